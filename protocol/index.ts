@@ -1,0 +1,7 @@
+export * from './errors.ts'
+export * from './frame.ts'
+export * from './ids.ts'
+export { limits } from './limits.ts'
+export * from './messages/chat.ts'
+export * from './messages/inference.ts'
+export * from './topics.ts'

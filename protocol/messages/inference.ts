@@ -1,0 +1,198 @@
+import { z } from 'zod'
+import { errorCodes, type ErrorCode } from '../errors.ts'
+import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
+import { limits } from '../limits.ts'
+import { chatMessageSchema, samplingSchema } from './chat.ts'
+
+/** The version this code speaks. A peer with another major is closed with `QM_PROTOCOL_VERSION`. */
+export const protocolVersion = 2
+
+const count = (max: number) => z.number().int().min(0).max(max)
+const durationMs = count(limits.durationMsMax)
+
+export const modelAdSchema = z.object({
+  id: modelIdSchema,
+  hash: modelHashSchema,
+  /** Tokens of one slot's context: prompt and answer together. */
+  contextTokens: z.number().int().min(1).max(limits.contextTokensMax),
+  slots: z.number().int().min(1).max(limits.slotsMax),
+})
+export type ModelAd = z.infer<typeof modelAdSchema>
+
+/** First message on every channel, both ways, once. */
+export const helloSchema = z.object({
+  type: z.literal('hello'),
+  protocol: z.number().int().min(1).max(65_535),
+  /** Software and version, for people only. */
+  agent: z.string().max(limits.agentCharsMax),
+  /** `worker`, `client`; roles of later versions are ignored. */
+  roles: z.array(z.string().max(limits.capabilityCharsMax)).max(limits.rolesMax),
+  models: z.array(modelAdSchema).max(limits.modelsMax),
+  capabilities: z.array(z.string().max(limits.capabilityCharsMax)).max(limits.capabilitiesMax),
+  /** Proof of the mesh secret, 64 hex characters; required in a private mesh, ignored elsewhere. */
+  proof: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+})
+export type Hello = z.infer<typeof helloSchema>
+
+export const healthStates = ['idle', 'light', 'moderate', 'busy', 'overloaded'] as const
+export type HealthState = (typeof healthStates)[number]
+
+/** Worker → everyone connected: on change, at most once a second. A claim, and treated as one. */
+export const statusSchema = z.object({
+  type: z.literal('status'),
+  /** 0–100, 100 is idle. */
+  healthScore: z.number().min(0).max(100),
+  state: z.enum(healthStates),
+  accepting: z.boolean(),
+  queueLength: count(limits.queueLengthMax),
+  queueCapacity: count(limits.queueLengthMax),
+  slotsBusy: count(limits.slotsMax),
+  slots: count(limits.slotsMax),
+  models: z.array(modelAdSchema).max(limits.modelsMax),
+})
+export type Status = z.infer<typeof statusSchema>
+
+/** Client → worker: do this. Exactly one of `messages` and `prompt` is given. */
+export const promptSchema = z
+  .object({
+    type: z.literal('prompt'),
+    requestId: requestIdSchema,
+    modelId: modelIdSchema,
+    /** When given, a worker whose file differs answers `QM_MODEL_UNKNOWN`. */
+    modelHash: modelHashSchema.optional(),
+    messages: z.array(chatMessageSchema).min(1).max(limits.chatMessagesMax).optional(),
+    /** Raw text, without a chat template. */
+    prompt: z.string().min(1).max(limits.promptCharsMax).optional(),
+    sampling: samplingSchema,
+    maxTokens: z.number().int().min(1).max(limits.outputTokensMax),
+    stop: z.array(z.string().min(1).max(limits.stopStringCharsMax)).max(limits.stopStringsMax).default([]),
+    /** JSON schema the answer must satisfy, as JSON text: its bound is one of characters. */
+    jsonSchema: z.string().max(limits.jsonSchemaCharsMax).optional(),
+    /** Milliseconds from arrival after which the answer is of no use. */
+    deadlineMs: durationMs.optional(),
+  })
+  .refine((value) => (value.messages === undefined) !== (value.prompt === undefined), {
+    message: 'exactly one of "messages" and "prompt" must be given',
+  })
+  .refine(
+    (value) =>
+      (value.messages ?? []).reduce((sum, { content }) => sum + content.length, 0) <= limits.promptCharsMax,
+    {
+      message: `the messages are longer than ${limits.promptCharsMax} characters together`,
+    },
+  )
+export type Prompt = z.infer<typeof promptSchema>
+
+/** Worker → client: admitted, and again whenever the position changes, at most twice a second. */
+export const queueStatusSchema = z.object({
+  type: z.literal('queue-status'),
+  requestId: requestIdSchema,
+  /** Requests that go first; 0 means that a slot has it. */
+  position: count(limits.queueLengthMax),
+  /** Milliseconds until the first token, as the worker estimates it. */
+  etaMs: durationMs,
+  /** Tokens of the prompt in the model's own tokenizer. */
+  promptTokens: count(limits.contextTokensMax),
+})
+export type QueueStatus = z.infer<typeof queueStatusSchema>
+
+export const finishReasons = ['stop', 'length', 'stop-string'] as const
+export type FinishReason = (typeof finishReasons)[number]
+
+export const finishSchema = z.object({
+  reason: z.enum(finishReasons),
+  promptTokens: count(limits.contextTokensMax),
+  /** Prompt tokens that were already in the slot's cache. */
+  cachedTokens: count(limits.contextTokensMax),
+  completionTokens: count(limits.outputTokensMax),
+  /** Milliseconds on the worker: waiting in the queue, from start to first token, from start to last. */
+  queuedMs: durationMs,
+  firstTokenMs: durationMs,
+  totalMs: durationMs,
+})
+export type Finish = z.infer<typeof finishSchema>
+
+/** Worker → client: tokens `seq`, `seq + 1`, … of the answer; the last one carries `finish`. */
+export const responseSchema = z.object({
+  type: z.literal('response'),
+  requestId: requestIdSchema,
+  /** Index of the first token of this frame in the answer, from 0. */
+  seq: count(limits.outputTokensMax),
+  tokens: z.array(count(limits.tokenIdMax)).max(limits.responseTokensMax),
+  /** Text that became certain with these tokens; half of a multi-byte letter waits for its other half. */
+  text: z.string().max(limits.responseCharsMax),
+  finish: finishSchema.optional(),
+})
+export type Response = z.infer<typeof responseSchema>
+
+/** Client → worker: I have read `received` tokens in all. Cumulative, so a lost one does no harm. */
+export const ackSchema = z.object({
+  type: z.literal('ack'),
+  requestId: requestIdSchema,
+  received: count(limits.outputTokensMax),
+})
+export type Ack = z.infer<typeof ackSchema>
+
+export const cancelSchema = z.object({ type: z.literal('cancel'), requestId: requestIdSchema })
+export type Cancel = z.infer<typeof cancelSchema>
+
+/** Worker → client: this request (or, without an id, this connection) failed. */
+export const inferenceErrorSchema = z.object({
+  type: z.literal('inference_error'),
+  requestId: requestIdSchema.optional(),
+  /** A code of the catalogue; one of a later version reads as `QM_INFERENCE_FAILED`. */
+  code: z
+    .string()
+    .max(limits.capabilityCharsMax)
+    .transform((code): ErrorCode =>
+      (errorCodes as readonly string[]).includes(code) ? (code as ErrorCode) : 'QM_INFERENCE_FAILED',
+    ),
+  message: z.string().max(limits.errorMessageCharsMax),
+  retryAfterMs: durationMs.optional(),
+})
+export type InferenceError = z.infer<typeof inferenceErrorSchema>
+
+/** What a client says to a worker, and a worker to a client. `hello` goes both ways, first. */
+export type ClientMessage = Prompt | Ack | Cancel
+export type WorkerMessage = Status | QueueStatus | Response | InferenceError
+export type InferenceMessage = Hello | ClientMessage | WorkerMessage
+
+const schemas = {
+  hello: helloSchema,
+  status: statusSchema,
+  prompt: promptSchema,
+  'queue-status': queueStatusSchema,
+  response: responseSchema,
+  ack: ackSchema,
+  cancel: cancelSchema,
+  inference_error: inferenceErrorSchema,
+} as const
+
+export const inferenceMessageTypes = Object.keys(schemas) as (keyof typeof schemas)[]
+
+export type ParsedMessage =
+  | { readonly kind: 'message'; readonly message: InferenceMessage }
+  /** A type of a later version: ignored, not a violation. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'invalid'; readonly detail: string; readonly requestId?: string }
+
+/** Checks one decoded frame against its schema. Never throws. Unknown fields are dropped. */
+export function parseInferenceMessage(value: unknown): ParsedMessage {
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
+    return { kind: 'invalid', detail: 'a message must be an object with a "type"' }
+  }
+  if (!Object.hasOwn(schemas, value.type)) return { kind: 'unknown' }
+  const result = schemas[value.type as keyof typeof schemas].safeParse(value)
+  if (result.success) return { kind: 'message', message: result.data }
+  const issue = result.error.issues[0]
+  const detail = `${value.type}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`
+  const requestId = 'requestId' in value ? requestIdSchema.safeParse(value.requestId).data : undefined
+  return {
+    kind: 'invalid',
+    detail: detail.slice(0, limits.errorMessageCharsMax),
+    ...(requestId && { requestId }),
+  }
+}
