@@ -1,0 +1,117 @@
+import { type ActorRefFrom, assign, emit, setup } from 'xstate'
+import type { QMeshError } from '../../protocol/index.ts'
+import type { RestartPolicy } from './restart-policy.ts'
+import { subsystemMachine, type SubsystemName, type SubsystemReport } from './subsystem.machine.ts'
+
+/** One part of the node and how to start it. */
+export interface SubsystemSpec {
+  readonly name: SubsystemName
+  readonly policy: RestartPolicy
+  readonly createInput: () => unknown
+}
+
+export interface NodeInput {
+  /** In the order in which they start. They stop in the reverse order. */
+  readonly subsystems: readonly SubsystemSpec[]
+  /** Milliseconds each part has to stop by itself. */
+  readonly stopWithinMs: number
+  readonly now: () => number
+}
+
+type SubsystemRef = ActorRefFrom<typeof subsystemMachine>
+
+export interface NodeContext {
+  readonly input: NodeInput
+  readonly children: readonly { readonly name: SubsystemName; readonly ref: SubsystemRef }[]
+  /** Parts that still run and are to be stopped, the next one last. */
+  readonly toStop: readonly SubsystemName[]
+  readonly gaveUp: readonly SubsystemName[]
+}
+
+export type NodeCommand = { readonly type: 'node.stop' }
+
+export type NodeEmitted =
+  | { readonly type: 'node.degraded'; readonly name: SubsystemName; readonly error: QMeshError }
+  | {
+      readonly type: 'node.restarting'
+      readonly name: SubsystemName
+      readonly error: QMeshError
+      readonly backOffMs: number
+    }
+
+const node = setup({
+  types: {
+    input: {} as NodeInput,
+    context: {} as NodeContext,
+    events: {} as NodeCommand | SubsystemReport,
+    emitted: {} as NodeEmitted,
+  },
+  actors: {
+    'health-sampler': subsystemMachine,
+    inference: subsystemMachine,
+    requester: subsystemMachine,
+    scheduler: subsystemMachine,
+    swarm: subsystemMachine,
+  },
+  actions: {
+    stopNext: ({ context }) => {
+      const name = context.toStop.at(-1)
+      context.children.find((child) => child.name === name)?.ref.send({ type: 'subsystem.stop' })
+    },
+  },
+  guards: {
+    allStopped: ({ context }) => context.toStop.length === 0,
+    isNextToStop: ({ context }, name: SubsystemName) => context.toStop.at(-1) === name,
+  },
+})
+
+/**
+ * The supervisor at the root of a node. It starts its parts in order, keeps running when one of them gives up (and
+ * says so), and stops them one after the other in reverse order, so that whoever needs a part is gone before it.
+ */
+export const nodeMachine = node.createMachine({
+  id: 'node',
+  context: ({ input, spawn }) => ({
+    input,
+    children: input.subsystems.map(({ name, policy, createInput }) => ({
+      name,
+      ref: spawn(name, {
+        id: name,
+        input: { name, policy, createInput, stopWithinMs: input.stopWithinMs, now: input.now },
+      }),
+    })),
+    toStop: input.subsystems.map(({ name }) => name),
+    gaveUp: [],
+  }),
+  initial: 'running',
+  states: {
+    running: {
+      initial: 'healthy',
+      states: { healthy: {}, degraded: {} },
+      on: {
+        'node.stop': 'stopping',
+        'subsystem.failed': {
+          actions: emit(({ event }) => ({ ...event, type: 'node.restarting' as const })),
+        },
+        'subsystem.gaveUp': {
+          target: '.degraded',
+          actions: [
+            assign({ gaveUp: ({ context, event }) => [...context.gaveUp, event.name] }),
+            emit(({ event }) => ({ ...event, type: 'node.degraded' as const })),
+          ],
+        },
+      },
+    },
+    stopping: {
+      entry: 'stopNext',
+      always: { guard: 'allStopped', target: 'stopped' },
+      on: {
+        'subsystem.stopped': {
+          guard: { type: 'isNextToStop', params: ({ event }) => event.name },
+          actions: [assign({ toStop: ({ context }) => context.toStop.slice(0, -1) }), 'stopNext'],
+        },
+      },
+    },
+    stopped: { type: 'final' },
+  },
+})
