@@ -1,0 +1,78 @@
+import { limits, type Prompt, type Response } from '../../protocol/index.ts'
+import type { Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
+import type { ClientWire } from '../peer/wire.ts'
+
+/** A client's request on this worker: unique, because request ids are unique per client only. */
+export type JobId = string
+
+export const toJobId = (clientId: string, requestId: string): JobId => `${clientId}:${requestId}`
+
+/** preparing: the engine counts its tokens; waiting: in the queue; running: a slot has it. */
+export type JobPhase = 'preparing' | 'waiting' | 'running'
+
+/** One admitted or arriving request: who wants it, how far it is, and the way its tokens take to the client. */
+export class Job {
+  readonly id: JobId
+  readonly wire: ClientWire
+  readonly prompt: Prompt
+  readonly arrivedAtMs: number
+  phase: JobPhase = 'preparing'
+  promptTokens = 0
+  queuedMs = 0
+  /** The client went away or cancelled while the engine was still preparing. */
+  isAbandoned = false
+  #generation: Generation | undefined
+  #sentTokens = 0
+
+  constructor(wire: ClientWire, prompt: Prompt, arrivedAtMs: number) {
+    this.id = toJobId(wire.peerId, prompt.requestId)
+    this.wire = wire
+    this.prompt = prompt
+    this.arrivedAtMs = arrivedAtMs
+  }
+
+  get sentTokens(): number {
+    return this.#sentTokens
+  }
+
+  runs(generation: Generation): void {
+    this.#generation = generation
+  }
+
+  cancel(): void {
+    this.#generation?.cancel()
+  }
+
+  /** @returns whether the acknowledgement is possible: nobody can have read what was not sent. */
+  acknowledge(received: number): boolean {
+    if (received > this.#sentTokens) return false
+    this.#generation?.acknowledge(received)
+    return true
+  }
+
+  /** Sends tokens as they come; what is too much for one frame goes in several. */
+  push({ tokens, text }: TokenChunk): void {
+    let textLeft = text
+    for (let from = 0; from < tokens.length || textLeft.length > 0; from += limits.responseTokensMax) {
+      const part = tokens.slice(from, from + limits.responseTokensMax)
+      this.#send(part, textLeft.slice(0, limits.responseCharsMax))
+      textLeft = textLeft.slice(limits.responseCharsMax)
+    }
+  }
+
+  finish(result: GenerationResult): void {
+    this.#send([], '', { ...result, queuedMs: Math.round(this.queuedMs) })
+  }
+
+  #send(tokens: readonly number[], text: string, finish?: Response['finish']): void {
+    this.wire.send({
+      type: 'response',
+      requestId: this.prompt.requestId,
+      seq: this.#sentTokens,
+      tokens: [...tokens],
+      text,
+      ...(finish && { finish }),
+    })
+    this.#sentTokens += tokens.length
+  }
+}

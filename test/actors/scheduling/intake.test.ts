@@ -1,0 +1,245 @@
+import { describe, expect, it } from 'vitest'
+import type {
+  EngineHost,
+  Generation,
+  GenerationResult,
+  TokenChunk,
+} from '../../../actors/inference/engine.port.ts'
+import type { ClientWire } from '../../../actors/peer/wire.ts'
+import { Intake, type JobReport } from '../../../actors/scheduling/intake.ts'
+import type { Job } from '../../../actors/scheduling/job.ts'
+import {
+  defaultSampling,
+  type ErrorCode,
+  limits,
+  type Prompt,
+  QMeshError,
+  type WorkerMessage,
+} from '../../../protocol/index.ts'
+
+import { withResolvers } from '../../support/with-resolvers.ts'
+
+const modelHash = 'a'.repeat(64)
+const result: GenerationResult = {
+  reason: 'stop',
+  promptTokens: 3,
+  cachedTokens: 0,
+  completionTokens: 2,
+  firstTokenMs: 1,
+  totalMs: 2,
+}
+
+const prompt = (requestId: number, over: Partial<Prompt> = {}): Prompt => ({
+  type: 'prompt',
+  requestId: requestId.toString(16).padStart(32, '0'),
+  modelId: 'tiny',
+  prompt: 'hi',
+  sampling: defaultSampling,
+  maxTokens: 8,
+  stop: [],
+  ...over,
+})
+
+/** An engine whose every answer the test decides, and an intake before it. */
+function createRig({ closedBecause, admit }: { closedBecause?: ErrorCode; admit?: number } = {}) {
+  const prepared = withResolvers<{ promptTokens: number }>()
+  const finished = withResolvers<GenerationResult>()
+  const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
+  let onChunk: (chunk: TokenChunk) => void = () => {}
+  const generation: Generation = {
+    cancel: () => {
+      calls.cancelled++
+      finished.reject(new QMeshError('QM_CANCELLED'))
+    },
+    acknowledge: (tokens) => calls.acknowledged.push(tokens),
+    finished: finished.promise,
+  }
+  const host: EngineHost = {
+    model: {
+      id: 'tiny',
+      hash: modelHash,
+      contextTokens: 512,
+      slots: 1,
+      backend: 'cpu',
+      threads: 1,
+      memoryMb: 1,
+    },
+    prepare: () => prepared.promise,
+    release: (jobId) => calls.released.push(jobId),
+    generate: (_jobId, listener) => {
+      onChunk = listener
+      return generation
+    },
+    lost: new Promise(() => {}),
+    close: () => Promise.resolve(),
+  }
+  const submitted: Job[] = []
+  const withdrawn: string[] = []
+  const intake = new Intake({
+    hosts: new Map([['tiny', host]]),
+    queue: { submit: (job) => submitted.push(job), cancel: (jobId) => withdrawn.push(jobId) },
+    closedBecause: () => closedBecause,
+    admit: () => admit,
+    now: () => 0,
+  })
+  const sent: WorkerMessage[] = []
+  const wire: ClientWire = { peerId: 'c'.repeat(64), send: (message) => sent.push(message) }
+  const reports: string[] = []
+  const report: JobReport = {
+    firstToken: () => reports.push('firstToken'),
+    finished: () => reports.push('finished'),
+    failed: ({ code }) => reports.push(code),
+  }
+  const settled = () => new Promise<void>((resolve) => void setImmediate(resolve))
+  /** Brings one request as far as a slot. */
+  const run = async (over: Partial<Prompt> = {}) => {
+    intake.received(wire, prompt(1, over))
+    prepared.resolve({ promptTokens: 3 })
+    await settled()
+    const [job] = submitted
+    if (!job) throw new Error('nothing was submitted')
+    intake.run(job.id, 12.4, report)
+    return job
+  }
+  return {
+    intake,
+    wire,
+    sent,
+    submitted,
+    withdrawn,
+    calls,
+    prepared,
+    finished,
+    reports,
+    run,
+    settled,
+    chunk: (c: TokenChunk) => onChunk(c),
+  }
+}
+
+const codesOf = (sent: readonly WorkerMessage[]) =>
+  sent.map((message) => (message.type === 'inference_error' ? message.code : message.type))
+
+describe('the intake', () => {
+  it('carries a request from prompt to finish, tokens numbered without a gap', async () => {
+    const rig = createRig()
+    const job = await rig.run()
+    rig.intake.moved(job.id, 0, 5)
+    rig.chunk({ tokens: [1, 2], text: 'ab' })
+    rig.chunk({ tokens: [3], text: 'c' })
+    rig.finished.resolve(result)
+    await rig.settled()
+    expect(rig.sent).toMatchObject([
+      { type: 'queue-status', position: 0, promptTokens: 3 },
+      { type: 'response', seq: 0, tokens: [1, 2], text: 'ab' },
+      { type: 'response', seq: 2, tokens: [3], text: 'c' },
+      { type: 'response', seq: 3, tokens: [], finish: { reason: 'stop', queuedMs: 12 } },
+    ])
+    expect(rig.reports).toEqual(['firstToken', 'finished'])
+    expect(rig.intake.size).toBe(0)
+  })
+
+  it('splits what is too much for one frame', async () => {
+    const rig = createRig()
+    await rig.run()
+    const tokens = Array.from({ length: limits.responseTokensMax * 2 + 1 }, (_, index) => index)
+    rig.chunk({ tokens, text: 'x'.repeat(limits.responseCharsMax + 5) })
+    const frames = rig.sent.filter((message) => message.type === 'response')
+    expect(frames.flatMap((frame) => frame.tokens)).toEqual(tokens)
+    expect(frames.map(({ text }) => text).join('')).toHaveLength(limits.responseCharsMax + 5)
+    expect(frames.map(({ seq }) => seq)).toEqual([0, limits.responseTokensMax, limits.responseTokensMax * 2])
+  })
+
+  it.each([
+    ['a model it does not hold', {}, { modelId: 'other' }, 'QM_MODEL_UNKNOWN'],
+    ['other weights of that name', {}, { modelHash: 'b'.repeat(64) }, 'QM_MODEL_UNKNOWN'],
+    ['anything while overloaded', { closedBecause: 'QM_OVERLOADED' as const }, {}, 'QM_OVERLOADED'],
+    ['more than the rate', { admit: 250 }, {}, 'QM_RATE_LIMITED'],
+  ])('refuses %s with a code', (_, options, over, code) => {
+    const rig = createRig(options)
+    expect(rig.intake.received(rig.wire, prompt(1, over))).toBe('ok')
+    expect(codesOf(rig.sent)).toEqual([code])
+    expect(rig.intake.size).toBe(0)
+  })
+
+  it('counts the same request id twice, and an acknowledgement ahead of what was sent, as violations', async () => {
+    const rig = createRig()
+    const { prompt: sent } = await rig.run()
+    expect(rig.intake.received(rig.wire, sent)).toBe('violation')
+    rig.chunk({ tokens: [1], text: 'a' })
+    const ack = (received: number) =>
+      rig.intake.received(rig.wire, { type: 'ack', requestId: sent.requestId, received })
+    expect(ack(2)).toBe('violation')
+    expect(ack(1)).toBe('ok')
+    expect(rig.calls.acknowledged).toEqual([1])
+  })
+
+  it('lets a message for a request that has ended pass as a crossing', () => {
+    const rig = createRig()
+    const { requestId } = prompt(9)
+    expect(rig.intake.received(rig.wire, { type: 'ack', requestId, received: 1 })).toBe('late')
+    expect(rig.intake.received(rig.wire, { type: 'cancel', requestId })).toBe('late')
+    expect(rig.sent).toEqual([])
+  })
+
+  it('bounds what one client may have open', () => {
+    const rig = createRig()
+    for (let index = 0; index <= limits.requestsPerPeerMax; index++)
+      rig.intake.received(rig.wire, prompt(index))
+    expect(codesOf(rig.sent)).toEqual(['QM_RATE_LIMITED'])
+    expect(rig.intake.size).toBe(limits.requestsPerPeerMax)
+  })
+
+  it('answers a failed preparation and forgets the request', async () => {
+    const rig = createRig()
+    rig.intake.received(rig.wire, prompt(1))
+    rig.prepared.reject(new QMeshError('QM_CONTEXT_EXCEEDED', '600 tokens do not fit 512'))
+    await rig.settled()
+    expect(rig.sent).toMatchObject([{ code: 'QM_CONTEXT_EXCEEDED', message: '600 tokens do not fit 512' }])
+    expect(rig.intake.size).toBe(0)
+  })
+
+  it.each([
+    ['while it is prepared', 'preparing'],
+    ['while it waits', 'waiting'],
+    ['while it runs', 'running'],
+  ])('gives up a request whose client goes away %s', async (_, phase) => {
+    const rig = createRig()
+    if (phase === 'running') await rig.run()
+    else rig.intake.received(rig.wire, prompt(1))
+    if (phase === 'waiting') {
+      rig.prepared.resolve({ promptTokens: 3 })
+      await rig.settled()
+    }
+    rig.intake.closed(rig.wire)
+    rig.prepared.resolve({ promptTokens: 3 })
+    await rig.settled()
+    expect(rig.intake.size).toBe(0)
+    expect(rig.sent).toEqual([])
+    expect(rig.withdrawn).toHaveLength(phase === 'waiting' ? 1 : 0)
+    expect(rig.calls.released).toHaveLength(phase === 'running' ? 0 : 1)
+    expect(rig.calls.cancelled).toBe(phase === 'running' ? 1 : 0)
+    expect(rig.submitted).toHaveLength(phase === 'preparing' ? 0 : 1)
+  })
+
+  it("keeps the operator's troubles from peers", async () => {
+    const rig = createRig()
+    await rig.run()
+    rig.finished.reject(new QMeshError('QM_INTERNAL', 'a path of this machine: /somewhere'))
+    await rig.settled()
+    expect(rig.sent).toMatchObject([
+      { code: 'QM_INFERENCE_FAILED', message: 'The inference engine reported an error.' },
+    ])
+    expect(rig.reports).toEqual(['QM_INTERNAL'])
+  })
+
+  it('ends everything when the worker stops', async () => {
+    const rig = createRig()
+    await rig.run()
+    rig.intake.refuseAll('QM_DRAINING')
+    await rig.settled()
+    expect(codesOf(rig.sent)).toEqual(['QM_DRAINING'])
+    expect(rig.calls.cancelled).toBe(1)
+    expect(rig.intake.size).toBe(0)
+  })
+})

@@ -1,0 +1,286 @@
+import { writeFileSync } from 'node:fs'
+
+/**
+ * Writes a complete llama GGUF with random weights: under 1 MB, loads in milliseconds, says nonsense (and often
+ * bytes that are not UTF-8, which is what half of the tests want). Equal options give equal bytes.
+ */
+export interface TinyGgufOptions {
+  /** Draws the weights: another seed is another model hash. Default 1. */
+  readonly seed?: number
+  /** `spm` falls back to byte tokens; `bpe` is byte-level, as in GPT-2. Default `spm`. */
+  readonly tokenizer?: 'spm' | 'bpe'
+  /** Context the model claims to be trained for. Default 2,048. */
+  readonly contextTokens?: number
+  /** Layers; more layers make it slower. Default 2. */
+  readonly layers?: number
+  /** A Jinja template; null leaves it out. Default: ChatML. */
+  readonly chatTemplate?: string | null
+}
+
+export const chatMlTemplate =
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}" +
+  "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+
+const embedding = 64
+const heads = 4
+const kvHeads = 2
+const feedForward = 128
+const alignment = 32
+
+/** GGUF metadata value types. */
+const ggufType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const
+/** llama.cpp token types. */
+const tokenType = { normal: 1, unknown: 2, control: 3, byte: 6 } as const
+
+interface Vocabulary {
+  readonly tokens: readonly string[]
+  readonly types: readonly number[]
+  readonly scores: readonly number[]
+  readonly merges: readonly string[]
+}
+
+const control = ['<s>', '</s>', '<|im_start|>', '<|im_end|>'] as const
+const words = ['the', 'th', 'he', 'in', 'an', 'er', 'on', 'is', 'to', 'of', 'and', 'user', 'system', 'it']
+const letters = Array.from(
+  'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?"\'()[]{}<>|_-+=/\\',
+)
+
+function spmVocabulary(): Vocabulary {
+  const bytes = Array.from(
+    { length: 256 },
+    (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+  )
+  const plain = ['▁', ...letters, ...words, ...words.map((word) => `▁${word}`), 'é', '€', '▁ü', '😀']
+  return {
+    tokens: ['<unk>', ...control, ...bytes, ...plain],
+    types: [
+      tokenType.unknown,
+      ...control.map(() => tokenType.control),
+      ...bytes.map(() => tokenType.byte),
+      ...plain.map(() => tokenType.normal),
+    ],
+    scores: [0, ...control.map(() => 0), ...bytes.map(() => 0), ...plain.map((token) => token.length - 20)],
+    merges: [],
+  }
+}
+
+/** GPT-2's reversible map from bytes to printable characters. */
+function byteAlphabet(): string[] {
+  const printable = (byte: number) =>
+    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
+  let next = 256
+  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : next++))
+}
+
+function bpeVocabulary(): Vocabulary {
+  const alphabet = byteAlphabet()
+  const toToken = (bytes: Uint8Array) => Array.from(bytes, (byte) => alphabet[byte] ?? '').join('')
+  const pairs = ['th', 'he', 'in', 'an', 'er', ' t', ' a', 'is', 'us', 'é'].map((pair) => Buffer.from(pair))
+  // Pieces that cut letters in half, as real byte-level vocabularies have.
+  const seams = [Buffer.from([0xe2, 0x82]), Buffer.from([0x82, 0xac]), Buffer.from([0xf0, 0x9f])]
+  const merged = [...pairs, ...seams]
+  const tokens = [...control, ...alphabet, ...merged.map(toToken)]
+  return {
+    tokens,
+    types: tokens.map((_, index) => (index < control.length ? tokenType.control : tokenType.normal)),
+    scores: [],
+    merges: merged.map(
+      (bytes) => `${toToken(bytes.subarray(0, -1).subarray(0, 1))} ${toToken(bytes.subarray(1))}`,
+    ),
+  }
+}
+
+class Writer {
+  readonly #parts: Buffer[] = []
+  bytes = 0
+
+  raw(part: Buffer): this {
+    this.#parts.push(part)
+    this.bytes += part.length
+    return this
+  }
+
+  u32(value: number): this {
+    const part = Buffer.alloc(4)
+    part.writeUInt32LE(value)
+    return this.raw(part)
+  }
+
+  u64(value: number): this {
+    const part = Buffer.alloc(8)
+    part.writeBigUInt64LE(BigInt(value))
+    return this.raw(part)
+  }
+
+  f32(value: number): this {
+    const part = Buffer.alloc(4)
+    part.writeFloatLE(value)
+    return this.raw(part)
+  }
+
+  string(value: string): this {
+    const part = Buffer.from(value)
+    return this.u64(part.length).raw(part)
+  }
+
+  pad(): this {
+    return this.raw(Buffer.alloc((alignment - (this.bytes % alignment)) % alignment))
+  }
+
+  done(): Buffer {
+    return Buffer.concat(this.#parts)
+  }
+}
+
+type Value = readonly [
+  keyof typeof ggufType,
+  string | number | boolean | readonly (string | number)[],
+  'string'?,
+]
+
+function writeValue(writer: Writer, [type, value, items]: Value): void {
+  writer.u32(ggufType[type])
+  if (Array.isArray(value)) {
+    writer.u32(items === 'string' ? ggufType.string : ggufType.int32).u64(value.length)
+    for (const item of value as readonly (string | number)[]) {
+      if (typeof item === 'string') writer.string(item)
+      else writer.u32(item)
+    }
+  } else if (type === 'float32') writer.f32(value as number)
+  else if (type === 'bool') writer.raw(Buffer.from([value === true ? 1 : 0]))
+  else if (type === 'string') writer.string(value as string)
+  else writer.u32(value as number)
+}
+
+/** Mulberry32 and Box–Muller: normally distributed weights from a seed. */
+function createGaussian(seed: number): () => number {
+  let state = seed >>> 0
+  const uniform = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())
+}
+
+interface Tensor {
+  readonly name: string
+  /** Fastest first, as GGUF has it. */
+  readonly shape: readonly number[]
+  readonly deviation: number
+}
+
+function tensors(vocabularySize: number, layers: number): Tensor[] {
+  const matrix = (name: string, input: number, output: number): Tensor => ({
+    name,
+    shape: [input, output],
+    deviation: 1 / Math.sqrt(input),
+  })
+  // A deviation of 0 means ones: what a norm starts with.
+  const norm = (name: string): Tensor => ({ name, shape: [embedding], deviation: 0 })
+  const kvWidth = (embedding / heads) * kvHeads
+  return [
+    { name: 'token_embd.weight', shape: [embedding, vocabularySize], deviation: 1 },
+    ...Array.from({ length: layers }, (_, layer) => [
+      norm(`blk.${layer}.attn_norm.weight`),
+      matrix(`blk.${layer}.attn_q.weight`, embedding, embedding),
+      matrix(`blk.${layer}.attn_k.weight`, embedding, kvWidth),
+      matrix(`blk.${layer}.attn_v.weight`, embedding, kvWidth),
+      matrix(`blk.${layer}.attn_output.weight`, embedding, embedding),
+      norm(`blk.${layer}.ffn_norm.weight`),
+      matrix(`blk.${layer}.ffn_gate.weight`, embedding, feedForward),
+      matrix(`blk.${layer}.ffn_up.weight`, embedding, feedForward),
+      matrix(`blk.${layer}.ffn_down.weight`, feedForward, embedding),
+    ]).flat(),
+    norm('output_norm.weight'),
+    { name: 'output.weight', shape: [embedding, vocabularySize], deviation: 0.3 },
+  ]
+}
+
+/** The bytes of a tiny model; see {@link TinyGgufOptions}. */
+export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
+  const {
+    seed = 1,
+    tokenizer = 'spm',
+    contextTokens = 2_048,
+    layers = 2,
+    chatTemplate = chatMlTemplate,
+  } = options
+  const vocabulary = tokenizer === 'spm' ? spmVocabulary() : bpeVocabulary()
+  const id = (token: string) => vocabulary.tokens.indexOf(token)
+  const metadata: [string, Value][] = [
+    ['general.architecture', ['string', 'llama']],
+    ['general.name', ['string', `tiny ${tokenizer} ${seed}`]],
+    ['general.alignment', ['uint32', alignment]],
+    ['llama.context_length', ['uint32', contextTokens]],
+    ['llama.embedding_length', ['uint32', embedding]],
+    ['llama.block_count', ['uint32', layers]],
+    ['llama.feed_forward_length', ['uint32', feedForward]],
+    ['llama.attention.head_count', ['uint32', heads]],
+    ['llama.attention.head_count_kv', ['uint32', kvHeads]],
+    ['llama.attention.layer_norm_rms_epsilon', ['float32', 1e-5]],
+    ['llama.rope.dimension_count', ['uint32', embedding / heads]],
+    ['llama.vocab_size', ['uint32', vocabulary.tokens.length]],
+    ['tokenizer.ggml.model', ['string', tokenizer === 'spm' ? 'llama' : 'gpt2']],
+    ['tokenizer.ggml.pre', ['string', tokenizer === 'spm' ? 'default' : 'gpt-2']],
+    ['tokenizer.ggml.tokens', ['array', vocabulary.tokens, 'string']],
+    ['tokenizer.ggml.token_type', ['array', vocabulary.types]],
+    ['tokenizer.ggml.bos_token_id', ['uint32', id('<s>')]],
+    ['tokenizer.ggml.eos_token_id', ['uint32', id('<|im_end|>')]],
+    ['tokenizer.ggml.add_bos_token', ['bool', false]],
+    ['tokenizer.ggml.add_space_prefix', ['bool', false]],
+  ]
+  if (vocabulary.merges.length > 0) {
+    metadata.push(['tokenizer.ggml.merges', ['array', vocabulary.merges, 'string']])
+  }
+  if (chatTemplate !== null) metadata.push(['tokenizer.chat_template', ['string', chatTemplate]])
+
+  const all = tensors(vocabulary.tokens.length, layers)
+  // The scores are the one array of floats, so they are written apart from the rest.
+  const scoreCount = vocabulary.scores.length > 0 ? 1 : 0
+  const writer = new Writer()
+    .raw(Buffer.from('GGUF'))
+    .u32(3)
+    .u64(all.length)
+    .u64(metadata.length + scoreCount)
+  for (const [key, value] of metadata) writeValue(writer.string(key), value)
+  if (scoreCount > 0) {
+    writer
+      .string('tokenizer.ggml.scores')
+      .u32(ggufType.array)
+      .u32(ggufType.float32)
+      .u64(vocabulary.scores.length)
+    for (const score of vocabulary.scores) writer.f32(score)
+  }
+  const sizes = all.map(({ shape }) => shape.reduce((product, side) => product * side, 1))
+  let offset = 0
+  for (const [index, { name, shape }] of all.entries()) {
+    writer.string(name).u32(shape.length)
+    for (const side of shape) writer.u64(side)
+    writer.u32(0).u64(offset)
+    offset += Math.ceil(((sizes[index] ?? 0) * 4) / alignment) * alignment
+  }
+  writer.pad()
+  const gaussian = createGaussian(seed)
+  for (const [index, { deviation }] of all.entries()) {
+    const values = Float32Array.from({ length: sizes[index] ?? 0 }, () =>
+      deviation === 0 ? 1 : gaussian() * deviation,
+    )
+    writer.raw(Buffer.from(values.buffer)).pad()
+  }
+  return writer.done()
+}
+
+/** Writes a tiny model to `path` and returns the path. */
+export function writeTinyGguf(path: string, options: TinyGgufOptions = {}): string {
+  writeFileSync(path, createTinyGguf(options))
+  return path
+}
+
+/** Writes the first `share` (0–1) of a tiny model: what an interrupted download leaves. */
+export function writeTruncatedGguf(path: string, share: number, options: TinyGgufOptions = {}): string {
+  const bytes = createTinyGguf(options)
+  writeFileSync(path, bytes.subarray(0, Math.floor(bytes.length * share)))
+  return path
+}
