@@ -6,7 +6,10 @@ process.env['QMESH_TEST_SEED'] ??= process.env['CI'] === 'true' ? '20240229' : S
 export default defineConfig({
   test: {
     globalSetup: ['test/support/print-seed.ts'],
-    coverage: { provider: 'v8', include: ['protocol/**', 'machines/**', 'actors/**', 'runtime/**', 'bin/**'] },
+    coverage: {
+      provider: 'v8',
+      include: ['protocol/**', 'machines/**', 'actors/**', 'runtime/**', 'bin/**'],
+    },
     projects: [
       {
         extends: true,
