@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer'
 import { QMeshError } from './errors.ts'
 import { limits } from './limits.ts'
 
 /** Bytes of the big-endian length in front of every frame. */
 export const frameHeaderBytes = 4
+const headerRoom = '\0'.repeat(frameHeaderBytes)
 
 /**
  * One frame: 4-byte big-endian length, then that many bytes of UTF-8 JSON.
@@ -10,17 +12,16 @@ export const frameHeaderBytes = 4
  * @throws QMeshError `QM_FRAME_TOO_LONG` when the JSON is over the limit: a defect of the sender, not of the peer.
  */
 export function encodeFrame(message: object): Buffer {
-  const json = JSON.stringify(message)
-  const bytes = Buffer.byteLength(json)
+  // Room for the length is made in the text already: writing once is what makes small frames cheap.
+  const frame = Buffer.from(headerRoom + JSON.stringify(message))
+  const bytes = frame.length - frameHeaderBytes
   if (bytes > limits.frameBytesMax) {
     throw new QMeshError(
       'QM_FRAME_TOO_LONG',
       `a frame of ${bytes} bytes is over the limit of ${limits.frameBytesMax}`,
     )
   }
-  const frame = Buffer.allocUnsafe(frameHeaderBytes + bytes)
   frame.writeUInt32BE(bytes, 0)
-  frame.write(json, frameHeaderBytes)
   return frame
 }
 
@@ -28,15 +29,18 @@ export type DecodedFrame =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: 'QM_FRAME_NOT_JSON' | 'QM_FRAME_TOO_LONG' }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const empty = Buffer.alloc(0)
 
 /**
  * Cuts a byte stream into frames, whatever its chunking. It never throws: a frame that is not JSON is one failed
  * result and the stream goes on; a frame over the limit is a failed result after which the decoder yields nothing more
  * (`isBroken`), because the boundary of the next frame would have to be believed.
+ *
+ * Whole frames are parsed where they lie. Only the beginning of a frame that is not complete is copied, into one
+ * buffer that doubles: a peer that sends a byte at a time costs at most twice the bytes it sent.
  */
 export class FrameDecoder {
-  #chunks: Buffer[] = []
+  #partial = empty
   #buffered = 0
   #isBroken = false
 
@@ -44,56 +48,95 @@ export class FrameDecoder {
     return this.#isBroken
   }
 
-  /** Bytes held for a frame that is not complete yet. At most one frame's worth plus one chunk. */
+  /** Bytes held for a frame that is not complete yet, less than one whole frame. */
   get bufferedBytes(): number {
     return this.#buffered
   }
 
   push(chunk: Uint8Array): DecodedFrame[] {
     const frames: DecodedFrame[] = []
-    if (this.#isBroken || chunk.byteLength === 0) return frames
-    this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-    this.#buffered += chunk.byteLength
-    while (this.#buffered >= frameHeaderBytes) {
-      const length = this.#peekLength()
-      if (length > limits.frameBytesMax) {
-        this.#isBroken = true
-        this.#chunks = []
-        this.#buffered = 0
-        frames.push({ ok: false, code: 'QM_FRAME_TOO_LONG' })
-        break
-      }
-      if (this.#buffered < frameHeaderBytes + length) break
-      frames.push(parse(this.#take(frameHeaderBytes + length).subarray(frameHeaderBytes)))
-    }
+    this.feed(chunk, (frame) => {
+      frames.push(frame)
+      return true
+    })
     return frames
   }
 
-  #peekLength(): number {
-    const first = this.#chunks[0]
-    if (first && first.length >= frameHeaderBytes) return first.readUInt32BE(0)
-    return this.#merged().readUInt32BE(0)
+  /**
+   * Like `push`, one frame at a time: one chunk may hold millions of tiny frames. When `onFrame` returns false the
+   * rest of the stream is dropped.
+   */
+  feed(chunk: Uint8Array, onFrame: (frame: DecodedFrame) => boolean): void {
+    const bytes = Buffer.isBuffer(chunk)
+      ? chunk
+      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    let at = 0
+    while (!this.#isBroken) {
+      // A partial frame takes what it lacks: first its header, then as much as the header says.
+      if (this.#buffered > 0) at = this.#complete(bytes, at)
+      const isPartial = this.#buffered > 0
+      const source = isPartial ? this.#partial : bytes
+      const start = isPartial ? 0 : at
+      const available = isPartial ? this.#buffered : bytes.length - at
+      const length = available < frameHeaderBytes ? Number.NaN : source.readUInt32BE(start)
+      if (length > limits.frameBytesMax) {
+        this.#break()
+        onFrame({ ok: false, code: 'QM_FRAME_TOO_LONG' })
+        return
+      }
+      if (!(available >= frameHeaderBytes + length)) {
+        if (!isPartial) this.#append(bytes, at, bytes.length)
+        return
+      }
+      const end = start + frameHeaderBytes + length
+      if (isPartial) this.#release()
+      else at = end
+      if (!onFrame(parse(source, start + frameHeaderBytes, end))) this.#break()
+    }
   }
 
-  #take(bytes: number): Buffer {
-    const first = this.#chunks[0]
-    const source = first && first.length >= bytes ? first : this.#merged()
-    this.#buffered -= bytes
-    if (source.length === bytes) this.#chunks.shift()
-    else this.#chunks[0] = source.subarray(bytes)
-    return source.subarray(0, bytes)
+  /** Moves bytes into the partial frame until it is complete or they are used up; returns how far it got. */
+  #complete(bytes: Buffer, at: number): number {
+    const afterHeader = this.#append(bytes, at, frameHeaderBytes)
+    if (this.#buffered < frameHeaderBytes) return afterHeader
+    const length = this.#partial.readUInt32BE(0)
+    if (length > limits.frameBytesMax) return afterHeader
+    return this.#append(bytes, afterHeader, frameHeaderBytes + length)
   }
 
-  #merged(): Buffer {
-    const merged = Buffer.concat(this.#chunks)
-    this.#chunks = [merged]
-    return merged
+  /** Copies from `bytes` until `upTo` bytes are held. */
+  #append(bytes: Buffer, at: number, upTo: number): number {
+    const taken = Math.max(0, Math.min(bytes.length - at, upTo - this.#buffered))
+    const needed = this.#buffered + taken
+    if (needed > this.#partial.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(upTo, this.#partial.length * 2)))
+      this.#partial.copy(grown, 0, 0, this.#buffered)
+      this.#partial = grown
+    }
+    bytes.copy(this.#partial, this.#buffered, at, at + taken)
+    this.#buffered = needed
+    return at + taken
+  }
+
+  #release(): void {
+    this.#partial = empty
+    this.#buffered = 0
+  }
+
+  #break(): void {
+    this.#isBroken = true
+    this.#release()
   }
 }
 
-function parse(body: Buffer): DecodedFrame {
+function parse(source: Buffer, start: number, end: number): DecodedFrame {
+  const text = source.toString('utf8', start, end)
+  // Bytes that are not UTF-8 become replacement characters, which would change the text silently: they are refused.
+  if (text.includes('\uFFFD') && !isUtf8(source.subarray(start, end))) {
+    return { ok: false, code: 'QM_FRAME_NOT_JSON' }
+  }
   try {
-    return { ok: true, value: JSON.parse(utf8.decode(body)) }
+    return { ok: true, value: JSON.parse(text) }
   } catch {
     return { ok: false, code: 'QM_FRAME_NOT_JSON' }
   }

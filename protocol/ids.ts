@@ -21,6 +21,9 @@ export type ModelId = z.infer<typeof modelIdSchema>
 export const modelHashSchema = z.string().regex(/^[0-9a-f]{64}$/)
 export type ModelHash = z.infer<typeof modelHashSchema>
 
+/** The model that comes with every node: good for a first answer, not for preferring. */
+export const builtInModelId: ModelId = 'nano'
+
 export const createRequestId = (): RequestId => randomBytes(16).toString('hex')
 
 /** Turns a file name into a model id: `SmolLM2-135M Instruct.Q4_1.gguf` → `smollm2-135m-instruct.q4_1`. */

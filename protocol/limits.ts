@@ -54,4 +54,16 @@ export const limits = {
   durationMsMax: 24 * 3_600_000,
   /** Connected peers. One actor has at most 100 children. */
   peersMax: 64,
+  /** Of those, peers that connected to us: strangers must not take every place. */
+  inboundPeersMax: 48,
+  /** Peers remembered as banned or as having misbehaved; the oldest are forgotten first. */
+  offendersMax: 4_096,
+  /** Messages of unknown types, `status` and notices without a request that one peer may send in a burst … */
+  idleMessagesMax: 1_000,
+  /** … and per second after that. */
+  idleMessagesPerSecondMax: 100,
+  /** Protomux channels one connection may ask for, ours and unknown ones together. */
+  channelsMax: 64,
+  /** DHT nodes kept for the next start. */
+  knownNodesMax: 64,
 } as const

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { errorCodes, type ErrorCode } from '../errors.ts'
+import { isErrorCode, type ErrorCode } from '../errors.ts'
 import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { chatMessageSchema, samplingSchema } from './chat.ts'
@@ -147,9 +147,7 @@ export const inferenceErrorSchema = z.object({
   code: z
     .string()
     .max(limits.capabilityCharsMax)
-    .transform((code): ErrorCode =>
-      (errorCodes as readonly string[]).includes(code) ? (code as ErrorCode) : 'QM_INFERENCE_FAILED',
-    ),
+    .transform((code): ErrorCode => (isErrorCode(code) ? code : 'QM_INFERENCE_FAILED')),
   message: z.string().max(limits.errorMessageCharsMax),
   retryAfterMs: durationMs.optional(),
 })
