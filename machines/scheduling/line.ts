@@ -1,0 +1,149 @@
+import { limits, type ModelId } from '../../protocol/index.ts'
+import { remainingMs, ServiceEstimate, Timeline } from './eta.ts'
+import type { SlotId, Submission } from './scheduler.events.ts'
+import { TieredQueue, type Ticket } from './tiered-queue.ts'
+
+/** A request between admission and the end of its run. */
+export interface Job extends Submission {
+  /** Order of admission, which settles who came last. */
+  readonly order: number
+  /** Instant after which it may not start any more; infinite without a deadline. */
+  readonly expiresAtMs: number
+  ticket: Ticket<Job> | undefined
+  startedAtMs: number
+  /** The position its client was told last. */
+  toldPosition: number
+}
+
+/** Newcomers up to this position get the exact forecast; further back the average is just as good. */
+const exactPositionMax = 64
+
+const clampMs = (ms: number): number => Math.min(limits.durationMsMax, Math.max(0, Math.round(ms)))
+
+/** One model's line: those who wait for it, its slots, and how long it takes. */
+export class Line {
+  readonly queue = new TieredQueue<Job>()
+  readonly estimate = new ServiceEstimate()
+  readonly running = new Map<SlotId, Job>()
+  readonly #slots = new Set<SlotId>()
+  /** Free slots, the one freed last on top: its cache is the warmest. */
+  readonly #free: SlotId[] = []
+  #promptTokens = 0
+  #maxTokens = 0
+  readonly modelId: ModelId
+
+  constructor(modelId: ModelId) {
+    this.modelId = modelId
+  }
+
+  get slots(): number {
+    return this.#slots.size
+  }
+
+  get hasFreeSlot(): boolean {
+    return this.#free.length > 0
+  }
+
+  addSlot(slotId: SlotId): boolean {
+    if (this.#slots.has(slotId)) return false
+    this.#slots.add(slotId)
+    this.#free.push(slotId)
+    return true
+  }
+
+  /** Returns the job that ran there. */
+  removeSlot(slotId: SlotId): Job | undefined {
+    this.#slots.delete(slotId)
+    const at = this.#free.indexOf(slotId)
+    if (at >= 0) this.#free.splice(at, 1)
+    const job = this.running.get(slotId)
+    this.running.delete(slotId)
+    return job
+  }
+
+  /** Returns the job that ran there; undefined when the slot was free already, which changes nothing. */
+  freeSlot(slotId: SlotId): Job | undefined {
+    const job = this.running.get(slotId)
+    if (job === undefined) return undefined
+    this.running.delete(slotId)
+    this.#free.push(slotId)
+    return job
+  }
+
+  /** Gives a free slot to a job. */
+  occupy(job: Job, nowMs: number): SlotId | undefined {
+    const slotId = this.#free.pop()
+    if (slotId === undefined) return undefined
+    job.startedAtMs = nowMs
+    this.running.set(slotId, job)
+    return slotId
+  }
+
+  join(job: Job): void {
+    job.ticket = this.queue.enqueue(job, job.tier, job.atMs)
+    this.#promptTokens += job.promptTokens
+    this.#maxTokens += job.maxTokens
+  }
+
+  /** Takes a job out of the queue, from wherever it stands. */
+  leave(job: Job): void {
+    if (job.ticket !== undefined && this.queue.remove(job.ticket)) this.#forget(job)
+  }
+
+  next(): Job | undefined {
+    const job = this.queue.dequeue()?.value
+    if (job !== undefined) this.#forget(job)
+    return job
+  }
+
+  /** Milliseconds until the first token of a job that starts now. */
+  prefillMs(job: Job): number {
+    return clampMs(this.estimate.prefillMs(job))
+  }
+
+  /** Milliseconds until the first token of a job with so many ahead of it. */
+  etaMs(job: Job, ahead: number, nowMs: number): number {
+    const timeline = this.#timeline(nowMs)
+    let startMs = Infinity
+    if (ahead < exactPositionMax) {
+      this.queue.walk(({ value }) => (startMs = timeline.start(this.estimate.runMs(value))), ahead + 1)
+    } else {
+      startMs = timeline.startAfter(ahead * this.meanRunMs())
+    }
+    return clampMs(startMs + this.estimate.prefillMs(job))
+  }
+
+  /** Visits the first of those waiting in their order, each with its forecast. */
+  forecast(
+    nowMs: number,
+    limit: number,
+    visit: (job: Job, position: number, etaMs: () => number) => void,
+  ): void {
+    const timeline = this.#timeline(nowMs)
+    this.queue.walk(({ value }, ahead) => {
+      const startMs = timeline.start(this.estimate.runMs(value))
+      visit(value, ahead + 1, () => clampMs(startMs + this.estimate.prefillMs(value)))
+    }, limit)
+  }
+
+  /** How long those waiting take in a slot, on average. */
+  meanRunMs(): number {
+    const size = Math.max(1, this.queue.size)
+    const work = { promptTokens: this.#promptTokens / size, maxTokens: this.#maxTokens / size }
+    return this.estimate.runMs(work)
+  }
+
+  #timeline(nowMs: number): Timeline {
+    const busyMs = Array.from(this.#free, () => 0)
+    for (const job of this.running.values()) {
+      busyMs.push(remainingMs(this.estimate.runMs(job), nowMs - job.startedAtMs))
+    }
+    return new Timeline(busyMs)
+  }
+
+  #forget(job: Job): void {
+    job.ticket = undefined
+    this.#promptTokens -= job.promptTokens
+    this.#maxTokens -= job.maxTokens
+  }
+}

@@ -1,0 +1,83 @@
+import type { ErrorCode, ModelId, PeerId } from '../../protocol/index.ts'
+import type { Tier } from './tiers.ts'
+
+/** `${clientId}:${requestId}`, unique on this worker. */
+export type JobId = string
+/** `${modelId}/${index}` */
+export type SlotId = string
+
+export interface Submission {
+  readonly jobId: JobId
+  readonly clientId: PeerId
+  readonly modelId: ModelId
+  readonly tier: Tier
+  readonly promptTokens: number
+  readonly maxTokens: number
+  /** Milliseconds from `atMs` after which waiting any longer is of no use. */
+  readonly deadlineMs?: number | undefined
+  /** Arrival. */
+  readonly atMs: number
+}
+
+export interface SlotFreed {
+  readonly slotId: SlotId
+  readonly atMs: number
+  /** What was read and written in `runMs`; zeros teach nothing. */
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly runMs: number
+}
+
+export type SchedulerCommand =
+  | ({ readonly type: 'request.submit' } & Submission)
+  /** Takes a waiting request out, silently. One that runs is the slot's business. */
+  | { readonly type: 'request.cancel'; readonly jobId: JobId }
+  | { readonly type: 'slot.added'; readonly slotId: SlotId; readonly modelId: ModelId }
+  /** The slot is gone, and whatever ran in it. Those waiting for its model go on waiting. */
+  | { readonly type: 'slot.removed'; readonly slotId: SlotId }
+  | ({ readonly type: 'slot.freed' } & SlotFreed)
+  /** A model will not come back: everybody waiting for it is refused with `code`. */
+  | { readonly type: 'model.gone'; readonly modelId: ModelId; readonly code: ErrorCode }
+  /** Applies to newcomers only. `code` says why nothing is accepted; absent: `QM_OVERLOADED`. */
+  | {
+      readonly type: 'capacity.changed'
+      readonly capacity: number
+      readonly accepting: boolean
+      readonly code?: ErrorCode | undefined
+    }
+
+/** Where a request stands. `position` 1 goes next, 0 has a slot; `etaMs` is milliseconds until the first token. */
+interface Standing {
+  readonly jobId: JobId
+  readonly position: number
+  readonly etaMs: number
+}
+
+export interface QueueReport {
+  /** Waiting, all models together. */
+  readonly length: number
+  readonly capacity: number
+  readonly slotsBusy: number
+  readonly slots: number
+}
+
+export type SchedulerEmitted =
+  /** Always the first word about a request that is not refused; `request.assigned` may follow at once. */
+  | ({ readonly type: 'request.admitted' } & Standing)
+  | {
+      readonly type: 'request.refused'
+      readonly jobId: JobId
+      readonly code: ErrorCode
+      readonly retryAfterMs?: number | undefined
+    }
+  | ({ readonly type: 'request.moved' } & Standing)
+  | {
+      readonly type: 'request.assigned'
+      readonly jobId: JobId
+      readonly slotId: SlotId
+      readonly queuedMs: number
+    }
+  /** Made room for one of a higher tier: `QM_QUEUE_FULL` for its client. */
+  | { readonly type: 'request.displaced'; readonly jobId: JobId; readonly retryAfterMs: number }
+  | { readonly type: 'request.expired'; readonly jobId: JobId }
+  | ({ readonly type: 'queue.changed' } & QueueReport)

@@ -1,0 +1,148 @@
+import { setup } from 'xstate'
+import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+import type { SchedulerCommand, SchedulerEmitted } from './scheduler.events.ts'
+
+export type * from './scheduler.events.ts'
+
+export interface SchedulerInput extends SchedulerOptions {
+  /** The clock of the events' `atMs`, in milliseconds. Needed where no event brings the time: a timer, a free slot. */
+  readonly nowMs: () => number
+}
+
+export interface SchedulerContext {
+  readonly nowMs: () => number
+  /** Mutable, see its class: the machine owns it alone, and snapshots of this machine are not meant to be kept. */
+  readonly scheduler: Scheduler
+  /** Instant for which the expiry timer is set; infinite when none is. */
+  readonly armedForMs: number
+  /** The scheduler's `changes` at the last report. */
+  readonly reportedAt: number
+}
+
+/** Milliseconds between two words to a request about its position. */
+const announceMs = 500
+/** Milliseconds in which changes of the queue are gathered into one report. */
+const reportMs = 50
+
+function decide(scheduler: Scheduler, command: SchedulerCommand, nowMs: number): readonly SchedulerEmitted[] {
+  switch (command.type) {
+    case 'request.submit':
+      return scheduler.submit(command, nowMs)
+    case 'request.cancel':
+      scheduler.cancel(command.jobId)
+      return []
+    case 'slot.added':
+      return scheduler.addSlot(command.slotId, command.modelId, nowMs)
+    case 'slot.removed':
+      scheduler.removeSlot(command.slotId)
+      return []
+    case 'slot.freed':
+      return scheduler.freeSlot(command, nowMs)
+    case 'model.gone':
+      return scheduler.removeModel(command.modelId, command.code)
+    case 'capacity.changed':
+      scheduler.setCapacity(
+        command.capacity,
+        command.accepting ? undefined : (command.code ?? 'QM_OVERLOADED'),
+      )
+      return []
+  }
+}
+
+const schedulerSetup = setup({
+  types: {
+    input: {} as SchedulerInput,
+    context: {} as SchedulerContext,
+    events: {} as SchedulerCommand,
+    emitted: {} as SchedulerEmitted,
+  },
+  delays: {
+    announceInterval: announceMs,
+    reportInterval: reportMs,
+    untilExpiry: ({ context }) => Math.max(0, context.armedForMs - context.nowMs()),
+  },
+  guards: {
+    someoneWaits: ({ context }) => context.scheduler.waiting > 0,
+    nobodyWaits: ({ context }) => context.scheduler.waiting === 0,
+    noExpiry: ({ context }) => context.scheduler.nextExpiryMs === Infinity,
+    expiryMoved: ({ context }) => context.scheduler.nextExpiryMs !== context.armedForMs,
+    reportIsOld: ({ context }) => context.scheduler.changes !== context.reportedAt,
+  },
+})
+
+const apply = schedulerSetup.enqueueActions(({ context, event, enqueue }) => {
+  for (const said of decide(context.scheduler, event, context.nowMs())) enqueue.emit(said)
+})
+
+const announce = schedulerSetup.enqueueActions(({ context, enqueue }) => {
+  for (const said of context.scheduler.announce(context.nowMs())) enqueue.emit(said)
+})
+
+const expire = schedulerSetup.enqueueActions(({ context, enqueue }) => {
+  for (const said of context.scheduler.expire(context.nowMs())) enqueue.emit(said)
+})
+
+const report = schedulerSetup.emit(({ context }) => ({
+  type: 'queue.changed',
+  ...context.scheduler.report(),
+}))
+const noteReport = schedulerSetup.assign({ reportedAt: ({ context }) => context.scheduler.changes })
+const arm = schedulerSetup.assign({ armedForMs: ({ context }) => context.scheduler.nextExpiryMs })
+const disarm = schedulerSetup.assign({ armedForMs: Infinity })
+
+/**
+ * Gives free slots to waiting requests. Every command is decided at once by `Scheduler`; the states here are only the
+ * three clocks beside it: telling positions, letting deadlines pass, and reporting the queue.
+ */
+export const schedulerMachine = schedulerSetup.createMachine({
+  id: 'scheduler',
+  context: ({ input }) => ({
+    nowMs: input.nowMs,
+    scheduler: new Scheduler(input),
+    armedForMs: Infinity,
+    reportedAt: -1,
+  }),
+  type: 'parallel',
+  on: {
+    'request.submit': { actions: apply },
+    'request.cancel': { actions: apply },
+    'slot.added': { actions: apply },
+    'slot.removed': { actions: apply },
+    'slot.freed': { actions: apply },
+    'model.gone': { actions: apply },
+    'capacity.changed': { actions: apply },
+  },
+  states: {
+    positions: {
+      initial: 'quiet',
+      states: {
+        quiet: { always: { guard: 'someoneWaits', target: 'watching' } },
+        watching: {
+          always: { guard: 'nobodyWaits', target: 'quiet' },
+          after: { announceInterval: { target: 'watching', reenter: true, actions: announce } },
+        },
+      },
+    },
+    deadlines: {
+      initial: 'none',
+      states: {
+        none: { entry: disarm, always: { guard: 'expiryMoved', target: 'armed' } },
+        armed: {
+          entry: arm,
+          always: [
+            { guard: 'noExpiry', target: 'none' },
+            { guard: 'expiryMoved', target: 'armed', reenter: true },
+          ],
+          after: { untilExpiry: { target: 'armed', reenter: true, actions: expire } },
+        },
+      },
+    },
+    report: {
+      initial: 'current',
+      states: {
+        current: { always: { guard: 'reportIsOld', target: 'gathering' } },
+        gathering: { after: { reportInterval: { target: 'current', actions: [report, noteReport] } } },
+      },
+    },
+  },
+})

@@ -1,0 +1,267 @@
+import { limits, type ErrorCode, type ModelId, type PeerId } from '../../protocol/index.ts'
+import { admit } from './admission.ts'
+import { ExpiryHeap } from './expiry-heap.ts'
+import { Line, type Job } from './line.ts'
+import type {
+  JobId,
+  QueueReport,
+  SchedulerEmitted,
+  SlotFreed,
+  SlotId,
+  Submission,
+} from './scheduler.events.ts'
+import { tiers, tierTerms } from './tiers.ts'
+
+export interface SchedulerOptions {
+  /** Places in the queue until health says otherwise. */
+  readonly capacity: number
+  /** Requests one client may have waiting and running together. */
+  readonly perClientMax?: number | undefined
+}
+
+/** How many at the front of each line are told when they move; further back it would be news without use. */
+const toldMax = 20_000
+const retryMs = { min: 100, max: 60_000 } as const
+
+/**
+ * Every decision of the scheduler, without time or messages of its own: each method takes the instant and returns
+ * what is to be said, in order. It is mutable on purpose: a million waiting requests are not copied at every event.
+ *
+ * Always true between two calls: nobody waits for a model that has a free slot.
+ */
+export class Scheduler {
+  readonly #lines = new Map<ModelId, Line>()
+  readonly #jobs = new Map<JobId, Job>()
+  readonly #slotLines = new Map<SlotId, Line>()
+  readonly #perClient = new Map<PeerId, number>()
+  readonly #expiries = new ExpiryHeap<Job>((job) => job.ticket !== undefined)
+  readonly #waiting: number[] = tiers.map(() => 0)
+  readonly #perClientMax: number
+  #capacity: number
+  #refusal: ErrorCode | undefined
+  #admissions = 0
+  #changes = 0
+
+  constructor({ capacity, perClientMax = limits.requestsPerPeerMax }: SchedulerOptions) {
+    this.#capacity = capacity
+    this.#perClientMax = perClientMax
+  }
+
+  get waiting(): number {
+    return this.#waiting.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Counts up whenever the report may have become another. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** When the first deadline of those waiting passes; infinite when none has one. */
+  get nextExpiryMs(): number {
+    return this.#expiries.nextMs
+  }
+
+  report(): QueueReport {
+    let slotsBusy = 0
+    for (const line of this.#lines.values()) slotsBusy += line.running.size
+    return { length: this.waiting, capacity: this.#capacity, slotsBusy, slots: this.#slotLines.size }
+  }
+
+  /** What a person or an inspector sees of it; the jobs themselves stay private. */
+  toJSON(): QueueReport {
+    return this.report()
+  }
+
+  /** How many wait before this one and its model's line; undefined when it does not wait. */
+  aheadOf(jobId: JobId): number | undefined {
+    const job = this.#jobs.get(jobId)
+    const line = job && this.#lines.get(job.modelId)
+    return job?.ticket && line?.queue.aheadOf(job.ticket)
+  }
+
+  submit(submission: Submission, nowMs: number): SchedulerEmitted[] {
+    const { jobId, clientId, modelId, tier, deadlineMs } = submission
+    const refuse = (code: ErrorCode, retryAfterMs?: number): SchedulerEmitted[] => [
+      { type: 'request.refused', jobId, code, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+    ]
+    if (this.#jobs.has(jobId)) return refuse('QM_DUPLICATE_REQUEST')
+    const line = this.#lines.get(modelId)
+    if (line === undefined) return refuse('QM_MODEL_UNKNOWN')
+    if (this.#refusal !== undefined) return refuse(this.#refusal, this.#retryAfterMs(line))
+    if ((this.#perClient.get(clientId) ?? 0) >= this.#perClientMax) {
+      return refuse('QM_RATE_LIMITED', this.#retryAfterMs(line))
+    }
+    const expiresAtMs = deadlineMs === undefined ? Infinity : submission.atMs + deadlineMs
+    if (expiresAtMs <= nowMs) return refuse('QM_DEADLINE_PASSED')
+
+    const said: SchedulerEmitted[] = []
+    if (!line.hasFreeSlot) {
+      const admission = admit(tierTerms[tier].rank, { capacity: this.#capacity, waiting: this.#waiting })
+      if (admission.kind === 'refuse') return refuse('QM_QUEUE_FULL', this.#retryAfterMs(line))
+      if (admission.kind === 'displace') said.push(...this.#displace(admission.rank))
+    }
+    const order = this.#admissions++
+    this.#changes++
+    const job: Job = { ...submission, order, expiresAtMs, ticket: undefined, startedAtMs: 0, toldPosition: 0 }
+    this.#jobs.set(jobId, job)
+    this.#perClient.set(clientId, (this.#perClient.get(clientId) ?? 0) + 1)
+    if (line.hasFreeSlot) {
+      said.push({ type: 'request.admitted', jobId, position: 0, etaMs: line.prefillMs(job) })
+      said.push(...this.#assign(line, job, nowMs))
+      return said
+    }
+    line.join(job)
+    this.#waiting[tierTerms[tier].rank] = (this.#waiting[tierTerms[tier].rank] ?? 0) + 1
+    if (expiresAtMs !== Infinity) this.#expiries.add(job, expiresAtMs)
+    const ahead = job.ticket === undefined ? 0 : line.queue.aheadOf(job.ticket)
+    job.toldPosition = ahead + 1
+    said.push({ type: 'request.admitted', jobId, position: ahead + 1, etaMs: line.etaMs(job, ahead, nowMs) })
+    return said
+  }
+
+  /** True when the request was waiting and is gone now. */
+  cancel(jobId: JobId): boolean {
+    const job = this.#jobs.get(jobId)
+    if (job?.ticket === undefined) return false
+    this.#drop(job)
+    return true
+  }
+
+  addSlot(slotId: SlotId, modelId: ModelId, nowMs: number): SchedulerEmitted[] {
+    const known = this.#slotLines.get(slotId)
+    if (known !== undefined) return []
+    const line = this.#lines.get(modelId) ?? new Line(modelId)
+    this.#lines.set(modelId, line)
+    this.#slotLines.set(slotId, line)
+    this.#changes++
+    line.addSlot(slotId)
+    return this.#dispatch(line, nowMs)
+  }
+
+  removeSlot(slotId: SlotId): void {
+    const job = this.#slotLines.get(slotId)?.removeSlot(slotId)
+    this.#changes++
+    this.#slotLines.delete(slotId)
+    if (job !== undefined) this.#forget(job)
+  }
+
+  freeSlot(freed: SlotFreed, nowMs: number): SchedulerEmitted[] {
+    const line = this.#slotLines.get(freed.slotId)
+    const job = line?.freeSlot(freed.slotId)
+    if (line === undefined || job === undefined) return []
+    this.#forget(job)
+    line.estimate.learn(freed)
+    return this.#dispatch(line, nowMs)
+  }
+
+  /** Refuses everybody who waits for a model that will not come back. */
+  removeModel(modelId: ModelId, code: ErrorCode): SchedulerEmitted[] {
+    const line = this.#lines.get(modelId)
+    if (line === undefined) return []
+    const said: SchedulerEmitted[] = []
+    for (let next = line.queue.peek(); next !== undefined; next = line.queue.peek()) {
+      this.#drop(next.value)
+      said.push({ type: 'request.refused', jobId: next.value.jobId, code })
+    }
+    for (const [slotId, other] of this.#slotLines) if (other === line) this.removeSlot(slotId)
+    this.#lines.delete(modelId)
+    return said
+  }
+
+  /** @param refusal why newcomers are refused; undefined when they are welcome. */
+  setCapacity(capacity: number, refusal: ErrorCode | undefined): void {
+    this.#capacity = capacity
+    this.#refusal = refusal
+    this.#changes++
+  }
+
+  /** Takes out those whose deadline has passed. */
+  expire(nowMs: number): SchedulerEmitted[] {
+    const said: SchedulerEmitted[] = []
+    for (let job = this.#expiries.takeDue(nowMs); job !== undefined; job = this.#expiries.takeDue(nowMs)) {
+      this.#drop(job, false)
+      said.push({ type: 'request.expired', jobId: job.jobId })
+    }
+    return said
+  }
+
+  /**
+   * Tells those who moved. Far back a step is no news: a position is told again when it changed by a hundredth, so a
+   * departure causes a number of messages that grows with the logarithm of the queue, not with its length.
+   */
+  announce(nowMs: number): SchedulerEmitted[] {
+    const said: SchedulerEmitted[] = []
+    for (const line of this.#lines.values()) {
+      line.forecast(nowMs, toldMax, (job, position, etaMs) => {
+        const moved = Math.abs(job.toldPosition - position)
+        if (moved === 0 || moved < Math.floor(position / 100)) return
+        job.toldPosition = position
+        said.push({ type: 'request.moved', jobId: job.jobId, position, etaMs: etaMs() })
+      })
+    }
+    return said
+  }
+
+  #dispatch(line: Line, nowMs: number): SchedulerEmitted[] {
+    const said: SchedulerEmitted[] = []
+    while (line.hasFreeSlot) {
+      const job = line.next()
+      if (job === undefined) break
+      this.#left(job)
+      if (job.expiresAtMs <= nowMs) {
+        this.#forget(job)
+        said.push({ type: 'request.expired', jobId: job.jobId })
+      } else {
+        said.push(...this.#assign(line, job, nowMs))
+      }
+    }
+    return said
+  }
+
+  #assign(line: Line, job: Job, nowMs: number): SchedulerEmitted[] {
+    const slotId = line.occupy(job, nowMs)
+    if (slotId === undefined) return []
+    return [{ type: 'request.assigned', jobId: job.jobId, slotId, queuedMs: Math.max(0, nowMs - job.atMs) }]
+  }
+
+  #displace(rank: number): SchedulerEmitted[] {
+    const tier = tiers[rank]
+    let victim: Job | undefined
+    for (const line of this.#lines.values()) {
+      const last = tier && line.queue.lastOf(tier)?.value
+      if (last !== undefined && (victim === undefined || last.order > victim.order)) victim = last
+    }
+    const line = victim && this.#lines.get(victim.modelId)
+    if (victim === undefined || line === undefined) return []
+    this.#drop(victim)
+    return [{ type: 'request.displaced', jobId: victim.jobId, retryAfterMs: this.#retryAfterMs(line) }]
+  }
+
+  /** Until as many have been served as stand in the way of one more. */
+  #retryAfterMs(line: Line): number {
+    const surplus = Math.max(1, this.waiting - this.#capacity + 1)
+    const ms = (surplus * line.meanRunMs()) / Math.max(1, line.slots)
+    return Math.round(Math.min(retryMs.max, Math.max(retryMs.min, ms)))
+  }
+
+  /** Takes a waiting job out for good. */
+  #drop(job: Job, isTimed = true): void {
+    this.#lines.get(job.modelId)?.leave(job)
+    this.#left(job, isTimed)
+    this.#forget(job)
+  }
+
+  #left(job: Job, isTimed = true): void {
+    const { rank } = tierTerms[job.tier]
+    this.#waiting[rank] = (this.#waiting[rank] ?? 0) - 1
+    if (isTimed && job.expiresAtMs !== Infinity) this.#expiries.left()
+  }
+
+  #forget(job: Job): void {
+    this.#changes++
+    this.#jobs.delete(job.jobId)
+    const open = (this.#perClient.get(job.clientId) ?? 1) - 1
+    if (open > 0) this.#perClient.set(job.clientId, open)
+    else this.#perClient.delete(job.clientId)
+  }
+}

@@ -1,0 +1,155 @@
+import { admit } from '../../../machines/scheduling/admission.ts'
+import type { SchedulerEmitted } from '../../../machines/scheduling/scheduler.events.ts'
+import { tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+
+/** What the model says has to be said about requests, in order; times of waiting and forecasts are left out. */
+export type Said = string
+
+export const toSaid = (emitted: SchedulerEmitted): Said | undefined => {
+  switch (emitted.type) {
+    case 'request.admitted':
+      return `admitted ${emitted.jobId} at ${emitted.position}`
+    case 'request.refused':
+      return `refused ${emitted.jobId} ${emitted.code}`
+    case 'request.assigned':
+      return `assigned ${emitted.jobId} to ${emitted.slotId} after ${emitted.queuedMs}`
+    case 'request.displaced':
+      return `displaced ${emitted.jobId}`
+    case 'request.expired':
+      return `expired ${emitted.jobId}`
+    default:
+      return undefined
+  }
+}
+
+interface Waiting {
+  readonly jobId: string
+  readonly clientId: string
+  readonly modelId: string
+  readonly tier: Tier
+  readonly atMs: number
+  readonly expiresAtMs: number
+  readonly order: number
+}
+
+interface Slot {
+  readonly modelId: string
+  running: Waiting | undefined
+  /** Counts up with every slot that comes free: the last one is taken first. */
+  freed: number
+}
+
+const dueMs = ({ atMs, tier }: Waiting): number => atMs + tierTerms[tier].waitMs
+
+/** The scheduler as one sorted list and a few counters: slow, and short enough to be believed. */
+export class SchedulerModel {
+  nowMs = 0
+  capacity: number
+  accepting = true
+  said: Said[] = []
+  waiting: Waiting[] = []
+  /** By slotId. */
+  readonly slots = new Map<string, Slot>()
+  readonly models = new Set<string>()
+  #orders = 0
+  #freed = 0
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
+
+  lineOf(modelId: string): Waiting[] {
+    return this.waiting
+      .filter((job) => job.modelId === modelId)
+      .toSorted(
+        (a, b) => dueMs(a) - dueMs(b) || tierTerms[b.tier].rank - tierTerms[a.tier].rank || a.order - b.order,
+      )
+  }
+
+  submit(job: Omit<Waiting, 'order'>): void {
+    const busy = [...this.slots.values()].flatMap(({ running }) => running ?? [])
+    const everybody = [...this.waiting, ...busy]
+    const isKnown = everybody.some(({ jobId }) => jobId === job.jobId)
+    const code = isKnown
+      ? 'QM_DUPLICATE_REQUEST'
+      : !this.models.has(job.modelId)
+        ? 'QM_MODEL_UNKNOWN'
+        : !this.accepting
+          ? 'QM_OVERLOADED'
+          : everybody.filter(({ clientId }) => clientId === job.clientId).length >= 8
+            ? 'QM_RATE_LIMITED'
+            : job.expiresAtMs <= this.nowMs
+              ? 'QM_DEADLINE_PASSED'
+              : undefined
+    if (code !== undefined) {
+      this.said.push(`refused ${job.jobId} ${code}`)
+      return
+    }
+    const newcomer: Waiting = { ...job, order: this.#orders++ }
+    if (this.#freeSlot(job.modelId) !== undefined) {
+      this.said.push(`admitted ${job.jobId} at 0`)
+      this.#assign(newcomer)
+      return
+    }
+    const waiting = tiers.map((tier) => this.waiting.filter((one) => one.tier === tier).length)
+    const admission = admit(tierTerms[job.tier].rank, { capacity: this.capacity, waiting })
+    if (admission.kind === 'refuse') {
+      this.#orders--
+      this.said.push(`refused ${job.jobId} QM_QUEUE_FULL`)
+      return
+    }
+    if (admission.kind === 'displace') {
+      const victim = this.waiting
+        .filter(({ tier }) => tier === tiers[admission.rank])
+        .reduce((last, one) => (one.order > last.order ? one : last))
+      this.waiting = this.waiting.filter((one) => one !== victim)
+      this.said.push(`displaced ${victim.jobId}`)
+    }
+    this.waiting.push(newcomer)
+    this.said.push(`admitted ${job.jobId} at ${this.lineOf(job.modelId).indexOf(newcomer) + 1}`)
+  }
+
+  addSlot(slotId: string, modelId: string): void {
+    this.models.add(modelId)
+    if (this.slots.has(slotId)) return
+    this.slots.set(slotId, { modelId, running: undefined, freed: this.#freed++ })
+    this.#dispatch(modelId)
+  }
+
+  freeSlot(slot: Slot): void {
+    slot.running = undefined
+    slot.freed = this.#freed++
+    this.#dispatch(slot.modelId)
+  }
+
+  #freeSlot(modelId: string): [string, Slot] | undefined {
+    return [...this.slots]
+      .filter(([, slot]) => slot.modelId === modelId && slot.running === undefined)
+      .toSorted(([, a], [, b]) => b.freed - a.freed)[0]
+  }
+
+  #assign(job: Waiting): void {
+    const [slotId, slot] = this.#freeSlot(job.modelId) ?? []
+    if (slot === undefined) return
+    slot.running = job
+    this.said.push(`assigned ${job.jobId} to ${slotId} after ${this.nowMs - job.atMs}`)
+  }
+
+  #dispatch(modelId: string): void {
+    const next = this.lineOf(modelId)[0]
+    if (next === undefined || this.#freeSlot(modelId) === undefined) return
+    this.waiting = this.waiting.filter((one) => one !== next)
+    this.#assign(next)
+    this.#dispatch(modelId)
+  }
+
+  /** One step of the clock. */
+  tick(ms: number): void {
+    this.nowMs += ms
+    const late = this.waiting.filter(({ expiresAtMs }) => expiresAtMs <= this.nowMs)
+    for (const { jobId } of late.toSorted((a, b) => a.expiresAtMs - b.expiresAtMs || a.order - b.order)) {
+      this.said.push(`expired ${jobId}`)
+    }
+    this.waiting = this.waiting.filter((job) => !late.includes(job))
+  }
+}

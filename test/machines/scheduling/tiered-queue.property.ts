@@ -1,0 +1,213 @@
+// The commands of a model assert, outside of any test block.
+/* oxlint-disable vitest/no-standalone-expect, vitest/expect-expect */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { TieredQueue, type Ticket } from '../../../machines/scheduling/tiered-queue.ts'
+import { headStartMsMax, tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+
+const tier = fc.constantFrom(...tiers)
+
+interface Waiting {
+  readonly name: number
+  readonly tier: Tier
+  readonly dueMs: number
+}
+
+/** The same queue as a list that is sorted again and again. */
+interface Model {
+  /** What the clock shows, which may jump back, and the latest it ever showed. */
+  clockMs: number
+  latestMs: number
+  names: number
+  waiting: Waiting[]
+}
+
+interface Real {
+  readonly queue: TieredQueue<number>
+  readonly tickets: Map<number, Ticket<number>>
+}
+
+const goesFirst = (a: Waiting, b: Waiting): number =>
+  a.dueMs - b.dueMs || tierTerms[b.tier].rank - tierTerms[a.tier].rank || a.name - b.name
+
+function compare(model: Model, { queue, tickets }: Real): void {
+  const order = model.waiting.toSorted(goesFirst).map(({ name }) => name)
+  const walked: number[] = []
+  queue.walk(({ value }, ahead) => {
+    expect(ahead).toBe(walked.length)
+    walked.push(value)
+  })
+  expect(walked).toEqual(order)
+  expect(queue.size).toBe(order.length)
+  expect(queue.peek()?.value).toBe(order[0])
+  for (const [ahead, name] of order.entries()) {
+    const ticket = tickets.get(name)
+    expect(ticket && queue.aheadOf(ticket)).toBe(ahead)
+  }
+  for (const one of tiers) {
+    expect(queue.sizeOf(one)).toBe(model.waiting.filter((waiting) => waiting.tier === one).length)
+  }
+}
+
+class Enqueue implements fc.Command<Model, Real> {
+  readonly tier: Tier
+  readonly laterMs: number
+  constructor(tier: Tier, laterMs: number) {
+    this.tier = tier
+    this.laterMs = laterMs
+  }
+  check = () => true
+  run(model: Model, real: Real): void {
+    model.clockMs += this.laterMs
+    model.latestMs = Math.max(model.latestMs, model.clockMs)
+    const name = model.names++
+    real.tickets.set(name, real.queue.enqueue(name, this.tier, model.clockMs))
+    model.waiting.push({ name, tier: this.tier, dueMs: model.latestMs + tierTerms[this.tier].waitMs })
+    compare(model, real)
+  }
+  toString = () => `enqueue(${this.tier}, +${this.laterMs})`
+}
+
+class Dequeue implements fc.Command<Model, Real> {
+  check = () => true
+  run(model: Model, real: Real): void {
+    const first = model.waiting.toSorted(goesFirst)[0]
+    expect(real.queue.dequeue()?.value).toBe(first?.name)
+    model.waiting = model.waiting.filter((waiting) => waiting !== first)
+    compare(model, real)
+  }
+  toString = () => 'dequeue'
+}
+
+class Remove implements fc.Command<Model, Real> {
+  readonly pick: number
+  constructor(pick: number) {
+    this.pick = pick
+  }
+  check = ({ names }: Readonly<Model>) => names > 0
+  run(model: Model, real: Real): void {
+    const name = this.pick % model.names
+    const ticket = real.tickets.get(name)
+    const isWaiting = model.waiting.some((waiting) => waiting.name === name)
+    expect(ticket && real.queue.remove(ticket)).toBe(isWaiting)
+    model.waiting = model.waiting.filter((waiting) => waiting.name !== name)
+    compare(model, real)
+  }
+  toString = () => `remove(${this.pick})`
+}
+
+class RemoveLast implements fc.Command<Model, Real> {
+  readonly tier: Tier
+  constructor(tier: Tier) {
+    this.tier = tier
+  }
+  check = () => true
+  run(model: Model, real: Real): void {
+    const last = model.waiting.findLast((waiting) => waiting.tier === this.tier)
+    const ticket = real.queue.lastOf(this.tier)
+    expect(ticket?.value).toBe(last?.name)
+    if (ticket !== undefined) real.queue.remove(ticket)
+    model.waiting = model.waiting.filter((waiting) => waiting !== last)
+    compare(model, real)
+  }
+  toString = () => `removeLast(${this.tier})`
+}
+
+/** Arrivals with service in between, as (tier, milliseconds since the last one, how many are served then). */
+const history = fc.array(fc.tuple(tier, fc.integer({ min: 0, max: 4_000 }), fc.nat(2)), {
+  minLength: 1,
+  maxLength: 150,
+})
+
+interface Served {
+  readonly name: number
+  readonly tier: Tier
+  readonly atMs: number
+}
+
+function serve(arrivals: readonly (readonly [Tier, number, number])[]): Served[] {
+  const queue = new TieredQueue<Served>()
+  const served: Served[] = []
+  let atMs = 0
+  for (const [name, [tier, laterMs, serves]] of arrivals.entries()) {
+    atMs += laterMs
+    queue.enqueue({ name, tier, atMs }, tier, atMs)
+    for (let serving = 0; serving < serves; serving++) {
+      const next = queue.dequeue()
+      if (next !== undefined) served.push(next.value)
+    }
+  }
+  for (let next = queue.dequeue(); next !== undefined; next = queue.dequeue()) served.push(next.value)
+  return served
+}
+
+describe('tiered queue', () => {
+  it('is a list sorted by virtual deadline, whoever comes, goes, leaves or is put out', () => {
+    const commands = fc.commands(
+      [
+        fc
+          .tuple(tier, fc.integer({ min: -500, max: 3_000 }))
+          .map(([one, laterMs]) => new Enqueue(one, laterMs)),
+        // Bursts in one tier make lanes grow, shrink and wrap around.
+        fc.constant(new Enqueue('bronze', 0)),
+        fc.constant(new Enqueue('gold', 1)),
+        fc.constant(new Dequeue()),
+        fc.nat(1_000).map((pick) => new Remove(pick)),
+        tier.map((one) => new RemoveLast(one)),
+      ],
+      { maxCommands: 120 },
+    )
+    fc.assert(
+      fc.property(commands, (cmds) => {
+        fc.modelRun(
+          () => ({
+            model: { clockMs: 0, latestMs: -Infinity, names: 0, waiting: [] },
+            real: { queue: new TieredQueue<number>(), tickets: new Map() },
+          }),
+          cmds,
+        )
+      }),
+    )
+  })
+
+  it('serves everybody exactly once, and first come first served within a tier', () => {
+    fc.assert(
+      fc.property(history, (arrivals) => {
+        const served = serve(arrivals)
+        expect(served.map(({ name }) => name).toSorted((a, b) => a - b)).toEqual([...arrivals.keys()])
+        for (const one of tiers) {
+          const names = served.filter((request) => request.tier === one).map(({ name }) => name)
+          expect(names).toEqual(names.toSorted((a, b) => a - b))
+        }
+      }),
+    )
+  })
+
+  it('lets nobody overtake by more than the head start of the tier', () => {
+    fc.assert(
+      fc.property(history, (arrivals) => {
+        const served = serve(arrivals)
+        for (const [turn, earlier] of served.entries()) {
+          for (const later of served.slice(turn + 1)) {
+            const headStartMs = tierTerms[later.tier].waitMs - tierTerms[earlier.tier].waitMs
+            expect(earlier.atMs - later.atMs).toBeLessThanOrEqual(Math.max(0, headStartMs))
+          }
+        }
+      }),
+    )
+  })
+
+  it('starves nobody: only who came before, or within the head start after, is served before', () => {
+    fc.assert(
+      fc.property(history, (arrivals) => {
+        const served = serve(arrivals)
+        for (const [turn, request] of served.entries()) {
+          const mayGoBefore = served.filter(
+            ({ name, atMs }) => name !== request.name && atMs <= request.atMs + headStartMsMax,
+          )
+          expect(turn).toBeLessThanOrEqual(mayGoBefore.length)
+        }
+      }),
+    )
+  })
+})

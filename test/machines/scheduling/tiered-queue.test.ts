@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { TieredQueue } from '../../../machines/scheduling/tiered-queue.ts'
+import { headStartMsMax, tiers, tierTerms, toTier } from '../../../machines/scheduling/tiers.ts'
+
+describe('tiers', () => {
+  it('are bought by credit', () => {
+    const credits = [-5, 0, 99, 100, 499, 500, 1_499, 1_500, 3_999, 4_000, 9_999, 10_000]
+    expect(credits.map(toTier).join(' ')).toBe(
+      'bronze bronze bronze silver silver gold gold platinum platinum diamond diamond master',
+    )
+  })
+
+  it('give a Master five seconds over a Bronze, and are ranked in order', () => {
+    expect(headStartMsMax).toBe(5_000)
+    expect(tiers.map((tier) => tierTerms[tier].rank)).toEqual([0, 1, 2, 3, 4, 5])
+  })
+})
+
+describe('tiered queue', () => {
+  it('lets a Master overtake a Bronze of 4,999 ms ago, not one of 5,000 ms ago', () => {
+    for (const [laterMs, first] of [
+      [4_999, 'master'],
+      [5_000, 'bronze'],
+    ] as const) {
+      const queue = new TieredQueue<string>()
+      queue.enqueue('bronze', 'bronze', 0)
+      queue.enqueue('master', 'master', laterMs)
+      expect(queue.dequeue()?.value).toBe(first)
+    }
+  })
+
+  it('keeps positions exact for a hundred thousand, half of whom leave, in far less than quadratic time', () => {
+    const queue = new TieredQueue<number>()
+    const count = 100_000
+    const tickets = Array.from({ length: count }, (_, at) =>
+      queue.enqueue(at, tiers[at % tiers.length] ?? 'bronze', at / 10),
+    )
+    const startedAt = performance.now()
+    for (let at = 0; at < count; at += 2) {
+      const ticket = tickets[(at * 7_919) % count]
+      if (ticket !== undefined) queue.remove(ticket)
+    }
+    const positions = new Set(
+      tickets.filter(({ index }) => index >= 0).map((ticket) => queue.aheadOf(ticket)),
+    )
+    expect(positions.size).toBe(queue.size)
+    expect(Math.max(...Array.from(positions).slice(0, 1_000))).toBeLessThan(queue.size)
+    // A scan per question would take minutes.
+    expect(performance.now() - startedAt).toBeLessThan(5_000)
+  })
+
+  it('gives memory back after a burst and still knows everybody', () => {
+    const queue = new TieredQueue<number>()
+    for (let at = 0; at < 50_000; at++) queue.enqueue(at, 'bronze', at)
+    for (let at = 0; at < 49_990; at++) expect(queue.dequeue()?.value).toBe(at)
+    for (let at = 50_000; at < 50_020; at++) queue.enqueue(at, 'bronze', at)
+    expect(queue.size).toBe(30)
+    for (let at = 49_990; at < 50_020; at++) expect(queue.dequeue()?.value).toBe(at)
+    expect(queue.dequeue()).toBeUndefined()
+    expect(queue.peek()).toBeUndefined()
+  })
+})
