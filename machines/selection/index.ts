@@ -1,0 +1,15 @@
+export type { Rejection } from './candidate.ts'
+export { explain } from './explain.ts'
+export type { Explanation, Reasons } from './explain.ts'
+export { explainNoChoice } from './no-choice.ts'
+export type { NoChoice } from './no-choice.ts'
+export { replay, select } from './select.ts'
+export type { Manner, Selection, SelectionTrace } from './select.ts'
+export { WorkerDirectory } from './worker-directory.ts'
+export type {
+  DirectoryOptions,
+  WorkerChoice,
+  WorkerHello,
+  WorkerQuery,
+  WorkerView,
+} from './worker-directory.ts'

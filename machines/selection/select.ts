@@ -1,0 +1,214 @@
+import { builtInModelId, type ModelAd, type PeerId } from '../../protocol/index.ts'
+import {
+  fittingModel,
+  freeSlots,
+  openRequests,
+  queuedWork,
+  rejection,
+  type Candidate,
+  type Needs,
+  type Rejection,
+} from './candidate.ts'
+import { createRandom } from './random.ts'
+import { claimAnswers } from './speed.ts'
+
+/** Everything that decided a choice besides the candidates, plain enough for JSON. */
+export interface SelectionQuery extends Needs {
+  readonly exclude: readonly PeerId[]
+  /** The worker that served this conversation before. */
+  readonly affinityWorkerId?: PeerId | undefined
+}
+
+/** How the chosen one was found among the best. */
+export type Manner =
+  /** It stood alone within the band. */
+  | 'best'
+  /** Drawn from the band. */
+  | 'band'
+  | 'affinity'
+  /** Drawn from those not known well yet. */
+  | 'trial'
+
+/**
+ * Enough to replay a choice. The candidates are the very values that were compared, kept by reference: making a trace
+ * costs nothing, and `explain` works the terms out again when somebody asks.
+ */
+export interface SelectionTrace {
+  readonly atMs: number
+  readonly seed: number
+  readonly query: SelectionQuery
+  readonly candidates: readonly Candidate[]
+  readonly workerId: PeerId | null
+  readonly modelId: string | null
+  readonly manner: Manner | null
+}
+
+export type Selection =
+  | { readonly workerId: PeerId; readonly model: ModelAd; readonly trace: SelectionTrace }
+  | { readonly workerId: null; readonly trace: SelectionTrace }
+
+export const selectionTerms = {
+  /** A candidate within this part of the best is as good as the best. */
+  band: 0.05,
+  /** How much busier than the mean the worker of an old conversation may be. */
+  affinityLoadMax: 1.25,
+  /** The part of choices that goes to workers not known well yet, if any is as free as the best. */
+  trialShare: 0.1,
+} as const
+
+/** The groups in which candidates compete; only the first that is not empty goes on. */
+export const groups = ['slot-free', 'queue-empty', 'queued'] as const
+
+export interface Assessment {
+  readonly model: ModelAd
+  /** The lower, the earlier; see `groupOf`. */
+  readonly group: number
+  readonly queued: number
+  readonly score: number
+}
+
+/** Index into `groups`, after all of them for one that only holds the built-in model while another would do. */
+function groupOf(candidate: Candidate, model: ModelAd, needs: Needs, queued: number): number {
+  const tier = queued > 0 ? 2 : freeSlots(candidate) > 0 ? 0 : 1
+  return needs.modelId === undefined && model.id === builtInModelId ? tier + groups.length : tier
+}
+
+/** Tier 2's score with an empty queue, tier 3's otherwise; 0–1. */
+function scoreOf(candidate: Candidate, queued: number): number {
+  const health = candidate.load.healthScore / 100
+  return queued > 0
+    ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * candidate.speed.performance
+    : 0.7 * health + 0.3 * candidate.speed.responsiveness
+}
+
+/** What one candidate is worth for one request, in full: for explaining. */
+export function assess(candidate: Candidate, needs: Needs, nowMs: number): Assessment | Rejection {
+  const model = fittingModel(candidate.models, needs)
+  if (typeof model === 'string') return model
+  const reason = rejection(candidate, nowMs)
+  if (reason !== undefined) return reason
+  const queued = queuedWork(candidate, nowMs)
+  const group = groupOf(candidate, model, needs, queued)
+  return { model, group, queued, score: scoreOf(candidate, queued) }
+}
+
+export const queueAvailability = ({ load }: Candidate, queued: number): number =>
+  load.queueCapacity > 0 ? Math.max(0, 1 - queued / load.queueCapacity) : 0
+
+/** The winning group, column by column: thousands of small objects would cost more than all the arithmetic. */
+interface Finalists {
+  candidates: Candidate[]
+  models: ModelAd[]
+  scores: number[]
+}
+
+/** Above so many exclusions a set is faster than looking through the list. */
+const listedMax = 8
+
+/**
+ * Chooses a worker. Pure: the same arguments give the same choice. One pass over the candidates keeps those of the best
+ * group so far, a second over these draws from the band, so that nothing is ever sorted.
+ */
+export function select(
+  candidates: readonly Candidate[],
+  query: SelectionQuery,
+  seed: number,
+  nowMs: number,
+): Selection {
+  const { exclude } = query
+  const excluded = exclude.length > listedMax ? new Set(exclude) : undefined
+  let finalists: Finalists = { candidates: [], models: [], scores: [] }
+  let best = 0
+  let bestGroup = Infinity
+  for (const candidate of candidates) {
+    const { workerId } = candidate
+    if (exclude.length > 0 && (excluded?.has(workerId) ?? exclude.includes(workerId))) continue
+    const model = fittingModel(candidate.models, query)
+    if (typeof model === 'string' || rejection(candidate, nowMs) !== undefined) continue
+    const queued = queuedWork(candidate, nowMs)
+    const group = groupOf(candidate, model, query, queued)
+    if (group > bestGroup) continue
+    if (group < bestGroup) {
+      bestGroup = group
+      best = 0
+      finalists = { candidates: [], models: [], scores: [] }
+    }
+    const score = scoreOf(candidate, queued)
+    finalists.candidates.push(candidate)
+    finalists.models.push(model)
+    finalists.scores.push(score)
+    if (score > best) best = score
+  }
+  const drawn = draw(finalists, best * (1 - selectionTerms.band), query.affinityWorkerId, seed)
+  const chosen = drawn && finalists.candidates[drawn.index]
+  const model = drawn && finalists.models[drawn.index]
+  const workerId = chosen?.workerId ?? null
+  const trace: SelectionTrace = {
+    atMs: nowMs,
+    seed,
+    query,
+    candidates,
+    workerId,
+    modelId: model?.id ?? null,
+    manner: drawn?.manner ?? null,
+  }
+  return workerId === null || model === undefined ? { workerId: null, trace } : { workerId, model, trace }
+}
+
+/** The same choice again, from nothing but its trace. */
+export const replay = (trace: SelectionTrace): Selection =>
+  select(trace.candidates, trace.query, trace.seed, trace.atMs)
+
+function draw(
+  { candidates, scores }: Finalists,
+  floor: number,
+  affinityWorkerId: PeerId | undefined,
+  seed: number,
+): { readonly index: number; readonly manner: Manner } | undefined {
+  const band: number[] = []
+  let total = 0
+  let open = 1
+  let slots = 0
+  let old = -1
+  for (let index = 0; index < scores.length; index++) {
+    const score = scores[index] ?? 0
+    const candidate = candidates[index]
+    if (score < floor || candidate === undefined) continue
+    band.push(index)
+    total += weight(score)
+    open += openRequests(candidate)
+    slots += slotsOf(candidate)
+    if (candidate.workerId === affinityWorkerId) old = index
+  }
+  const [first] = band
+  if (first === undefined) return undefined
+
+  const familiar = candidates[old]
+  if (familiar !== undefined) {
+    // One more request keeps it within 1.25 × the mean of the band, each worker counted by its slots.
+    const loadMax = (selectionTerms.affinityLoadMax * open * slotsOf(familiar)) / slots
+    if (openRequests(familiar) + 1 <= Math.ceil(loadMax)) return { index: old, manner: 'affinity' }
+  }
+  const random = createRandom(seed)
+  if (random() < selectionTerms.trialShare) {
+    // One at a time each: a flood of new workers costs a tenth of the requests, not all of them.
+    const unknown = Array.from(candidates.keys()).filter((index) => isUnknown(candidates[index]))
+    const trial = unknown[Math.floor(random() * unknown.length)]
+    if (trial !== undefined) return { index: trial, manner: 'trial' }
+  }
+  const manner = band.length === 1 ? 'best' : 'band'
+  let left = random() * total
+  for (const index of band) {
+    left -= weight(scores[index] ?? 0)
+    if (left < 0) return { index, manner }
+  }
+  return { index: first, manner }
+}
+
+/** Where all scores are zero, all weigh the same. */
+const weight = (score: number): number => score + 1e-9
+
+const slotsOf = ({ load }: Candidate): number => Math.max(1, load.slots)
+
+const isUnknown = (candidate: Candidate | undefined): boolean =>
+  candidate !== undefined && candidate.inFlight === 0 && candidate.speed.answers < claimAnswers

@@ -1,0 +1,179 @@
+import { errorCatalogue, type ErrorCode } from '../../protocol/index.ts'
+
+/**
+ * What this client holds against a worker, from its own experience alone. A value: every event makes a new one.
+ *
+ * The breaker is closed at first, open after `standingTerms.failuresMax` failures in a row, and half-open when its
+ * time is over: then one request at a time goes through as a probe. A success closes it; a failure opens it for twice
+ * as long, up to a bound. Refusals are no fault, but a worker that always refuses would look just as idle as one that
+ * always fails, so each refusal after another doubles a pause.
+ */
+export interface Standing {
+  /** Failures as queued requests, as of `failureAtMs`; it halves every half-life. */
+  readonly failureLoad: number
+  readonly failureAtMs: number
+  readonly failuresInRow: number
+  /** How often the breaker opened without a success in between; 0 while closed. */
+  readonly openings: number
+  readonly isOpen: boolean
+  readonly openUntilMs: number
+  /** When the probe under way began; undefined without one. */
+  readonly probeSinceMs: number | undefined
+  readonly refusalsInRow: number
+  readonly pausedUntilMs: number
+  /** Requests at once that a worker is trusted with; what is open beyond counts as queued. Grows by success. */
+  readonly allowance: number
+}
+
+export const standingTerms = {
+  /** Failures in a row that open the breaker. */
+  failuresMax: 3,
+  openMs: { first: 5_000, max: 300_000 },
+  /** A probe of which nothing was heard for so long is given up. */
+  probeMsMax: 600_000,
+  /** Queued requests that one failure counts for, and for how long. */
+  failureWork: 4,
+  failureWorkMax: 400,
+  failureHalfLifeMs: 30_000,
+  pauseMs: { first: 500, max: 30_000 },
+  allowance: { first: 4, max: 64 },
+} as const
+
+export const freshStanding: Standing = {
+  failureLoad: 0,
+  failureAtMs: 0,
+  failuresInRow: 0,
+  openings: 0,
+  isOpen: false,
+  openUntilMs: 0,
+  probeSinceMs: undefined,
+  refusalsInRow: 0,
+  pausedUntilMs: 0,
+  allowance: standingTerms.allowance.first,
+}
+
+/** Below this, queued work is the rest of something long past. */
+const negligibleWork = 0.5
+
+/** Queued requests that past failures still count for. */
+export function failureWork({ failureLoad, failureAtMs }: Standing, nowMs: number): number {
+  if (failureLoad === 0) return 0
+  const work = failureLoad * 2 ** (-Math.max(0, nowMs - failureAtMs) / standingTerms.failureHalfLifeMs)
+  return work < negligibleWork ? 0 : work
+}
+
+/** Whether a request may go there: `undefined`, or why not. */
+export type Barrier = 'breaker-open' | 'probe-under-way' | 'refused-lately'
+
+export function barrier(standing: Standing, nowMs: number): Barrier | undefined {
+  if (standing.isOpen) {
+    if (nowMs < standing.openUntilMs) return 'breaker-open'
+    const { probeSinceMs } = standing
+    if (probeSinceMs !== undefined && nowMs - probeSinceMs < standingTerms.probeMsMax)
+      return 'probe-under-way'
+  }
+  return nowMs < standing.pausedUntilMs ? 'refused-lately' : undefined
+}
+
+/** When the barrier opens by itself, in milliseconds of the clock. */
+export const barrierEndMs = (standing: Standing): number =>
+  Math.max(
+    standing.pausedUntilMs,
+    standing.isOpen ? standing.openUntilMs : 0,
+    standing.probeSinceMs === undefined ? 0 : standing.probeSinceMs + standingTerms.probeMsMax,
+  )
+
+export const afterStart = (standing: Standing, nowMs: number): Standing =>
+  standing.isOpen ? { ...standing, probeSinceMs: nowMs } : standing
+
+export const afterSuccess = (standing: Standing): Standing => ({
+  ...standing,
+  failuresInRow: 0,
+  openings: 0,
+  isOpen: false,
+  openUntilMs: 0,
+  probeSinceMs: undefined,
+  refusalsInRow: 0,
+  pausedUntilMs: 0,
+  allowance: Math.min(standingTerms.allowance.max, standing.allowance + 1),
+})
+
+/** The client went away: nothing was learnt. A probe's turn is over all the same, or probing would have no bound. */
+export const afterCancel = (standing: Standing): Standing =>
+  standing.probeSinceMs === undefined
+    ? standing
+    : {
+        ...standing,
+        probeSinceMs: undefined,
+        openUntilMs: Math.max(standing.openUntilMs, standing.probeSinceMs + standingTerms.openMs.first),
+      }
+
+const doubled = ({ first, max }: { readonly first: number; readonly max: number }, times: number): number =>
+  Math.min(max, first * 2 ** Math.min(times, 30))
+
+function afterOwnFailure(standing: Standing, nowMs: number): Standing {
+  const failuresInRow = standing.failuresInRow + 1
+  const failureLoad = failureWork(standing, nowMs) + standingTerms.failureWork
+  const failed: Standing = {
+    ...standing,
+    failuresInRow,
+    failureLoad: Math.min(standingTerms.failureWorkMax, failureLoad),
+    failureAtMs: nowMs,
+    allowance: Math.max(1, Math.floor(standing.allowance / 2)),
+  }
+  // Requests that were under way when the breaker opened fail one after another; only a probe makes it open longer.
+  const opens = standing.isOpen
+    ? standing.probeSinceMs !== undefined
+    : failuresInRow >= standingTerms.failuresMax
+  if (!opens) return failed
+  return {
+    ...failed,
+    isOpen: true,
+    openings: standing.openings + 1,
+    openUntilMs: nowMs + doubled(standingTerms.openMs, standing.openings),
+    probeSinceMs: undefined,
+  }
+}
+
+function afterRefusal(standing: Standing, nowMs: number, retryAfterMs: number): Standing {
+  const { first, max } = standingTerms.pauseMs
+  // Several refused at once are one refusal: they were sent before the first was known.
+  const again = nowMs >= standing.pausedUntilMs
+  const refusalsInRow = standing.refusalsInRow + (again ? 1 : 0)
+  const pauseMs = Math.max(doubled({ first, max }, refusalsInRow - 1), Math.min(max, retryAfterMs))
+  return {
+    ...afterCancel(standing),
+    refusalsInRow,
+    pausedUntilMs: again ? nowMs + pauseMs : standing.pausedUntilMs,
+  }
+}
+
+/** Whose fault a failure is, as far as this worker goes. */
+export type Verdict = 'failure' | 'refusal' | 'not-its-fault'
+
+/**
+ * By the catalogue's blame, with one exception: a worker that is only asked for models it advertises and then says it
+ * has none was mistaken itself, so `QM_MODEL_UNKNOWN` counts as a refusal.
+ */
+export function judge(code: ErrorCode): Verdict {
+  const { blame } = errorCatalogue[code]
+  if (blame === 'worker') return 'failure'
+  return blame === 'client' && code !== 'QM_MODEL_UNKNOWN' ? 'not-its-fault' : 'refusal'
+}
+
+/** @param retryAfterMs what the worker asked for; bounded, because a worker must not be able to hide for ever. */
+export function afterFailure(
+  standing: Standing,
+  code: ErrorCode,
+  nowMs: number,
+  retryAfterMs: number,
+): Standing {
+  switch (judge(code)) {
+    case 'failure':
+      return afterOwnFailure(standing, nowMs)
+    case 'refusal':
+      return afterRefusal(standing, nowMs, retryAfterMs)
+    case 'not-its-fault':
+      return afterCancel(standing)
+  }
+}

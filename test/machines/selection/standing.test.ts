@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest'
+import { errorCatalogue, errorCodes } from '../../../protocol/index.ts'
+import { createRandom } from '../../../machines/selection/random.ts'
+import { afterAnswer, afterFirstToken, unknownSpeed } from '../../../machines/selection/speed.ts'
+import {
+  afterCancel,
+  afterFailure,
+  afterStart,
+  afterSuccess,
+  barrier,
+  failureWork,
+  freshStanding,
+  standingTerms,
+  type Standing,
+} from '../../../machines/selection/standing.ts'
+
+const fail = (standing: Standing, nowMs: number): Standing =>
+  afterFailure(standing, 'QM_INFERENCE_FAILED', nowMs, 0)
+
+const broken = (nowMs: number): Standing => fail(fail(fail(freshStanding, nowMs), nowMs), nowMs)
+
+describe('standing', () => {
+  it('opens the breaker after three failures in a row, not after three with a success between', () => {
+    expect(barrier(fail(fail(freshStanding, 0), 0), 0)).toBeUndefined()
+    expect(barrier(broken(0), 0)).toBe('breaker-open')
+    expect(barrier(fail(afterSuccess(fail(fail(freshStanding, 0), 0)), 0), 0)).toBeUndefined()
+  })
+
+  it('lets one probe through when its time is over; success closes, failure opens for twice as long', () => {
+    const open = broken(0)
+    expect(barrier(open, 4_999)).toBe('breaker-open')
+    expect(barrier(open, 5_000)).toBeUndefined()
+    const probing = afterStart(open, 5_000)
+    expect(barrier(probing, 5_001)).toBe('probe-under-way')
+    expect(barrier(afterSuccess(probing), 5_001)).toBeUndefined()
+    const again = fail(probing, 6_000)
+    expect(barrier(again, 15_999)).toBe('breaker-open')
+    expect(barrier(again, 16_000)).toBeUndefined()
+  })
+
+  it('bounds the open time, and gives a probe up of which nothing is heard', () => {
+    let standing = broken(0)
+    let nowMs = 0
+    for (let probe = 0; probe < 40; probe++) {
+      nowMs = standing.openUntilMs
+      standing = fail(afterStart(standing, nowMs), nowMs)
+    }
+    expect(standing.openUntilMs - nowMs).toBe(standingTerms.openMs.max)
+    const lost = afterStart(standing, standing.openUntilMs)
+    expect(barrier(lost, standing.openUntilMs + standingTerms.probeMsMax)).toBeUndefined()
+  })
+
+  it('lets requests that were under way when the breaker opened fail without opening it longer', () => {
+    const open = broken(0)
+    expect(fail(fail(open, 100), 200).openUntilMs).toBe(open.openUntilMs)
+  })
+
+  it('ends a cancelled probe without blame, but not so that the next may follow at once', () => {
+    const probing = afterStart(broken(0), 5_000)
+    const cancelled = afterCancel(probing)
+    expect(cancelled.failuresInRow).toBe(3)
+    expect(barrier(cancelled, 5_001)).toBe('breaker-open')
+    expect(barrier(cancelled, 10_000)).toBeUndefined()
+  })
+
+  it('halves past failures every half-life', () => {
+    const failed = fail(freshStanding, 0)
+    expect(failureWork(failed, 0)).toBe(standingTerms.failureWork)
+    expect(failureWork(failed, standingTerms.failureHalfLifeMs)).toBe(standingTerms.failureWork / 2)
+    expect(failureWork(failed, standingTerms.failureHalfLifeMs * 4)).toBe(0)
+  })
+
+  it('doubles the pause after refusals, whatever the worker asks for, and forgets it with an answer', () => {
+    let standing = freshStanding
+    let nowMs = 0
+    const pauses: number[] = []
+    for (let refusal = 0; refusal < 9; refusal++) {
+      standing = afterFailure(standing, 'QM_QUEUE_FULL', nowMs, 0)
+      pauses.push(standing.pausedUntilMs - nowMs)
+      nowMs = standing.pausedUntilMs
+    }
+    expect(pauses).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
+    expect(afterFailure(freshStanding, 'QM_QUEUE_FULL', 0, 7_000).pausedUntilMs).toBe(7_000)
+    expect(afterFailure(freshStanding, 'QM_QUEUE_FULL', 0, 1e9).pausedUntilMs).toBe(30_000)
+    expect(barrier(afterSuccess(standing), nowMs)).toBeUndefined()
+    // Five refused at once were sent before the first refusal was known.
+    const once = afterFailure(freshStanding, 'QM_QUEUE_FULL', 0, 0)
+    expect(afterFailure(once, 'QM_QUEUE_FULL', 1, 0)).toMatchObject({ refusalsInRow: 1, pausedUntilMs: 500 })
+  })
+
+  it.each(errorCodes)('holds %s against the worker only if it is to blame', (code) => {
+    const { blame } = errorCatalogue[code]
+    const after = afterFailure(freshStanding, code, 0, 0)
+    expect(after.failuresInRow).toBe(blame === 'worker' ? 1 : 0)
+    const isBlameless = blame === 'client' && code !== 'QM_MODEL_UNKNOWN'
+    expect(after === freshStanding).toBe(isBlameless)
+  })
+
+  it('trusts with more at once by success, with less by failure', () => {
+    expect(afterSuccess(freshStanding).allowance).toBe(5)
+    expect(fail(freshStanding, 0).allowance).toBe(2)
+    let standing = freshStanding
+    for (let answer = 0; answer < 200; answer++) standing = afterSuccess(standing)
+    expect(standing.allowance).toBe(standingTerms.allowance.max)
+  })
+})
+
+describe('speed', () => {
+  it('lets a claim weigh less with each answer, and nothing after five', () => {
+    const claims = [
+      { firstTokenMs: 1, tokenMs: 1 },
+      { firstTokenMs: 10_000, tokenMs: 10_000 },
+    ]
+    const terms = claims.map((claim) => {
+      let speed = unknownSpeed(claim)
+      const seen = [speed.responsiveness]
+      for (let answer = 0; answer < 5; answer++) {
+        speed = afterFirstToken(speed, { promptTokens: 256, ms: 500 }, claim)
+        speed = afterAnswer(speed, { tokens: 101, ms: 5_000 }, claim)
+        seen.push(speed.responsiveness)
+      }
+      expect(speed).toMatchObject({ responsiveness: 0.5, performance: 0.5 })
+      return seen
+    })
+    const gaps = terms[0]?.map((term, at) => term - (terms[1]?.[at] ?? 0)) ?? []
+    expect(gaps.toSorted((a, b) => b - a)).toEqual(gaps)
+    expect(gaps[0]).toBeGreaterThan(0.9)
+  })
+
+  it('compares workers fairly whatever the length of their prompts', () => {
+    const short = afterFirstToken(unknownSpeed(), { promptTokens: 0, ms: 100 })
+    const long = afterFirstToken(unknownSpeed(), { promptTokens: 576, ms: 1_000 })
+    expect(short.firstTokenMs).toBe(long.firstTokenMs)
+    expect(short.firstTokenMs).toBe(500)
+  })
+
+  it('takes milliseconds per token from the gaps, and forgets old ones', () => {
+    let speed = afterAnswer(unknownSpeed(), { tokens: 11, ms: 1_000 })
+    expect(speed.tokenMs).toBe(100)
+    expect(afterAnswer(speed, { tokens: 1, ms: 77 }).tokenMs).toBe(100)
+    for (let answer = 0; answer < 40; answer++) speed = afterAnswer(speed, { tokens: 11, ms: 200 })
+    expect(speed.tokenMs).toBeCloseTo(20, 0)
+  })
+
+  it('learns nothing from nonsense', () => {
+    const speed = unknownSpeed()
+    expect(afterFirstToken(speed, { promptTokens: 5, ms: Number.NaN })).toBe(speed)
+    expect(afterFirstToken(speed, { promptTokens: 5, ms: -1 })).toBe(speed)
+    expect(afterAnswer(speed, { tokens: 5, ms: Number.NaN }).tokenMs).toBeUndefined()
+  })
+})
+
+describe('random', () => {
+  it('is the same for the same seed, in [0, 1), and even', () => {
+    const draw = (seed: number): number[] => {
+      const random = createRandom(seed)
+      return Array.from({ length: 10_000 }, () => random())
+    }
+    expect(draw(7)).toEqual(draw(7))
+    expect(draw(7)).not.toEqual(draw(8))
+    const buckets = Array.from({ length: 10 }, () => 0)
+    for (const value of draw(9)) buckets[Math.floor(value * 10)] = (buckets[Math.floor(value * 10)] ?? 0) + 1
+    for (const count of buckets) expect(Math.abs(count - 1_000)).toBeLessThan(150)
+  })
+})

@@ -1,0 +1,152 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { protocolVersion } from '../../../protocol/index.ts'
+import { WorkerDirectory } from '../../../machines/selection/worker-directory.ts'
+import { replay } from '../../../machines/selection/select.ts'
+import { llama, toStatus, toWorkerId } from './support.ts'
+
+const none: ReadonlySet<string> = new Set()
+const a = toWorkerId(1)
+const b = toWorkerId(2)
+const hello = { models: [llama], protocol: protocolVersion, local: false }
+
+describe('worker directory', () => {
+  let directory: WorkerDirectory
+  beforeEach(() => {
+    directory = new WorkerDirectory({ standingsMax: 3, affinitiesMax: 2 })
+    directory.hello(a, hello, 0)
+    directory.status(a, toStatus(), 0)
+  })
+
+  const choose = (nowMs = 0, seed = 1) => directory.choose({ modelId: 'llama', exclude: none }, seed, nowMs)
+  const failThrice = (workerId: string, nowMs: number): void => {
+    for (let time = 0; time < 3; time++) {
+      directory.started(workerId, nowMs)
+      directory.failed(workerId, 'QM_ENGINE_CRASHED', nowMs)
+    }
+  }
+
+  it('knows a worker from hello on, before its first status', () => {
+    directory.hello(b, hello, 0)
+    expect(directory.list(0).map(({ workerId }) => workerId)).toEqual([a, b])
+    expect(directory.choose({ exclude: new Set([a]) }, 1, 0)).toMatchObject({ workerId: b, model: llama })
+  })
+
+  it('ignores a status of somebody unknown, and forgets who left', () => {
+    directory.status(b, toStatus(), 0)
+    directory.remove(a, 0)
+    directory.remove(a, 0)
+    expect(directory.size).toBe(0)
+    expect(choose()).toMatchObject({ workerId: null, retryAfterMs: undefined })
+  })
+
+  it('keeps finding the right worker while others come and go', () => {
+    for (let name = 2; name < 9; name++) directory.hello(toWorkerId(name), hello, 0)
+    for (const name of [1, 8, 4]) directory.remove(toWorkerId(name), 0)
+    directory.status(toWorkerId(7), toStatus({ healthScore: 77 }), 0)
+    const listed = new Map(directory.list(0).map((view) => [view.workerId, view.healthScore]))
+    expect([...listed.keys()].toSorted()).toEqual([2, 3, 5, 6, 7].map(toWorkerId))
+    expect(listed.get(toWorkerId(7))).toBe(77)
+  })
+
+  it('remembers the standing of one who comes back, and news that comes after it left', () => {
+    failThrice(a, 0)
+    directory.remove(a, 0)
+    directory.hello(a, hello, 10)
+    expect(choose(10)).toMatchObject({ workerId: null, retryAfterMs: 4_990 })
+
+    directory.hello(b, hello, 0)
+    directory.remove(b, 0)
+    for (let time = 0; time < 3; time++) directory.failed(b, 'QM_WORKER_LOST', 0)
+    directory.hello(b, hello, 0)
+    expect(directory.list(0).find(({ workerId }) => workerId === b)?.barred).toBe('breaker-open')
+  })
+
+  it('remembers no more than it may of those who left', () => {
+    failThrice(a, 0)
+    directory.remove(a, 0)
+    for (let name = 10; name < 13; name++) {
+      directory.hello(toWorkerId(name), hello, 0)
+      directory.remove(toWorkerId(name), 0)
+    }
+    directory.hello(a, hello, 0)
+    expect(directory.list(0)[0]?.barred).toBeUndefined()
+  })
+
+  it('counts its own requests until a status can have', () => {
+    directory.hello(b, hello, 0)
+    directory.status(b, toStatus({ healthScore: 60 }), 0)
+    for (let time = 0; time < 2; time++) directory.started(a, 0)
+    // Both slots of the better one are taken by us, though it has not said so yet.
+    expect(choose().workerId).toBe(b)
+    directory.status(a, toStatus(), 0)
+    expect(choose().workerId).toBe(a)
+  })
+
+  it('sends one probe at a time', () => {
+    failThrice(a, 0)
+    expect(choose(4_999).workerId).toBeNull()
+    expect(choose(5_000).workerId).toBe(a)
+    directory.started(a, 5_000)
+    expect(choose(5_001).workerId).toBeNull()
+    directory.finished(a, { tokens: 10, ms: 100 }, 5_002)
+    expect(choose(5_002).trace.candidates[0]?.standing.isOpen).toBe(false)
+  })
+
+  it('never holds a cancelled or badly asked request against the worker', () => {
+    for (let time = 0; time < 20; time++) {
+      directory.started(a, time)
+      directory.cancelled(a)
+      directory.started(a, time)
+      directory.failed(a, 'QM_CONTEXT_EXCEEDED', time)
+    }
+    expect(directory.list(0)[0]).toMatchObject({ barred: undefined, failuresInRow: 0, inFlight: 0 })
+  })
+
+  it('brings a conversation back to its worker, and forgets the oldest conversation', () => {
+    directory.hello(b, hello, 0)
+    directory.status(b, toStatus(), 0)
+    const ask = (affinityKey: string, seed: number) =>
+      directory.choose({ modelId: 'llama', exclude: none, affinityKey }, seed, 0)
+    const first = ask('talk', 1).workerId
+    for (let seed = 2; seed < 30; seed++) expect(ask('talk', seed)).toMatchObject({ workerId: first })
+    ask('second', 1)
+    ask('third', 1)
+    expect(ask('talk', 1).trace.query.affinityWorkerId).toBeUndefined()
+  })
+
+  it('leaves a trace that later changes do not touch and JSON does not break', () => {
+    directory.hello(b, hello, 0)
+    const { trace, workerId } = choose(0, 99)
+    const text = JSON.stringify(trace)
+    directory.status(a, toStatus({ healthScore: 1, state: 'overloaded' }), 5)
+    directory.remove(b, 5)
+    expect(JSON.stringify(trace)).toBe(text)
+    expect(replay(trace).workerId).toBe(workerId)
+    expect(replay(JSON.parse(text) as typeof trace).workerId).toBe(workerId)
+  })
+
+  it('does not let a worker shed what it has open by reconnecting', () => {
+    for (let time = 0; time < 3; time++) directory.started(a, 0)
+    directory.remove(a, 1)
+    directory.failed(a, 'QM_DRAINING', 2)
+    directory.hello(a, hello, 3)
+    expect(directory.list(3)[0]?.inFlight).toBe(2)
+  })
+
+  it('takes leaving in the middle of a probe for a failed probe', () => {
+    failThrice(a, 0)
+    directory.started(a, 5_000)
+    directory.remove(a, 5_100)
+    directory.failed(a, 'QM_WORKER_LOST', 5_100)
+    directory.hello(a, hello, 5_200)
+    expect(choose(15_099).workerId).toBeNull()
+    expect(choose(15_100).workerId).toBe(a)
+  })
+
+  it('shows measured speed', () => {
+    directory.started(a, 0)
+    directory.firstToken(a, { promptTokens: 256, ms: 200 }, 0)
+    directory.finished(a, { tokens: 21, ms: 1_000 }, 0)
+    expect(directory.list(0)[0]).toMatchObject({ answers: 1, firstTokenMs: 200, tokensPerSecond: 20 })
+  })
+})
