@@ -1,44 +1,12 @@
 import type {
-  ChatMessage,
-  Finish,
-  ModelHash,
-  ModelId,
-  QMeshError,
-  RequestId,
-  Sampling,
-} from '../../protocol/index.ts'
+  EngineOptions,
+  GenerationResult,
+  LoadedModel,
+  ModelSpec,
+} from '../../machines/inference/model-types.ts'
+import type { ChatMessage, QMeshError, RequestId, Sampling } from '../../protocol/index.ts'
 
-/** A model to load and how. */
-export interface ModelSpec {
-  readonly id: ModelId
-  /** Absolute path of a GGUF file. */
-  readonly path: string
-  /** Tokens of one slot's context; absent: what the model was trained for, at most 4,096, less if memory is short. */
-  readonly contextTokens?: number | undefined
-  /** Requests answered at once; absent: from memory, at most 4 on a CPU and 8 on a GPU. */
-  readonly slots?: number | undefined
-}
-
-export interface EngineOptions {
-  /** Layers on the GPU: -1 as many as fit, 0 none. */
-  readonly gpuLayers: number
-  /** Threads of this host. The sum over all hosts never exceeds the machine's math cores. */
-  readonly threads: number
-  /** Keeps the weights from being swapped out. */
-  readonly mlock: boolean
-}
-
-/** What a loaded model turned out to be. */
-export interface LoadedModel {
-  readonly id: ModelId
-  readonly hash: ModelHash
-  readonly contextTokens: number
-  readonly slots: number
-  readonly backend: 'cpu' | 'cuda' | 'metal' | 'vulkan' | 'remote'
-  readonly threads: number
-  /** Megabytes the engine says model and context take. */
-  readonly memoryMb: number
-}
+export type { EngineOptions, GenerationResult, LoadedModel, ModelSpec }
 
 /** The part of a `prompt` message that an engine needs. */
 export interface GenerateRequest {
@@ -59,9 +27,6 @@ export interface TokenChunk {
   readonly tokens: readonly number[]
   readonly text: string
 }
-
-/** What the engine measured; the queue's share is added by the scheduler. */
-export type GenerationResult = Omit<Finish, 'queuedMs'>
 
 /** One running request. */
 export interface Generation {
@@ -93,6 +58,9 @@ export interface EngineHost {
 
 /** A way to run models. The first engine is node-llama-cpp; one that forwards to another server is the same port. */
 export interface Engine {
-  /** @throws QMeshError `QM_MODEL_FILE_MISSING`, `QM_MODEL_FILE_INVALID`, `QM_MODEL_UNSUPPORTED`, `QM_MODEL_TOO_LARGE` */
+  /**
+   * @throws QMeshError `QM_MODEL_FILE_MISSING`, `QM_MODEL_FILE_INVALID`, `QM_MODEL_UNSUPPORTED`, `QM_MODEL_TOO_LARGE`,
+   * `QM_MODEL_HASH_MISMATCH`, `QM_ENGINE_CRASHED`
+   */
   load(spec: ModelSpec, options: EngineOptions): Promise<EngineHost>
 }

@@ -15,6 +15,8 @@ export interface TinyGgufOptions {
   readonly layers?: number
   /** A Jinja template; null leaves it out. Default: ChatML. */
   readonly chatTemplate?: string | null
+  /** Never ends its turn when greedy, so that an answer is as long as asked. Default false. */
+  readonly isEndless?: boolean
 }
 
 export const chatMlTemplate =
@@ -206,6 +208,7 @@ export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
     contextTokens = 2_048,
     layers = 2,
     chatTemplate = chatMlTemplate,
+    isEndless = false,
   } = options
   const vocabulary = tokenizer === 'spm' ? spmVocabulary() : bpeVocabulary()
   const id = (token: string) => vocabulary.tokens.indexOf(token)
@@ -263,10 +266,14 @@ export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
   }
   writer.pad()
   const gaussian = createGaussian(seed)
-  for (const [index, { deviation }] of all.entries()) {
+  for (const [index, { name, deviation }] of all.entries()) {
     const values = Float32Array.from({ length: sizes[index] ?? 0 }, () =>
       deviation === 0 ? 1 : gaussian() * deviation,
     )
+    // A row of zeros is a logit of zero: among hundreds of random ones it is never the largest.
+    if (isEndless && name === 'output.weight') {
+      for (const token of control) values.fill(0, id(token) * embedding, (id(token) + 1) * embedding)
+    }
     writer.raw(Buffer.from(values.buffer)).pad()
   }
   return writer.done()

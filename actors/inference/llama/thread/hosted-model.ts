@@ -1,0 +1,127 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { LlamaGrammar } from 'node-llama-cpp'
+import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
+import type { GenerateRequest } from '../../engine.port.ts'
+import { GenerationControl } from '../generation-control.ts'
+import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
+import type { VitalSigns } from '../vital-signs.ts'
+import { generate, type Prepared } from './generate.ts'
+import { compileJsonSchema } from './json-schema.ts'
+import type { Loaded } from './loaded.ts'
+import { Outbox } from './outbox.ts'
+import { TokenText } from './token-text.ts'
+
+/**
+ * One loaded model and the requests on it, in its own thread. Calls flow in as tasks, tokens flow out through the
+ * outbox; nothing here is shared with another host.
+ */
+export class HostedModel {
+  readonly #loaded: Loaded
+  readonly #port: MessagePort
+  readonly #outbox: Outbox
+  readonly #vitals: VitalSigns
+  readonly #prepared = new Map<string, Prepared>()
+  readonly #grammars = new Map<string, LlamaGrammar>()
+  readonly #pieces = new Map<number, string>()
+  readonly #sleepers = new Map<number, () => void>()
+  readonly #running = new Map<GenerationControl, Promise<void>>()
+
+  constructor(loaded: Loaded, { port }: LoadTask, vitals: VitalSigns) {
+    this.#loaded = loaded
+    this.#port = port
+    this.#outbox = new Outbox(port)
+    this.#vitals = vitals
+    port.on('message', ({ lane }: ToThread) => this.#sleepers.get(lane)?.())
+  }
+
+  async prepare(request: GenerateRequest): Promise<TaskAnswer> {
+    const { prompts, facts } = this.#loaded
+    const prompt = request.messages
+      ? prompts.encodeChat(request.messages)
+      : prompts.encodeText(request.prompt ?? '')
+    if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
+    if (prompt.length + request.maxTokens > facts.contextTokens) {
+      throw new QMeshError(
+        'QM_CONTEXT_EXCEEDED',
+        `the prompt has ${prompt.length} tokens and asks for ${request.maxTokens} more, ` +
+          `the context of "${facts.id}" holds ${facts.contextTokens} together`,
+      )
+    }
+    const grammar = request.jsonSchema === undefined ? undefined : await this.#grammar(request.jsonSchema)
+    this.#prepared.set(request.jobId, { request, prompt, grammar })
+    return { ok: true, promptTokens: prompt.length }
+  }
+
+  release(jobId: string): TaskAnswer {
+    this.#prepared.delete(jobId)
+    return { ok: true }
+  }
+
+  async generate({ jobId, lane, control: words }: GenerateTask): Promise<TaskAnswer> {
+    const control = new GenerationControl(words)
+    const run = this.#run(jobId, lane, control)
+    this.#running.set(control, run)
+    await run
+    this.#running.delete(control)
+    return { ok: true }
+  }
+
+  /** Cancels what runs and waits until nothing is in native code any more. */
+  async quiet(): Promise<void> {
+    for (const control of this.#running.keys()) control.cancel()
+    for (const wake of this.#sleepers.values()) wake()
+    await Promise.all(this.#running.values())
+  }
+
+  /** Quiet, then frees the model. */
+  async close(): Promise<TaskAnswer> {
+    await this.quiet()
+    await this.#vitals.native(() => this.#loaded.close())
+    this.#port.close()
+    return { ok: true }
+  }
+
+  async #run(jobId: string, lane: number, control: GenerationControl): Promise<void> {
+    const { model, pool, decoder } = this.#loaded
+    const prepared = this.#prepared.get(jobId)
+    this.#prepared.delete(jobId)
+    try {
+      if (!prepared) throw new QMeshError('QM_INTERNAL', `job "${jobId}" was not prepared on this host`)
+      const lease = await this.#vitals.native(() => pool.take(prepared.prompt))
+      if (!lease) throw new QMeshError('QM_INTERNAL', `no free slot for job "${jobId}"`)
+      try {
+        const { result, lastText } = await generate({
+          id: lane,
+          prepared,
+          lease,
+          model,
+          control,
+          text: new TokenText(decoder, this.#pieces),
+          outbox: this.#outbox,
+          vitals: this.#vitals,
+          sleep: () => new Promise((resolve) => this.#sleepers.set(lane, resolve)),
+        })
+        lease.release()
+        this.#outbox.end(lane, lastText, { type: 'finished', lane, result })
+      } catch (error) {
+        lease.release()
+        throw error
+      }
+    } catch (error) {
+      const { code, message } = toQMeshError(error, 'QM_INFERENCE_FAILED')
+      this.#outbox.end(lane, '', { type: 'failed', lane, failure: { code, message } } satisfies FromThread)
+    } finally {
+      this.#sleepers.delete(lane)
+    }
+  }
+
+  /** Compiling takes milliseconds, and clients tend to send the same schema again. */
+  async #grammar(schema: string): Promise<LlamaGrammar> {
+    const known = this.#grammars.get(schema)
+    if (known) return known
+    const grammar = await compileJsonSchema(this.#loaded.llama, schema)
+    if (this.#grammars.size >= 16) this.#grammars.clear()
+    this.#grammars.set(schema, grammar)
+    return grammar
+  }
+}

@@ -1,0 +1,54 @@
+import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
+import type { FromThread, InferenceTask, LoadTask, TaskAnswer } from '../thread-messages.ts'
+import { VitalSigns } from '../vital-signs.ts'
+import { verifyFile } from './verify-file.ts'
+import type { HostedModel } from './hosted-model.ts'
+
+/** One thread hosts one model, so one instance per thread is all there is. */
+let hosted: HostedModel | undefined
+
+/** Answers one task. Never rejects: errors are values here, see `TaskAnswer`. */
+export async function answerTask(task: InferenceTask): Promise<TaskAnswer> {
+  try {
+    if (task.kind === 'load') return await load(task)
+    if (!hosted) throw new QMeshError('QM_INTERNAL', 'no model is loaded in this thread')
+    switch (task.kind) {
+      case 'prepare':
+        return await hosted.prepare(task.request)
+      case 'release':
+        return hosted.release(task.jobId)
+      case 'generate':
+        return await hosted.generate(task)
+      case 'close':
+        return await hosted.close()
+    }
+  } catch (error) {
+    const { code, message } = toQMeshError(error, 'QM_INFERENCE_FAILED')
+    return { ok: false, failure: { code, message } }
+  }
+}
+
+/** The engine takes a second to import, a bad file is found in a millisecond: first things first. */
+async function load(task: LoadTask): Promise<TaskAnswer> {
+  const hash = verifyFile(task)
+  const vitals = new VitalSigns(task.vitals)
+  const [{ loadModel }, { HostedModel }] = await Promise.all([
+    import('./loaded.ts'),
+    import('./hosted-model.ts'),
+  ])
+  const loaded = await vitals.native(() => loadModel(task, hash))
+  hosted = new HostedModel(loaded, task, vitals)
+  endGentlyOnDefect(hosted, task)
+  return { ok: true, loaded: loaded.facts }
+}
+
+/** A defect ends the thread, but not before native calls have returned: see `VitalSigns`. */
+function endGentlyOnDefect(model: HostedModel, { port }: LoadTask): void {
+  const end = (defect: unknown): void => {
+    const { message } = toQMeshError(defect)
+    port.postMessage({ type: 'log', level: 'fatal', message } satisfies FromThread, [])
+    void model.quiet().finally(() => process.exit(1))
+  }
+  process.once('uncaughtException', end)
+  process.once('unhandledRejection', end)
+}

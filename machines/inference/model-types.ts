@@ -1,0 +1,70 @@
+import type { ErrorCode, Finish, ModelHash, ModelId } from '../../protocol/index.ts'
+
+/** A model to load and how. */
+export interface ModelSpec {
+  readonly id: ModelId
+  /** Absolute path of a GGUF file. */
+  readonly path: string
+  /** Tokens of one slot's context; absent: what the model was trained for, at most 4,096, less if memory is short. */
+  readonly contextTokens?: number | undefined
+  /** Requests answered at once; absent: from memory, at most 4 on a CPU and 8 on a GPU. */
+  readonly slots?: number | undefined
+  /** Most threads that are of use to it: the smallest models lose more by waiting for each other than they gain. */
+  readonly threadsMax?: number | undefined
+  /** SHA-256 that a manifest states for the file; another one is refused with `QM_MODEL_HASH_MISMATCH`. */
+  readonly expectedHash?: ModelHash | undefined
+}
+
+export interface EngineOptions {
+  /** Layers on the GPU: -1 as many as fit, 0 none. */
+  readonly gpuLayers: number
+  /** Threads of this host. The sum over all hosts never exceeds the machine's math cores. */
+  readonly threads: number
+  /** Keeps the weights from being swapped out. */
+  readonly mlock: boolean
+}
+
+/** What a loaded model turned out to be. */
+export interface LoadedModel {
+  readonly id: ModelId
+  readonly hash: ModelHash
+  readonly contextTokens: number
+  readonly slots: number
+  readonly backend: 'cpu' | 'cuda' | 'metal' | 'vulkan' | 'remote'
+  readonly threads: number
+  /** Megabytes the engine says model and context take. */
+  readonly memoryMb: number
+}
+
+/** What the engine measured; the queue's share is added by the scheduler. */
+export type GenerationResult = Omit<Finish, 'queuedMs'>
+
+/** Names a slot for ever: `<model id>/<index>`. It stays the same when its host is reloaded. */
+export type SlotId = string
+
+export const toSlotId = (modelId: ModelId, index: number): SlotId => `${modelId}/${index}`
+
+/** Model ids have no slash, so the last one is the border. */
+export const modelIdOfSlot = (slotId: SlotId): ModelId => slotId.slice(0, slotId.lastIndexOf('/'))
+
+/** How a slot's job ended, for the scheduler and the client's intake. */
+export interface SlotFreed {
+  readonly type: 'slot.freed'
+  readonly slotId: SlotId
+  readonly jobId: string
+  readonly outcome: 'finished' | 'cancelled' | 'failed'
+  /** Why, where the outcome is not `finished`. */
+  readonly code?: ErrorCode
+  readonly promptTokens: number
+  readonly completionTokens: number
+  /** Milliseconds from start to last token; 0 where nobody measured. */
+  readonly runMs: number
+}
+
+/** The slot cannot take the job: it is busy, or its host is not ready. The job was not started. */
+export interface SlotRefused {
+  readonly type: 'slot.refused'
+  readonly slotId: SlotId
+  readonly jobId: string
+  readonly code: ErrorCode
+}
