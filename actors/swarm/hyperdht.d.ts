@@ -1,0 +1,70 @@
+/** The part of hyperdht that we use; it ships no types. */
+declare module 'hyperdht' {
+  import type { EventEmitter } from 'node:events'
+  import type { KeyPair, NoiseStream } from 'hyperswarm'
+
+  namespace DHT {
+    interface NodeAddress {
+      readonly host: string
+      readonly port: number
+    }
+
+    interface Query {
+      on(event: 'data', listener: () => void): Query
+      finished(): Promise<void>
+      destroy(): void
+    }
+
+    interface Options {
+      readonly bootstrap?: readonly NodeAddress[]
+      readonly nodes?: readonly NodeAddress[]
+      readonly host?: string
+      readonly port?: number
+      /** `false`: a port that is taken is an error instead of a reason to pick another one. */
+      readonly anyPort?: boolean
+      /** `false`: stores records for others as soon as the node knows its own address. */
+      readonly ephemeral?: boolean
+      /** `false`: the owner vouches that the port can be reached. */
+      readonly firewalled?: boolean
+    }
+  }
+
+  class DHT extends EventEmitter {
+    constructor(options?: DHT.Options)
+    static keyPair(seed?: Uint8Array): KeyPair
+    /** A node that others start from: it believes that it can be reached at `host:port`. */
+    static bootstrapper(port: number, host: string, options?: DHT.Options): DHT
+    readonly destroyed: boolean
+    readonly bootstrapped: boolean
+    readonly bootstrapNodes: readonly DHT.NodeAddress[]
+    /** The sockets; private to dht-rpc, but the only way to close what a failed bind leaves behind. */
+    readonly io: {
+      readonly serverSocket: { address(): DHT.NodeAddress } | null
+      readonly networkInterfaces: { destroy(): unknown }
+    }
+    fullyBootstrapped(): Promise<void>
+    addNode(node: DHT.NodeAddress): void
+    /** Entries of the routing table. */
+    readonly nodes: { readonly length: number }
+    readonly table: { readonly id: Buffer }
+    findNode(target: Buffer): DHT.Query
+    toArray(options?: { limit?: number }): DHT.NodeAddress[]
+    connect(publicKey: Uint8Array, options?: { keyPair?: KeyPair }): NoiseStream
+    destroy(options?: { force?: boolean }): Promise<void>
+  }
+
+  export = DHT
+}
+
+declare module 'hyperdht/testnet.js' {
+  import type DHT from 'hyperdht'
+
+  interface Testnet {
+    readonly nodes: DHT[]
+    readonly bootstrap: { readonly host: string; readonly port: number }[]
+    destroy(): Promise<void>
+  }
+
+  function createTestnet(size?: number): Promise<Testnet>
+  export = createTestnet
+}

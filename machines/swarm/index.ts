@@ -1,0 +1,2 @@
+export * from './swarm-timings.ts'
+export * from './swarm.machine.ts'
