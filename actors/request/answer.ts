@@ -1,0 +1,160 @@
+import {
+  QMeshError,
+  type ErrorCode,
+  type FinishReason,
+  type ModelHash,
+  type ModelId,
+  type PeerId,
+  type QMeshErrorOptions,
+  type RequestId,
+} from '../../protocol/index.ts'
+import { AnswerEmitter, type AnswerEvents, type AnswerListener } from './answer-events.ts'
+import type { AnswerChunk, AnswerLog } from './answer-log.ts'
+
+/** One try at one worker. */
+export interface AnswerAttempt {
+  readonly workerId: PeerId
+  readonly modelId: ModelId
+  readonly modelHash: ModelHash
+  /** Milliseconds after the question at which it began. */
+  readonly atMs: number
+  /** Why it ended; absent for the one that answered. */
+  readonly code?: ErrorCode | undefined
+  readonly message?: string | undefined
+}
+
+export interface AnswerResult {
+  readonly requestId: RequestId
+  readonly text: string
+  /** `stop`: the model ended its turn; `length`: `maxTokens` or the context; `stop-string`: one of `stop`. */
+  readonly finishReason: FinishReason
+  readonly usage: {
+    readonly promptTokens: number
+    /** Prompt tokens the worker had cached, as it says. */
+    readonly cachedTokens: number
+    readonly completionTokens: number
+  }
+  readonly timings: {
+    /** From the question to the first token, measured here. */
+    readonly firstTokenMs: number
+    /** From the question to the end, measured here. */
+    readonly totalMs: number
+    /** In the worker's queue, as it says. */
+    readonly queuedMs: number
+  }
+  readonly workerId: PeerId
+  readonly modelId: ModelId
+  readonly modelHash: ModelHash
+  /** The seed that was sampled with; absent for greedy answers. */
+  readonly seed?: number | undefined
+  /** Every worker tried, the one that answered last. */
+  readonly attempts: readonly AnswerAttempt[]
+}
+
+/** Why an answer is not complete, with what there is of it. */
+export class AnswerError extends QMeshError {
+  readonly requestId: RequestId
+  /** The text that came before the failure; empty when none did. */
+  readonly partial: string
+  readonly attempts: readonly AnswerAttempt[]
+
+  constructor(
+    code: ErrorCode,
+    detail: string | undefined,
+    context: Pick<AnswerError, 'requestId' | 'partial' | 'attempts'>,
+    options?: QMeshErrorOptions,
+  ) {
+    super(code, detail, options)
+    this.requestId = context.requestId
+    this.partial = context.partial
+    this.attempts = context.attempts
+  }
+}
+
+/** How the request behind an answer hears about its reader. */
+export interface AnswerSource {
+  readonly requestId: RequestId
+  readonly log: AnswerLog
+  readonly emitter: AnswerEmitter
+  readonly settled: Promise<AnswerResult>
+  cancel(): void
+}
+
+/**
+ * An answer on its way. Read it once, in one of two ways: iterate over its chunks as they come, or await `text()` or
+ * `result`. A reader who is slow slows this answer's generation only; one who leaves the loop cancels it.
+ */
+export class Answer implements AsyncIterable<AnswerChunk> {
+  readonly #source: AnswerSource
+  #isIterated = false
+
+  constructor(source: AnswerSource) {
+    this.#source = source
+    // Whoever iterates hears of a failure there: the promise must not complain a second time.
+    source.settled.catch(() => {})
+  }
+
+  get requestId(): RequestId {
+    return this.#source.requestId
+  }
+
+  /** The text received so far, read or not. */
+  get partial(): string {
+    return this.#source.log.text
+  }
+
+  /**
+   * Settles when the answer is complete; rejects with an `AnswerError`. Without an iterator it reads the answer itself.
+   */
+  get result(): Promise<AnswerResult> {
+    // Not at once: `const { result } = answer` before a loop must not take the loop's back-pressure away.
+    queueMicrotask(() => {
+      if (!this.#isIterated) this.#source.log.drain(true)
+    })
+    return this.#source.settled
+  }
+
+  /** The whole text; rejects with an `AnswerError`. */
+  async text(): Promise<string> {
+    return (await this.result).text
+  }
+
+  /** Stops the request wherever it is; iterator and `result` fail with `QM_CANCELLED`. After the end it does nothing. */
+  cancel(): void {
+    this.#source.cancel()
+  }
+
+  on<Name extends keyof AnswerEvents>(name: Name, listener: AnswerListener<Name>): this {
+    this.#source.emitter.on(name, listener)
+    return this
+  }
+
+  off<Name extends keyof AnswerEvents>(name: Name, listener: AnswerListener<Name>): this {
+    this.#source.emitter.off(name, listener)
+    return this
+  }
+
+  /** @throws QMeshError `QM_REQUEST_INVALID` the second time: an answer has one reader. */
+  [Symbol.asyncIterator](): AsyncIterator<AnswerChunk, undefined> {
+    if (this.#isIterated)
+      throw new QMeshError('QM_REQUEST_INVALID', 'An answer can be iterated over only once.')
+    this.#isIterated = true
+    const { log } = this.#source
+    log.drain(false)
+    const leave = (): void => {
+      log.leave()
+      this.cancel()
+    }
+    return {
+      next: () => log.next(),
+      return: () => {
+        leave()
+        return Promise.resolve({ done: true, value: undefined })
+      },
+      throw: (error: unknown) => {
+        leave()
+        return Promise.reject(error)
+      },
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import { createHash, randomInt } from 'node:crypto'
+import { z } from 'zod'
+import {
+  chatMessageSchema,
+  limits,
+  modelHashSchema,
+  modelIdSchema,
+  promptSchema,
+  QMeshError,
+  samplingSchema,
+  type ChatMessage,
+  type ModelAd,
+  type ModelHash,
+  type ModelId,
+  type Prompt,
+  type RequestId,
+} from '../../protocol/index.ts'
+
+const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens, seed } = samplingSchema.shape
+
+/** Tokens of an answer when nobody says: at most half of the model's context. */
+const defaultMaxTokens = 512
+
+const durationMs = z.number().int().min(1).max(limits.durationMsMax)
+
+const askOptionsSchema = z.strictObject({
+  /** Which model; absent: any. */
+  model: modelIdSchema.optional(),
+  /** Exactly these weights. */
+  modelHash: modelHashSchema.optional(),
+  /** Most tokens of the answer; default 512, less where the model's context is small. */
+  maxTokens: promptSchema.shape.maxTokens.optional(),
+  temperature: temperature.optional(),
+  topK: topK.optional(),
+  topP: topP.optional(),
+  minP: minP.optional(),
+  repeatPenalty: repeatPenalty.optional(),
+  repeatLastTokens: repeatLastTokens.optional(),
+  seed,
+  /** The answer ends before any of these. */
+  stop: promptSchema.shape.stop.optional(),
+  /** JSON schema the answer satisfies, as an object or as JSON text. */
+  jsonSchema: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
+  /** A string is continued as it is, without the model's chat template. */
+  raw: z.boolean().optional(),
+  /** Cancels the request. */
+  signal: z.instanceof(AbortSignal).optional(),
+  /** Milliseconds for the whole request, from the question to the last token. */
+  deadlineMs: durationMs.optional(),
+  /** Milliseconds to wait for a first worker to appear. */
+  discoverMs: durationMs.optional(),
+  /** Workers tried before giving up. */
+  attemptsMax: z.number().int().min(1).max(limits.peersMax).optional(),
+  /** Only this node's own worker. */
+  localOnly: z.boolean().optional(),
+})
+
+export type AskOptions = {
+  [Key in keyof z.input<typeof askOptionsSchema>]: z.input<typeof askOptionsSchema>[Key]
+}
+
+/** A question that was checked: everything of it but the worker. */
+export interface Question {
+  readonly requestId: RequestId
+  readonly options: z.output<typeof askOptionsSchema>
+  /** Tokens of the prompt, estimated from its characters. */
+  readonly promptTokens: number
+  /** Same for every turn of one conversation. */
+  readonly affinityKey: string
+  readonly modelId: ModelId | undefined
+  readonly modelHash: ModelHash | undefined
+  readonly seed: number | undefined
+  toPrompt(model: ModelAd, deadlineMs: number | undefined): Prompt
+}
+
+/**
+ * Checks what a user asks, naming the option that is wrong.
+ *
+ * @throws QMeshError `QM_REQUEST_INVALID`
+ */
+export function toQuestion(
+  requestId: RequestId,
+  input: string | readonly ChatMessage[],
+  given: AskOptions = {},
+): Question {
+  const options = parse(askOptionsSchema, given, 'option')
+  const isRaw = typeof input === 'string' && options.raw === true
+  if (options.raw === true && !isRaw) throw invalid('option "raw": needs a string, not chat messages')
+  const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
+  const body = isRaw ? { prompt: input } : { messages: parse(messagesSchema, messages, 'message') }
+  const jsonSchema = options.jsonSchema === undefined ? undefined : toJsonSchema(options.jsonSchema)
+  // Drawn here rather than by the worker, so that every attempt, and the reader, knows it.
+  const isGreedy = options.temperature === 0
+  const seed = options.seed ?? (isGreedy ? undefined : randomInt(2 ** 32))
+  const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens } = options
+  const sampling = samplingSchema.parse({
+    temperature,
+    topK,
+    topP,
+    minP,
+    repeatPenalty,
+    repeatLastTokens,
+    seed,
+  })
+  const toPrompt: Question['toPrompt'] = (model, deadlineMs) => ({
+    type: 'prompt',
+    requestId,
+    modelId: model.id,
+    modelHash: model.hash,
+    ...body,
+    sampling,
+    maxTokens:
+      options.maxTokens ?? Math.max(1, Math.min(defaultMaxTokens, Math.floor(model.contextTokens / 2))),
+    stop: options.stop ?? [],
+    ...(jsonSchema !== undefined && { jsonSchema }),
+    ...(deadlineMs !== undefined && { deadlineMs }),
+  })
+  // The whole is checked once more as the worker will check it: bounds that concern several fields, and bytes.
+  const sample = toPrompt(
+    {
+      id: 'x'.repeat(limits.modelIdCharsMax),
+      hash: '0'.repeat(64),
+      contextTokens: limits.contextTokensMax,
+      slots: 1,
+    },
+    limits.durationMsMax,
+  )
+  parse(promptSchema, sample, 'prompt')
+  const bytes = Buffer.byteLength(JSON.stringify(sample))
+  if (bytes > limits.frameBytesMax) {
+    throw invalid(`the prompt takes ${bytes} bytes, at most ${limits.frameBytesMax} fit one frame`)
+  }
+  const chars = messages.reduce((sum, { content }) => sum + content.length, 0)
+  return {
+    requestId,
+    options,
+    promptTokens: Math.ceil(chars / 3),
+    affinityKey: toAffinityKey(messages),
+    modelId: options.model,
+    modelHash: options.modelHash,
+    seed,
+    toPrompt,
+  }
+}
+
+const messagesSchema = z.array(chatMessageSchema).min(1).max(limits.chatMessagesMax)
+
+/** A conversation is known by how it began: the system prompt, if any, and the first question. */
+function toAffinityKey(messages: readonly ChatMessage[]): string {
+  const firstUser = messages.findIndex(({ role }) => role === 'user')
+  const start = messages.slice(0, Math.max(1, firstUser + 1))
+  return createHash('sha256').update(JSON.stringify(start)).digest('hex').slice(0, 32)
+}
+
+function toJsonSchema(given: string | Record<string, unknown>): string {
+  let value: unknown = given
+  if (typeof given === 'string') {
+    try {
+      value = JSON.parse(given)
+    } catch {
+      throw invalid('option "jsonSchema": is not valid JSON text')
+    }
+  }
+  if (depthOf(value, limits.jsonSchemaDepthMax) > limits.jsonSchemaDepthMax) {
+    throw invalid(`option "jsonSchema": is nested deeper than ${limits.jsonSchemaDepthMax}`)
+  }
+  const text = JSON.stringify(value)
+  if (text.length > limits.jsonSchemaCharsMax) {
+    throw invalid(
+      `option "jsonSchema": has ${text.length} characters, at most ${limits.jsonSchemaCharsMax} are allowed`,
+    )
+  }
+  return text
+}
+
+/** Stops one level beyond the bound: a cycle in a user's object must not run for ever. */
+function depthOf(value: unknown, bound: number): number {
+  if (typeof value !== 'object' || value === null || bound < 0) return 0
+  return 1 + Math.max(0, ...Object.values(value).map((inner) => depthOf(inner, bound - 1)))
+}
+
+function parse<Output>(schema: z.ZodType<Output>, value: unknown, what: string): Output {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  if (issue?.code === 'unrecognized_keys') throw invalid(`${what} "${issue.keys.join('", "')}" is not known`)
+  const name = issue?.path.join('.') ?? ''
+  throw invalid(`${what}${name ? ` "${name}"` : ''}: ${issue?.message ?? 'invalid'}`)
+}
+
+const invalid = (detail: string): QMeshError => new QMeshError('QM_REQUEST_INVALID', detail)

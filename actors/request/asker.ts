@@ -1,0 +1,163 @@
+import { fromCallback } from 'xstate'
+import {
+  createRequestId,
+  type ChatMessage,
+  type ModelHash,
+  type ModelId,
+  type PeerId,
+  type RequestId,
+} from '../../protocol/index.ts'
+import {
+  defaultStallPolicy,
+  requesterMachine,
+  requestMachine,
+  requestShardMachine,
+  type Choice,
+  type Failure,
+  type RequesterCommand,
+  type RequestInput,
+  type StallPolicy,
+} from '../../machines/request/index.ts'
+import type { Answer } from './answer.ts'
+import { toQuestion, type AskOptions } from './ask-options.ts'
+import { createAttemptLogic } from './attempt.adapter.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import { RequestJob, type StandingPort } from './request-job.ts'
+
+/** Which worker would do. */
+export interface WorkerQuery {
+  readonly modelId?: ModelId | undefined
+  readonly modelHash?: ModelHash | undefined
+  readonly localOnly: boolean
+  /** Workers this request has tried. */
+  readonly exclude: ReadonlySet<PeerId>
+  /** Same for every turn of one conversation. */
+  readonly affinityKey: string
+  /** For the trace. */
+  readonly requestId: RequestId
+}
+
+export interface AskerPorts {
+  readonly dispatcher: Dispatcher
+  readonly standing: StandingPort
+  /** Chooses among the workers known now. Null when none would do. */
+  readonly choose: (query: WorkerQuery) => Choice | null
+  /** Why `choose` finds nobody. */
+  readonly whyNobody: (query: WorkerQuery) => Failure
+  /** The running requester actor; undefined while it is being restarted and once the node has stopped. */
+  readonly requester: () => { send(command: RequesterCommand): void } | undefined
+  /** Milliseconds of a clock that does not jump. */
+  readonly now: () => number
+  readonly defaults?: Partial<AskDefaults> | undefined
+}
+
+export interface AskDefaults {
+  /** Workers tried before giving up. */
+  readonly attemptsMax: number
+  /** Milliseconds to wait for a first worker: a mesh takes some seconds to join. */
+  readonly discoverMs: number
+  readonly stall: StallPolicy
+}
+
+const askDefaults: AskDefaults = { attemptsMax: 5, discoverMs: 15_000, stall: defaultStallPolicy }
+
+/**
+ * Where questions enter. It owns the open jobs: the requester's actors decide, the dispatcher carries, and here both meet
+ * the answer that the user holds.
+ */
+export class Asker {
+  readonly #ports: AskerPorts
+  readonly #jobs = new Map<RequestId, RequestJob>()
+
+  constructor(ports: AskerPorts) {
+    this.#ports = ports
+  }
+
+  /** Questions that are not answered yet. */
+  get open(): number {
+    return this.#jobs.size
+  }
+
+  /** The requester's machine with the world in it, to be started, and restarted, by a supervisor. */
+  createRequester() {
+    const attempt = createAttemptLogic({ ...this.#ports, jobs: this.#jobs })
+    const request = requestMachine.provide({ actors: { attempt } })
+    const shard = requestShardMachine.provide({ actors: { request } })
+    // However the requester ends, by order or by a crash: whoever waits for an answer hears of it.
+    const lifeline = fromCallback(() => () => this.#failAll())
+    return requesterMachine.provide({ actors: { shard, lifeline } })
+  }
+
+  /**
+   * Starts a request. Listeners attached to the answer before the next turn of the event loop miss nothing.
+   *
+   * @throws QMeshError `QM_REQUEST_INVALID`, naming the option; every other failure is the answer's.
+   */
+  ask(input: string | readonly ChatMessage[], options: AskOptions = {}): Answer {
+    const requestId = createRequestId()
+    const question = toQuestion(requestId, input, options)
+    const { signal } = question.options
+    const cancel = (cause?: unknown): void => this.#cancel(job, cause)
+    const onAbort = (): void => cancel(signal?.reason)
+    const job = new RequestJob(question, {
+      standing: this.#ports.standing,
+      now: this.#ports.now,
+      ended: () => {
+        this.#jobs.delete(requestId)
+        signal?.removeEventListener('abort', onAbort)
+      },
+      cancel,
+    })
+    this.#jobs.set(requestId, job)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    queueMicrotask(() => {
+      if (signal?.aborted) cancel(signal.reason)
+      if (!job.isSettled) this.#open(job)
+    })
+    return job.answer
+  }
+
+  #open(job: RequestJob): void {
+    const requester = this.#ports.requester()
+    if (requester) requester.send({ type: 'request.open', request: this.#toInput(job) })
+    else job.fail({ code: 'QM_NODE_STOPPED', message: 'The client side of this node is not running.' })
+  }
+
+  #toInput(job: RequestJob): RequestInput {
+    const { requestId, options, promptTokens, modelId, modelHash, affinityKey } = job.question
+    const defaults = { ...askDefaults, ...this.#ports.defaults }
+    const localOnly = options.localOnly ?? false
+    const toQuery = (exclude: ReadonlySet<PeerId>): WorkerQuery => ({
+      modelId,
+      modelHash,
+      localOnly,
+      exclude,
+      affinityKey,
+      requestId,
+    })
+    return {
+      requestId,
+      promptTokens,
+      choose: (exclude) => this.#ports.choose(toQuery(exclude)),
+      whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
+      report: (fact) => job.report(fact),
+      now: this.#ports.now,
+      attemptsMax: options.attemptsMax ?? defaults.attemptsMax,
+      discoverMs: options.discoverMs ?? defaults.discoverMs,
+      deadlineMs: options.deadlineMs ?? null,
+      stall: defaults.stall,
+    }
+  }
+
+  #cancel(job: RequestJob, cause: unknown): void {
+    if (job.isSettled) return
+    const { requestId } = job.question
+    // The reader is answered first, and the machine tidies up: a cancel that races an answer has one outcome, this one.
+    job.fail({ code: 'QM_CANCELLED' }, cause)
+    this.#ports.requester()?.send({ type: 'request.cancel', requestId })
+  }
+
+  #failAll(): void {
+    for (const job of this.#jobs.values()) job.fail({ code: 'QM_NODE_STOPPED' })
+  }
+}

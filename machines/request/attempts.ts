@@ -1,0 +1,101 @@
+import {
+  errorCatalogue,
+  type ErrorCode,
+  type ModelHash,
+  type ModelId,
+  type PeerId,
+} from '../../protocol/index.ts'
+
+/** One try at one worker, kept for the reader's result and for "why". */
+export interface AttemptRecord {
+  readonly workerId: PeerId
+  readonly modelId: ModelId
+  readonly modelHash: ModelHash
+  /** When it began, on the clock of the request's `now`. */
+  readonly atMs: number
+  /** Why it ended; absent while it runs and when it answered. */
+  readonly code?: ErrorCode | undefined
+  readonly message?: string | undefined
+  readonly retryAfterMs?: number | undefined
+}
+
+export interface Failure {
+  readonly code: ErrorCode
+  readonly message?: string | undefined
+  readonly retryAfterMs?: number | undefined
+}
+
+/** A worker's `never` counts only when this many workers say it: one liar must not end a request. */
+const opinionsForNever = 2
+
+/** Codes that a worker may answer a prompt with. Any other would let it speak for the client, e.g. `QM_CANCELLED`. */
+const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'QM_MESSAGE_INVALID',
+  'QM_MESSAGE_UNEXPECTED',
+  'QM_FRAME_NOT_JSON',
+  'QM_FRAME_TOO_LONG',
+  'QM_TOO_MANY_VIOLATIONS',
+  'QM_MODEL_UNKNOWN',
+  'QM_CONTEXT_EXCEEDED',
+  'QM_JSON_SCHEMA_INVALID',
+  'QM_CHAT_TEMPLATE_FAILED',
+  'QM_DUPLICATE_REQUEST',
+  'QM_QUEUE_FULL',
+  'QM_RATE_LIMITED',
+  'QM_OVERLOADED',
+  'QM_DRAINING',
+  'QM_DEADLINE_PASSED',
+  'QM_READER_TOO_SLOW',
+  'QM_INFERENCE_FAILED',
+  'QM_ENGINE_CRASHED',
+  'QM_ENGINE_HUNG',
+])
+
+/** What a worker's word is taken for: a code that is not a worker's to say is itself a misbehaviour. */
+export const toWorkerCode = (code: ErrorCode): ErrorCode =>
+  workerCodes.has(code) ? code : 'QM_WORKER_MISBEHAVED'
+
+export interface Standstill {
+  /** Every attempt so far, the one that just failed last, with its code. */
+  readonly attempts: readonly AttemptRecord[]
+  /** Tokens the reader's stream holds already. */
+  readonly tokens: number
+  readonly attemptsMax: number
+}
+
+/**
+ * Where a failed attempt leads. Before the first token another worker costs the reader nothing. After it the stream
+ * has begun, and another worker would have to go on where this one stopped.
+ */
+export function nextStep({ attempts, tokens, attemptsMax }: Standstill): 'elsewhere' | 'fail' {
+  const code = attempts.at(-1)?.code ?? 'QM_INTERNAL'
+  if (tokens > 0 || attempts.length >= attemptsMax) return 'fail'
+  const { retry } = errorCatalogue[code]
+  if (retry === 'elsewhere') return 'elsewhere'
+  if (!workerCodes.has(code)) return 'fail'
+  return attempts.filter((attempt) => attempt.code === code).length < opinionsForNever ? 'elsewhere' : 'fail'
+}
+
+/**
+ * What the reader is told when no worker is left or the attempts are spent: the workers' own code when they agree or
+ * when the last word was a verdict on the request itself, `QM_ATTEMPTS_EXHAUSTED` with every reason otherwise.
+ */
+export function toFailure(attempts: readonly AttemptRecord[], tokens: number): Failure {
+  const last = attempts.at(-1)
+  if (!last?.code) return { code: 'QM_NO_WORKERS' }
+  const isAgreed = attempts.every(({ code }) => code === last.code)
+  if (tokens > 0 || isAgreed || errorCatalogue[last.code].retry === 'never') {
+    return { code: last.code, message: last.message, retryAfterMs: earliestRetry(attempts) }
+  }
+  const reasons = attempts.map(({ workerId, code }) => `${workerId.slice(0, 8)}… ${code ?? 'unknown'}`)
+  return {
+    code: 'QM_ATTEMPTS_EXHAUSTED',
+    message: `Every worker that was tried refused or failed: ${reasons.join(', ')}.`,
+    retryAfterMs: earliestRetry(attempts),
+  }
+}
+
+function earliestRetry(attempts: readonly AttemptRecord[]): number | undefined {
+  const hints = attempts.flatMap(({ retryAfterMs }) => (retryAfterMs === undefined ? [] : [retryAfterMs]))
+  return hints.length > 0 ? Math.min(...hints) : undefined
+}

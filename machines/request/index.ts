@@ -1,0 +1,6 @@
+export * from './attempts.ts'
+export * from './request-events.ts'
+export * from './request-shard.machine.ts'
+export * from './request.machine.ts'
+export * from './requester.machine.ts'
+export * from './stall-timers.ts'

@@ -1,0 +1,85 @@
+import type { Finish, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
+import type { AttemptRecord, Failure } from './attempts.ts'
+
+/** A worker chosen for one attempt, and what is known of its pace. */
+export interface Choice {
+  readonly workerId: PeerId
+  readonly model: ModelAd
+  /** Milliseconds per prompt token this client measured on this worker; absent before the first answer. */
+  readonly promptTokenMs?: number | undefined
+}
+
+/** Chooses among the known workers, those excluded left out; null when there is none. Synchronous, never throws. */
+export type ChoosePort = (exclude: ReadonlySet<PeerId>) => Choice | null
+
+/** Says why `ChoosePort` found nobody, once the wait for a worker is over. Never throws. */
+export type WhyNobodyPort = () => Failure
+
+/** What the `attempt` actor is given. It ends itself never: it is stopped when the machine leaves the attempt. */
+export interface AttemptInput {
+  readonly requestId: RequestId
+  /** Index of this attempt, from 0; every event it sends carries it, so that a stale one is recognised. */
+  readonly attempt: number
+  /** Null only if the machine were wrong; the actor then fails the attempt with `QM_INTERNAL`. */
+  readonly choice: Choice | null
+}
+
+/** What the `attempt` actor says. One event per phase: tokens go past the machine, straight to the reader. */
+export type AttemptEvent =
+  | AttemptQueued
+  /** The first token came. */
+  | { readonly type: 'attempt.started'; readonly attempt: number; readonly atMs: number }
+  /** More tokens came; sent at most every `progressEveryMs`, enough to keep the stall timer honest. */
+  | {
+      readonly type: 'attempt.progressed'
+      readonly attempt: number
+      readonly tokens: number
+      readonly atMs: number
+    }
+  /** The reader is behind, the worker waits for it: silence is not the worker's. */
+  | { readonly type: 'attempt.held'; readonly attempt: number }
+  | { readonly type: 'attempt.resumed'; readonly attempt: number }
+  | { readonly type: 'attempt.finished'; readonly attempt: number; readonly finish: Finish }
+  | AttemptFailed
+
+export interface AttemptQueued {
+  readonly type: 'attempt.queued'
+  readonly attempt: number
+  /** Requests that go first; 0 means that a slot has it. */
+  readonly position: number
+  readonly etaMs: number
+  readonly promptTokens: number
+}
+
+export interface AttemptFailed extends Failure {
+  readonly type: 'attempt.failed'
+  readonly attempt: number
+  /** Tokens the reader's stream holds when the attempt failed. */
+  readonly tokens: number
+}
+
+/** What a request reports to whoever asked, in order. The last one is `request.done` or `request.failed`, once. */
+export type RequestFact =
+  /** No worker is known yet; said once per search. */
+  | { readonly type: 'request.waiting' }
+  | { readonly type: 'attempt.opened'; readonly attempt: number; readonly choice: Choice }
+  | {
+      readonly type: 'attempt.queued'
+      readonly position: number
+      readonly etaMs: number
+      readonly promptTokens: number
+    }
+  | { readonly type: 'attempt.started'; readonly atMs: number }
+  /** The worker refused, was lost or misbehaved: for its standing, by the blame of the code. */
+  | { readonly type: 'attempt.failed'; readonly attempt: AttemptRecord }
+  /** We left it: cancelled, deadline, reader gone. Nobody's fault but ours. */
+  | { readonly type: 'attempt.dropped'; readonly attempt: AttemptRecord }
+  | { readonly type: 'request.done'; readonly finish: Finish; readonly attempts: readonly AttemptRecord[] }
+  | {
+      readonly type: 'request.failed'
+      readonly failure: Failure
+      readonly attempts: readonly AttemptRecord[]
+    }
+
+/** Takes the facts of one request. Must not throw. */
+export type ReportPort = (fact: RequestFact) => void

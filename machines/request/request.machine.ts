@@ -1,0 +1,378 @@
+import { assign, fromCallback, raise, setup } from 'xstate'
+import { limits, type Finish, type RequestId } from '../../protocol/index.ts'
+import { nextStep, toFailure, type AttemptRecord, type Failure } from './attempts.ts'
+import type {
+  AttemptEvent,
+  AttemptFailed,
+  AttemptInput,
+  AttemptQueued,
+  Choice,
+  ChoosePort,
+  ReportPort,
+  RequestFact,
+  WhyNobodyPort,
+} from './request-events.ts'
+import {
+  firstTokenDelayMs,
+  gapDelayMs,
+  openingDelayMs,
+  queuedDelayMs,
+  type StallPolicy,
+} from './stall-timers.ts'
+
+export interface RequestInput {
+  readonly requestId: RequestId
+  readonly choose: ChoosePort
+  readonly whyNobody: WhyNobodyPort
+  readonly report: ReportPort
+  /** Milliseconds of any clock that does not jump. */
+  readonly now: () => number
+  /** Tokens of the prompt, estimated; the worker's count replaces it. */
+  readonly promptTokens: number
+  /** Workers tried before giving up. */
+  readonly attemptsMax: number
+  /** Milliseconds to wait for a first worker to appear. */
+  readonly discoverMs: number
+  /** Milliseconds for the whole request; null for `limits.durationMsMax`. */
+  readonly deadlineMs: number | null
+  readonly stall: StallPolicy
+}
+
+export interface RequestContext extends RequestInput {
+  readonly choice: Choice | null
+  readonly attempts: readonly AttemptRecord[]
+  readonly etaMs: number
+  /** Tokens the reader's stream holds, as of the latest event that said so. */
+  readonly tokens: number
+  readonly firstTokenAtMs: number
+  readonly latestTokenAtMs: number
+  readonly finish: Finish | null
+  readonly failure: Failure | null
+}
+
+export type RequestCommand =
+  /** `because` is what the reader is told; absent, `QM_CANCELLED`. */
+  | { readonly type: 'request.cancel'; readonly because?: Failure }
+  /** A worker appeared or became available: worth another look for a request that waits for one. */
+  | { readonly type: 'workers.changed' }
+  | AttemptEvent
+
+export interface RequestOutput {
+  readonly requestId: RequestId
+  /** Null when it was answered. */
+  readonly failure: Failure | null
+  readonly attempts: readonly AttemptRecord[]
+}
+
+/** Milliseconds between two looks at the known workers: a breaker half-opens by time alone, without an event. */
+const recheckMs = 250
+
+/** Most milliseconds between two `attempt.progressed` of a stream that flows. */
+export const progressEveryMs = 250
+
+function withEnd(attempts: readonly AttemptRecord[], end: Failure): readonly AttemptRecord[] {
+  const last = attempts.at(-1)
+  return last && last.code === undefined ? [...attempts.slice(0, -1), { ...last, ...toEnd(end) }] : attempts
+}
+
+const toRecord = ({ workerId, model }: Choice, atMs: number): AttemptRecord => ({
+  workerId,
+  modelId: model.id,
+  modelHash: model.hash,
+  atMs,
+})
+
+const toEnd = ({ code, message, retryAfterMs }: Failure): Failure => ({ code, message, retryAfterMs })
+
+export interface Position {
+  readonly etaMs: number
+  readonly promptTokens: number
+}
+
+export interface Progress {
+  readonly tokens: number
+  readonly atMs: number
+}
+
+const request = setup({
+  types: {
+    input: {} as RequestInput,
+    context: {} as RequestContext,
+    events: {} as RequestCommand,
+    output: {} as RequestOutput,
+  },
+  actors: {
+    // The runtime provides the real one; alone, the machine finds every worker lost.
+    attempt: fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
+      sendBack({ type: 'attempt.failed', attempt: input.attempt, code: 'QM_WORKER_LOST', tokens: 0 })
+    }),
+  },
+  actions: {
+    choose: assign({
+      choice: ({ context }) => context.choose(new Set(context.attempts.map(({ workerId }) => workerId))),
+    }),
+    openAttempt: assign(({ context: { choice, attempts, now } }) => ({
+      etaMs: 0,
+      attempts: choice ? [...attempts, toRecord(choice, now())] : attempts,
+    })),
+    reportOpened: ({ context: { choice, attempts, report } }) => {
+      if (choice) report({ type: 'attempt.opened', attempt: attempts.length - 1, choice })
+    },
+    report: ({ context }, fact: RequestFact) => context.report(fact),
+    takePosition: assign((_, { etaMs, promptTokens }: Position) => ({ etaMs, promptTokens })),
+    takeProgress: assign((_, { tokens, atMs }: Progress) => ({ tokens, latestTokenAtMs: atMs })),
+    takeFirstToken: assign((_, atMs: number) => ({ tokens: 1, firstTokenAtMs: atMs, latestTokenAtMs: atMs })),
+    takeFinish: assign((_, finish: Finish) => ({ finish, tokens: finish.completionTokens })),
+    reportEnd: ({ context: { finish, failure, attempts, report } }) => {
+      if (finish) report({ type: 'request.done', finish, attempts })
+      else report({ type: 'request.failed', failure: failure ?? { code: 'QM_INTERNAL' }, attempts })
+    },
+    /** Ends the open attempt, if any, by our own doing. */
+    abandon: assign(({ context }, failure: Failure) => ({
+      failure,
+      attempts: withEnd(context.attempts, failure),
+    })),
+    reportDropped: ({ context }, failure: Failure) => {
+      const open = context.attempts.at(-1)
+      if (open && open.code === undefined) {
+        context.report({ type: 'attempt.dropped', attempt: { ...open, ...toEnd(failure) } })
+      }
+    },
+    recordFailure: assign(({ context }, failed: AttemptFailed) => ({
+      tokens: failed.tokens,
+      attempts: withEnd(context.attempts, failed),
+    })),
+    reportFailedAttempt: ({ context }) => {
+      const attempt = context.attempts.at(-1)
+      if (attempt) context.report({ type: 'attempt.failed', attempt })
+    },
+    giveUp: assign({ failure: ({ context }) => toFailure(context.attempts, context.tokens) }),
+  },
+  guards: {
+    hasChoice: ({ context }) => context.choice !== null,
+    hasTried: ({ context }) => context.attempts.length > 0,
+    isFirst: (_, position: number) => position === 0,
+    isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
+    leadsElsewhere: ({ context }, failed: AttemptFailed) =>
+      nextStep({
+        attempts: withEnd(context.attempts, failed),
+        tokens: failed.tokens,
+        attemptsMax: context.attemptsMax,
+      }) === 'elsewhere',
+  },
+  delays: {
+    deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
+    discover: ({ context }) => context.discoverMs,
+    recheck: recheckMs,
+    openingStall: ({ context }) => openingDelayMs(context.stall, context.promptTokens),
+    queuedStall: ({ context }) => queuedDelayMs(context.stall, context.etaMs),
+    firstTokenStall: ({ context }) =>
+      firstTokenDelayMs(context.stall, {
+        promptTokens: context.promptTokens,
+        etaMs: context.etaMs,
+        promptTokenMs: context.choice?.promptTokenMs,
+      }),
+    gapStall: ({ context }) =>
+      progressEveryMs +
+      gapDelayMs(context.stall, context.tokens, context.latestTokenAtMs - context.firstTokenAtMs),
+    readerIdle: ({ context }) => context.stall.readerIdleMs,
+  },
+})
+
+const stalled = request.raise(({ context }) => ({
+  type: 'attempt.failed' as const,
+  attempt: context.attempts.length - 1,
+  code: 'QM_WORKER_STALLED' as const,
+  tokens: context.tokens,
+}))
+
+/** A cancel, a deadline, a reader that went away: the worker is left, and it is not to blame. */
+const abandon = (failure: Failure) =>
+  [
+    { type: 'reportDropped', params: failure },
+    { type: 'abandon', params: failure },
+  ] as const
+
+const cancelled: Failure = { code: 'QM_CANCELLED' }
+
+const isStale = {
+  guard: { type: 'isStale', params: ({ event }: { event: AttemptEvent }) => event.attempt },
+} as const
+
+const progressed = { type: 'takeProgress', params: ({ event }: { event: Progress }) => event } as const
+
+const takePosition = [
+  { type: 'takePosition', params: ({ event }: { event: AttemptQueued }) => event },
+  { type: 'report', params: ({ event }: { event: AttemptQueued }) => event },
+] as const
+
+/** Targets of a position, from `opening` and `queued`; re-entering starts the timer again. */
+const positioned = [
+  {
+    guard: { type: 'isFirst', params: ({ event }: { event: AttemptQueued }) => event.position },
+    target: 'starting',
+    actions: takePosition,
+  },
+  { target: 'queued', reenter: true, actions: takePosition },
+] as const
+
+/**
+ * One request of this node, from the search for a worker to the last token:
+ * selecting → opening → queued → starting → streaming → done | failed.
+ *
+ * It decides where a failure leads and how long silence is believed. Tokens do not pass through it: the `attempt` actor
+ * hands them to the reader and says here only that they came.
+ */
+export const requestMachine = request.createMachine({
+  id: 'request',
+  options: { maxIterations: 1_000 },
+  context: ({ input }) => ({
+    ...input,
+    choice: null,
+    attempts: [],
+    etaMs: 0,
+    tokens: 0,
+    firstTokenAtMs: 0,
+    latestTokenAtMs: 0,
+    finish: null,
+    failure: null,
+  }),
+  initial: 'selecting',
+  on: {
+    'request.cancel': {
+      target: '.failed',
+      actions: [
+        { type: 'reportDropped', params: ({ event }) => event.because ?? cancelled },
+        { type: 'abandon', params: ({ event }) => event.because ?? cancelled },
+      ],
+    },
+  },
+  after: {
+    deadline: { target: '.failed', actions: abandon({ code: 'QM_DEADLINE_PASSED' }) },
+  },
+  states: {
+    selecting: {
+      initial: 'choosing',
+      after: {
+        discover: {
+          target: 'failed',
+          actions: { type: 'abandon', params: ({ context }) => context.whyNobody() },
+        },
+      },
+      states: {
+        choosing: {
+          entry: 'choose',
+          always: [
+            { guard: 'hasChoice', target: '#request.attempting' },
+            { guard: 'hasTried', target: '#request.failed', actions: 'giveUp' },
+            { target: 'discovering', actions: { type: 'report', params: { type: 'request.waiting' } } },
+          ],
+        },
+        discovering: {
+          on: { 'workers.changed': 'looking' },
+          after: { recheck: 'looking' },
+        },
+        /** As `choosing`, without saying again that it waits. */
+        looking: {
+          entry: 'choose',
+          always: [{ guard: 'hasChoice', target: '#request.attempting' }, { target: 'discovering' }],
+        },
+      },
+    },
+    attempting: {
+      entry: ['openAttempt', 'reportOpened'],
+      invoke: {
+        id: 'attempt',
+        src: 'attempt',
+        input: ({ context }) => ({
+          requestId: context.requestId,
+          attempt: context.attempts.length - 1,
+          choice: context.choice,
+        }),
+        onError: {
+          actions: raise(({ context }) => ({
+            type: 'attempt.failed',
+            attempt: context.attempts.length - 1,
+            code: 'QM_INTERNAL',
+            tokens: context.tokens,
+          })),
+        },
+      },
+      initial: 'opening',
+      on: {
+        'attempt.started': [
+          isStale,
+          {
+            target: '.streaming',
+            actions: [
+              { type: 'takeFirstToken', params: ({ event }) => event.atMs },
+              { type: 'report', params: ({ event }) => event },
+            ],
+          },
+        ],
+        'attempt.failed': [
+          isStale,
+          {
+            guard: { type: 'leadsElsewhere', params: ({ event }) => event },
+            target: 'selecting',
+            actions: [{ type: 'recordFailure', params: ({ event }) => event }, 'reportFailedAttempt'],
+          },
+          {
+            target: 'failed',
+            actions: [
+              { type: 'recordFailure', params: ({ event }) => event },
+              'reportFailedAttempt',
+              'giveUp',
+            ],
+          },
+        ],
+        'attempt.finished': [
+          isStale,
+          { target: 'done', actions: { type: 'takeFinish', params: ({ event }) => event.finish } },
+        ],
+      },
+      states: {
+        /** The prompt is on its way; the worker has said nothing. */
+        opening: {
+          on: { 'attempt.queued': [isStale, ...positioned] },
+          after: { openingStall: { actions: stalled } },
+        },
+        /** Others go first. Every word about the position keeps it alive. */
+        queued: {
+          on: { 'attempt.queued': [isStale, ...positioned] },
+          after: { queuedStall: { actions: stalled } },
+        },
+        /** A slot has it: the prompt is being read. */
+        starting: {
+          on: { 'attempt.queued': isStale },
+          after: { firstTokenStall: { actions: stalled } },
+        },
+        streaming: {
+          initial: 'flowing',
+          states: {
+            flowing: {
+              on: {
+                'attempt.progressed': [isStale, { target: 'flowing', reenter: true, actions: progressed }],
+                'attempt.held': [isStale, { target: 'held' }],
+              },
+              after: { gapStall: { actions: stalled } },
+            },
+            /** The reader is behind and the worker waits for it: silence is nobody's fault but the reader's. */
+            held: {
+              on: {
+                'attempt.progressed': [isStale, { actions: progressed }],
+                'attempt.resumed': [isStale, { target: 'flowing' }],
+              },
+              after: {
+                readerIdle: { target: '#request.failed', actions: abandon({ code: 'QM_READER_TOO_SLOW' }) },
+              },
+            },
+          },
+        },
+      },
+    },
+    done: { type: 'final', entry: 'reportEnd' },
+    failed: { type: 'final', entry: 'reportEnd' },
+  },
+  output: ({ context: { requestId, failure, attempts } }) => ({ requestId, failure, attempts }),
+})

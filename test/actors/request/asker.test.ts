@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest'
+import type { AnswerError } from '../../../actors/request/answer.ts'
+import { Asker } from '../../../actors/request/asker.ts'
+import { createRig, model, settled, textOf, toFinish, toPeerId } from './rig.ts'
+
+test('an answer streams from the worker to the reader and ends with its result', async () => {
+  const rig = createRig()
+  const worker = rig.addWorker()
+  const events: unknown[] = []
+  const answer = rig.asker.ask('hello', { seed: 4 })
+  answer
+    .on('worker', (event) => events.push(event))
+    .on('queued', (event) => events.push(event))
+    .on('started', (event) => events.push(event))
+  await settled()
+  rig.pass(10)
+  worker.position(1)
+  worker.position(0)
+  rig.pass(10)
+  worker.tokens(0, 2)
+  rig.pass(5)
+  worker.tokens(2, 1, toFinish(3))
+
+  const chunks: string[] = []
+  for await (const { text } of answer) chunks.push(text)
+  expect(chunks.join('')).toBe(textOf(3))
+  expect(await answer.result).toStrictEqual({
+    requestId: answer.requestId,
+    text: textOf(3),
+    finishReason: 'stop',
+    usage: { promptTokens: 7, cachedTokens: 0, completionTokens: 3 },
+    timings: { firstTokenMs: 20, totalMs: 25, queuedMs: 3 },
+    workerId: worker.peerId,
+    modelId: model.id,
+    modelHash: model.hash,
+    seed: 4,
+    attempts: [{ workerId: worker.peerId, modelId: model.id, modelHash: model.hash, atMs: 0 }],
+  })
+  expect(events).toStrictEqual([
+    { workerId: worker.peerId, modelId: 'tiny', attempt: 0 },
+    { position: 1, etaMs: 50, promptTokens: 7 },
+    { position: 0, etaMs: 50, promptTokens: 7 },
+    { firstTokenMs: 20 },
+  ])
+  expect(rig.standing).toStrictEqual([
+    ['started', worker.peerId],
+    ['firstToken', worker.peerId, { promptTokens: 7, ms: 20 }],
+    ['finished', worker.peerId, { tokens: 3, ms: 5 }],
+  ])
+  expect(rig.asker.open).toBe(0)
+  expect(rig.dispatcher.size).toBe(0)
+  expect(Object.keys(rig.requester.getSnapshot().children)).toHaveLength(1)
+})
+
+test('a refusal before the first token moves on to another worker and is remembered', async () => {
+  const rig = createRig()
+  const [full, free] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('hello')
+  await settled()
+  full.error('QM_QUEUE_FULL', 500)
+  free.tokens(0, 1, toFinish(1))
+  const { workerId, attempts } = await answer.result
+  expect(workerId).toBe(free.peerId)
+  expect(attempts.map(({ workerId, code }) => [workerId, code])).toStrictEqual([
+    [toPeerId(1), 'QM_QUEUE_FULL'],
+    [toPeerId(2), undefined],
+  ])
+  expect(rig.standing).toContainEqual(['failed', full.peerId, 'QM_QUEUE_FULL'])
+})
+
+test('a worker lost in mid-answer fails the answer with the text so far', async () => {
+  const rig = createRig()
+  const [worker] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('hello')
+  await settled()
+  worker.tokens(0, 3)
+  worker.disconnect()
+  const read: string[] = []
+  const failure = await (async () => {
+    for await (const { text } of answer) read.push(text)
+  })().catch((error: AnswerError) => error)
+  expect(failure).toMatchObject({ code: 'QM_WORKER_LOST', partial: textOf(3), name: 'QMeshError' })
+  expect(read.join('')).toBe(textOf(3))
+  expect(answer.partial).toBe(textOf(3))
+})
+
+test('no worker in time: the error says why', async () => {
+  const rig = createRig()
+  const answer = rig.asker.ask('hello', { model: 'big-model', discoverMs: 1_000 })
+  const waited: unknown[] = []
+  answer.on('waiting', ({ requestId }) => waited.push(requestId))
+  await settled()
+  rig.pass(1_100)
+  await expect(answer.result).rejects.toMatchObject({
+    code: 'QM_NO_WORKERS',
+    message: 'nobody has big-model',
+    attempts: [],
+  })
+  expect(waited).toStrictEqual([answer.requestId])
+})
+
+test('a worker that appears while a request waits is asked', async () => {
+  const rig = createRig()
+  const answer = rig.asker.ask('hello')
+  await settled()
+  rig.addWorker().tokens(0, 1, toFinish(1))
+  expect(await answer.text()).toBe('t0 ')
+})
+
+test('a request asked while nobody runs the client side fails at once', async () => {
+  const rig = createRig()
+  rig.requester.stop()
+  const dead = new Asker({ ...rig.ports, requester: () => undefined })
+  await expect(dead.ask('hello').result).rejects.toMatchObject({ code: 'QM_NODE_STOPPED' })
+})

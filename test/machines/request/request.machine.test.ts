@@ -1,0 +1,224 @@
+import { describe, expect, test } from 'vitest'
+import type { AnyStateNode } from 'xstate'
+import { getShortestPaths } from 'xstate/graph'
+import {
+  defaultStallPolicy,
+  requestMachine,
+  type RequestCommand,
+  type RequestInput,
+} from '../../../machines/request/index.ts'
+import { createRequestRig, flatStall, model, toWorkerId, type RequestRig } from './request-rig.ts'
+
+const finish = {
+  reason: 'stop',
+  promptTokens: 1,
+  cachedTokens: 0,
+  completionTokens: 4,
+  queuedMs: 0,
+  firstTokenMs: 0,
+  totalMs: 0,
+} as const
+
+/** Ways into each state of waiting, from a fresh request that knows two workers. */
+const phases: Record<string, (rig: RequestRig) => void> = {
+  opening: () => {},
+  queued: (rig) => queued(rig, 0, 3),
+  starting: (rig) => queued(rig, 0, 0),
+  flowing: (rig) => rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, atMs: 0 }),
+  held: (rig) => {
+    rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, atMs: 0 })
+    rig.attempts[0]?.send({ type: 'attempt.held', attempt: 0 })
+  },
+}
+
+function queued(rig: RequestRig, attempt: number, position: number, promptTokens = 0): void {
+  rig.attempts[attempt]?.send({ type: 'attempt.queued', attempt, position, etaMs: 0, promptTokens })
+}
+
+const codeOf = (rig: RequestRig): string | undefined => rig.actor.getSnapshot().output?.failure?.code
+
+test('every state can be reached', () => {
+  const reached = new Set<string>()
+  const input = (known: number): RequestInput => ({
+    requestId: 'f'.repeat(32),
+    choose: (exclude) => (exclude.size < known ? { workerId: toWorkerId(exclude.size), model } : null),
+    whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
+    report: () => {},
+    now: () => 0,
+    promptTokens: 0,
+    attemptsMax: 2,
+    discoverMs: 1,
+    deadlineMs: 1,
+    stall: flatStall,
+  })
+  const events: RequestCommand[] = [
+    { type: 'request.cancel' },
+    { type: 'workers.changed' },
+    { type: 'attempt.queued', attempt: 0, position: 2, etaMs: 0, promptTokens: 1 },
+    { type: 'attempt.queued', attempt: 0, position: 0, etaMs: 0, promptTokens: 1 },
+    { type: 'attempt.started', attempt: 0, atMs: 0 },
+    { type: 'attempt.held', attempt: 0 },
+    { type: 'attempt.resumed', attempt: 0 },
+    { type: 'attempt.finished', attempt: 0, finish },
+    { type: 'attempt.failed', attempt: 0, code: 'QM_QUEUE_FULL', tokens: 0 },
+  ]
+  for (const known of [0, 2]) {
+    const paths = getShortestPaths(requestMachine, {
+      input: input(known),
+      events,
+      serializeState: ({ value, context }) => JSON.stringify([value, context.attempts.length]),
+    })
+    for (const { state } of paths) reached.add(JSON.stringify(state.value))
+  }
+  const atomic = (node: AnyStateNode): AnyStateNode[] =>
+    node.type === 'compound' ? Object.values(node.states).flatMap(atomic) : [node]
+  // Two states only ask and move on at once.
+  const resting = atomic(requestMachine.root).filter(({ key }) => !['choosing', 'looking'].includes(key))
+  const missing = resting.filter(({ key }) => ![...reached].some((value) => value.includes(`"${key}"`)))
+  expect(missing.map(({ key }) => key)).toStrictEqual([])
+  expect(reached.size).toBe(resting.length)
+})
+
+describe.each(Object.keys(phases))('while %s', (phase) => {
+  const enter = (): RequestRig => {
+    const rig = createRequestRig()
+    phases[phase]?.(rig)
+    expect(JSON.stringify(rig.actor.getSnapshot().value)).toContain(phase)
+    return rig
+  }
+
+  test('a cancel ends it once, stops the attempt, and blames nobody', () => {
+    const rig = enter()
+    rig.actor.send({ type: 'request.cancel' })
+    rig.attempts[0]?.send({ type: 'attempt.finished', attempt: 0, finish })
+    expect(codeOf(rig)).toBe('QM_CANCELLED')
+    expect(rig.attempts.map(({ stopped }) => stopped)).toStrictEqual([1])
+    expect(rig.facts.map(({ type }) => type).slice(-2)).toStrictEqual(['attempt.dropped', 'request.failed'])
+    expect(rig.facts.filter(({ type }) => type === 'request.failed')).toHaveLength(1)
+  })
+
+  test('the deadline of the whole request ends it', () => {
+    const rig = createRequestRig({
+      stall: {
+        ...flatStall,
+        stallMsMax: 1e9,
+        openingMs: 1e6,
+        queuedMs: 1e6,
+        firstTokenMs: 1e6,
+        gapMs: 1e6,
+        readerIdleMs: 1e6,
+      },
+    })
+    phases[phase]?.(rig)
+    rig.pass(20_000)
+    expect(rig.actor.getSnapshot().status).toBe('active')
+    rig.pass(50)
+    expect(codeOf(rig)).toBe('QM_DEADLINE_PASSED')
+    expect(rig.attempts[0]?.stopped).toBe(1)
+  })
+
+  test('silence ends the attempt, and moves it elsewhere only before the first token', () => {
+    const rig = enter()
+    rig.pass(4_100)
+    const [first] = rig.actor.getSnapshot().context.attempts
+    expect(first?.code).toBe(phase === 'held' ? 'QM_READER_TOO_SLOW' : 'QM_WORKER_STALLED')
+    const isStreaming = phase === 'flowing' || phase === 'held'
+    expect(rig.attempts.length > 1).toBe(!isStreaming)
+  })
+
+  test('an event of an attempt that is over changes nothing', () => {
+    const rig = enter()
+    const before = JSON.stringify(rig.actor.getSnapshot().value)
+    rig.actor.send({ type: 'attempt.failed', attempt: 7, code: 'QM_WORKER_LOST', tokens: 0 })
+    rig.actor.send({ type: 'attempt.finished', attempt: 7, finish })
+    rig.actor.send({ type: 'attempt.queued', attempt: 7, position: 9, etaMs: 0, promptTokens: 0 })
+    expect(JSON.stringify(rig.actor.getSnapshot().value)).toBe(before)
+  })
+})
+
+test('no worker known: it says so once, takes the first that appears, and gives up in the end', () => {
+  const rig = createRequestRig({}, 0)
+  rig.pass(1_000)
+  expect(rig.facts).toStrictEqual([{ type: 'request.waiting' }])
+  rig.state.known = 1
+  rig.actor.send({ type: 'workers.changed' })
+  expect(rig.attempts).toHaveLength(1)
+
+  const alone = createRequestRig({}, 0)
+  alone.pass(2_550)
+  expect(codeOf(alone)).toBe('QM_NO_WORKERS')
+})
+
+test('a worker that becomes eligible by time alone is found without an event', () => {
+  const rig = createRequestRig({}, 0)
+  rig.state.known = 1
+  rig.pass(250)
+  expect(rig.attempts).toHaveLength(1)
+})
+
+test('a position keeps a waiting request alive for as long as positions come', () => {
+  const rig = createRequestRig()
+  for (let position = 9; position > 0; position--) {
+    queued(rig, 0, position)
+    rig.pass(1_900)
+  }
+  expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: 'queued' })
+})
+
+test('every sign of progress starts the stall timer again', () => {
+  const rig = createRequestRig()
+  phases['flowing']?.(rig)
+  for (let tokens = 2; tokens < 6; tokens++) {
+    rig.pass(1_500)
+    rig.attempts[0]?.send({ type: 'attempt.progressed', attempt: 0, tokens, atMs: rig.clock.now() })
+  }
+  expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: { streaming: 'flowing' } })
+  rig.pass(1_750)
+  expect(codeOf(rig)).toBe('QM_WORKER_STALLED')
+})
+
+test('a reader who is behind stops the stall timer, and one who catches up starts it again', () => {
+  const rig = createRequestRig()
+  phases['held']?.(rig)
+  rig.pass(3_900)
+  rig.attempts[0]?.send({ type: 'attempt.resumed', attempt: 0 })
+  rig.pass(1_700)
+  expect(rig.actor.getSnapshot().status).toBe('active')
+  rig.pass(100)
+  expect(codeOf(rig)).toBe('QM_WORKER_STALLED')
+})
+
+test('a long prompt is given longer to its first token', () => {
+  const rig = createRequestRig({ stall: defaultStallPolicy, deadlineMs: null })
+  queued(rig, 0, 0, 1_000)
+  rig.pass(79_950)
+  expect(rig.attempts).toHaveLength(1)
+  rig.pass(100)
+  expect(rig.attempts).toHaveLength(2)
+})
+
+test('attempts are bounded, and every reason is told', () => {
+  const rig = createRequestRig({}, 9)
+  const codes = ['QM_QUEUE_FULL', 'QM_DRAINING', 'QM_OVERLOADED'] as const
+  codes.forEach((code, attempt) =>
+    rig.attempts[attempt]?.send({
+      type: 'attempt.failed',
+      attempt,
+      code,
+      tokens: 0,
+      retryAfterMs: 900 - attempt,
+    }),
+  )
+  const { output } = rig.actor.getSnapshot()
+  expect(rig.attempts).toHaveLength(3)
+  expect(output?.failure).toMatchObject({ code: 'QM_ATTEMPTS_EXHAUSTED', retryAfterMs: 898 })
+  for (const code of codes) expect(output?.failure?.message).toContain(code)
+})
+
+test('one worker alone cannot end a request with a verdict; two who agree can', () => {
+  const rig = createRequestRig({}, 3)
+  rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
+  expect(rig.attempts).toHaveLength(2)
+  rig.attempts[1]?.send({ type: 'attempt.failed', attempt: 1, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
+  expect(codeOf(rig)).toBe('QM_CONTEXT_EXCEEDED')
+})
