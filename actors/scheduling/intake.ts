@@ -10,8 +10,9 @@ import {
   QMeshError,
   toQMeshError,
 } from '../../protocol/index.ts'
-import type { EngineHost, Generation, GenerationResult } from '../inference/engine.port.ts'
+import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
+import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
 import { Job, type JobId, toJobId } from './job.ts'
 
 /** What the intake asks the scheduler to do. */
@@ -23,10 +24,12 @@ export interface QueuePort {
 export interface IntakePorts {
   readonly hosts: ReadonlyMap<ModelId, EngineHost>
   readonly queue: QueuePort
-  /** Why the worker takes nothing now, if so. */
-  readonly closedBecause: () => ErrorCode | undefined
-  /** Whether this client may send one more request now; otherwise the milliseconds until it may. */
-  readonly admit: (clientId: PeerId) => number | undefined
+  /** Asks a slot to stop what it runs. */
+  readonly stopSlot: (slotId: SlotId) => void
+  /** Why the worker takes nothing from this client now, if so. */
+  readonly closedBecause: (clientId: PeerId) => ErrorCode | undefined
+  /** The client's tier, and the milliseconds until it may send one more request: 0 for now. */
+  readonly admit: (clientId: PeerId) => { readonly tier: Tier; readonly waitMs: number }
   readonly now: () => number
 }
 
@@ -46,6 +49,7 @@ export class Intake implements ClientDesk {
   readonly #ports: IntakePorts
   readonly #jobs = new Map<JobId, Job>()
   readonly #jobsByClient = new Map<PeerId, Set<Job>>()
+  readonly #whenIdle = new Set<() => void>()
 
   constructor(ports: IntakePorts) {
     this.#ports = ports
@@ -54,6 +58,20 @@ export class Intake implements ClientDesk {
   /** Requests that are being prepared, wait or run. */
   get size(): number {
     return this.#jobs.size
+  }
+
+  /** Resolves when no request is left, or after this many milliseconds. */
+  idle(withinMs: number): Promise<void> {
+    if (this.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        this.#whenIdle.delete(done)
+        resolve()
+      }
+      const timer = setTimeout(done, withinMs)
+      this.#whenIdle.add(done)
+    })
   }
 
   opened(): void {
@@ -76,7 +94,8 @@ export class Intake implements ClientDesk {
   }
 
   closed(wire: ClientWire): void {
-    for (const job of this.#jobsByClient.get(wire.peerId) ?? []) this.#abandon(job)
+    // A peer that reconnects may have opened its new wire already: what came over that one goes on.
+    for (const job of this.#jobsByClient.get(wire.peerId) ?? []) if (job.wire === wire) this.#abandon(job)
   }
 
   /** The scheduler has taken the request: it waits at this position. */
@@ -101,29 +120,26 @@ export class Intake implements ClientDesk {
     answerError(job.wire, job.prompt.requestId, new QMeshError(code, undefined, toRetry(retryAfterMs)))
   }
 
-  /** A slot is the request's: from here on its tokens flow. Answers how the slot can stop it. */
-  run(jobId: JobId, queuedMs: number, report: JobReport): { cancel(): void } {
+  /** The scheduler has given the request a slot, after this long in the queue. */
+  assigned(jobId: JobId, slotId: SlotId, queuedMs: number): void {
+    const job = this.#jobs.get(jobId)
+    if (!job) return
+    job.slotId = slotId
+    job.queuedMs = queuedMs
+  }
+
+  /** The slot starts: from here on tokens flow. Answers how the slot can stop it. */
+  run(jobId: JobId, report: JobReport): { cancel(): void } {
     const job = this.#jobs.get(jobId)
     const host = job && this.#host(job)
     if (!job || !host) {
-      report.failed(new QMeshError('QM_CANCELLED'))
+      const error = new QMeshError(job ? 'QM_ENGINE_CRASHED' : 'QM_CANCELLED')
+      if (job) this.#fail(job, error, report)
+      else report.failed(error)
       return { cancel: () => {} }
     }
     job.phase = 'running'
-    job.queuedMs = queuedMs
-    let generation: Generation
-    try {
-      generation = host.generate(jobId, (chunk) => {
-        if (job.sentTokens === 0) report.firstToken()
-        job.push(chunk)
-      })
-    } catch (error) {
-      this.#fail(job, toQMeshError(error, 'QM_INFERENCE_FAILED'), report)
-      return { cancel: () => {} }
-    }
-    job.runs(generation)
-    if (job.isAbandoned) generation.cancel()
-    generation.finished.then(
+    this.#generate(job, host, report).then(
       (result) => {
         job.finish(result)
         this.#forget(job)
@@ -131,14 +147,13 @@ export class Intake implements ClientDesk {
       },
       (error: unknown) => this.#fail(job, toQMeshError(error, 'QM_INFERENCE_FAILED'), report),
     )
-    return { cancel: () => generation.cancel() }
+    return { cancel: () => job.cancel() }
   }
 
   /** Ends every request with this code: the worker stops, or what ran them is gone. */
   refuseAll(code: ErrorCode, where: (job: Job) => boolean = () => true): void {
     for (const job of [...this.#jobs.values()].filter(where)) {
-      if (job.phase === 'running') job.cancel()
-      this.#ports.queue.cancel(job.id)
+      this.#abandon(job)
       this.#forget(job)
       answerError(job.wire, job.prompt.requestId, new QMeshError(code))
     }
@@ -159,7 +174,7 @@ export class Intake implements ClientDesk {
       refuse('QM_RATE_LIMITED', `a client may have ${limits.requestsPerPeerMax} requests open here`, 1_000)
       return 'ok'
     }
-    const closedBecause = this.#ports.closedBecause()
+    const closedBecause = this.#ports.closedBecause(wire.peerId)
     if (closedBecause) {
       refuse(closedBecause, undefined, 5_000)
       return 'ok'
@@ -169,12 +184,12 @@ export class Intake implements ClientDesk {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
       return 'ok'
     }
-    const waitMs = this.#ports.admit(wire.peerId)
-    if (waitMs !== undefined) {
+    const { tier, waitMs } = this.#ports.admit(wire.peerId)
+    if (waitMs > 0) {
       refuse('QM_RATE_LIMITED', undefined, waitMs)
       return 'ok'
     }
-    const job = new Job(wire, prompt, this.#ports.now())
+    const job = new Job(wire, prompt, tier, this.#ports.now())
     this.#jobs.set(jobId, job)
     if (ofClient) ofClient.add(job)
     else this.#jobsByClient.set(wire.peerId, new Set([job]))
@@ -182,10 +197,26 @@ export class Intake implements ClientDesk {
     return 'ok'
   }
 
+  async #generate(job: Job, host: EngineHost, report: JobReport): Promise<GenerationResult> {
+    // What the engine had prepared went with its thread; the request kept its place in the queue.
+    if (job.preparedBy !== host) await this.#count(job, host)
+    const generation = host.generate(job.id, (chunk) => {
+      if (job.sentTokens === 0) report.firstToken()
+      job.push(chunk)
+    })
+    job.runs(generation)
+    return generation.finished
+  }
+
+  async #count(job: Job, host: EngineHost): Promise<void> {
+    const { promptTokens } = await host.prepare({ ...job.prompt, jobId: job.id })
+    job.promptTokens = promptTokens
+    job.preparedBy = host
+  }
+
   async #prepare(job: Job, host: EngineHost): Promise<void> {
     try {
-      const { promptTokens } = await host.prepare({ ...job.prompt, jobId: job.id })
-      job.promptTokens = promptTokens
+      await this.#count(job, host)
     } catch (error) {
       if (job.isAbandoned) return
       this.#forget(job)
@@ -211,7 +242,7 @@ export class Intake implements ClientDesk {
     job.isAbandoned = true
     if (job.phase === 'running') {
       // The generation rejects with `QM_CANCELLED`, and that frees the slot and forgets the job.
-      job.cancel()
+      if (job.slotId !== undefined) this.#ports.stopSlot(job.slotId)
       return
     }
     this.#forget(job)
@@ -234,6 +265,7 @@ export class Intake implements ClientDesk {
     const ofClient = this.#jobsByClient.get(job.wire.peerId)
     ofClient?.delete(job)
     if (ofClient?.size === 0) this.#jobsByClient.delete(job.wire.peerId)
+    if (this.size === 0) for (const done of this.#whenIdle) done()
   }
 
   #host(job: Job): EngineHost | undefined {

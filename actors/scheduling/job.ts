@@ -1,5 +1,6 @@
+import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
 import { limits, type Prompt, type Response } from '../../protocol/index.ts'
-import type { Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
+import type { EngineHost, Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
 import type { ClientWire } from '../peer/wire.ts'
 
 /** A client's request on this worker: unique, because request ids are unique per client only. */
@@ -15,19 +16,26 @@ export class Job {
   readonly id: JobId
   readonly wire: ClientWire
   readonly prompt: Prompt
+  /** Asked once, when it arrived. */
+  readonly tier: Tier
   readonly arrivedAtMs: number
   phase: JobPhase = 'preparing'
   promptTokens = 0
+  /** The host that knows this request's tokens; a reloaded one does not. */
+  preparedBy: EngineHost | undefined
   queuedMs = 0
+  slotId: SlotId | undefined
   /** The client went away or cancelled while the engine was still preparing. */
   isAbandoned = false
   #generation: Generation | undefined
+  #isCancelled = false
   #sentTokens = 0
 
-  constructor(wire: ClientWire, prompt: Prompt, arrivedAtMs: number) {
+  constructor(wire: ClientWire, prompt: Prompt, tier: Tier, arrivedAtMs: number) {
     this.id = toJobId(wire.peerId, prompt.requestId)
     this.wire = wire
     this.prompt = prompt
+    this.tier = tier
     this.arrivedAtMs = arrivedAtMs
   }
 
@@ -37,9 +45,12 @@ export class Job {
 
   runs(generation: Generation): void {
     this.#generation = generation
+    if (this.#isCancelled) generation.cancel()
   }
 
+  /** Stops it now, or as soon as it starts. */
   cancel(): void {
+    this.#isCancelled = true
     this.#generation?.cancel()
   }
 

@@ -1,4 +1,4 @@
-import { type ActorRefFrom, assign, emit, setup } from 'xstate'
+import { type ActorRefFrom, assign, type DoneActorEvent, emit, enqueueActions, setup } from 'xstate'
 import type { QMeshError } from '../../protocol/index.ts'
 import type { RestartPolicy } from './restart-policy.ts'
 import { subsystemMachine, type SubsystemName, type SubsystemReport } from './subsystem.machine.ts'
@@ -7,14 +7,15 @@ import { subsystemMachine, type SubsystemName, type SubsystemReport } from './su
 export interface SubsystemSpec {
   readonly name: SubsystemName
   readonly policy: RestartPolicy
+  readonly hasOwnStop: boolean
+  /** Milliseconds it has to stop by itself. */
+  readonly stopWithinMs: number
   readonly createInput: () => unknown
 }
 
 export interface NodeInput {
   /** In the order in which they start. They stop in the reverse order. */
   readonly subsystems: readonly SubsystemSpec[]
-  /** Milliseconds each part has to stop by itself. */
-  readonly stopWithinMs: number
   readonly now: () => number
 }
 
@@ -43,7 +44,7 @@ const node = setup({
   types: {
     input: {} as NodeInput,
     context: {} as NodeContext,
-    events: {} as NodeCommand | SubsystemReport,
+    events: {} as NodeCommand | SubsystemReport | DoneActorEvent<unknown, SubsystemName>,
     emitted: {} as NodeEmitted,
   },
   actors: {
@@ -54,14 +55,14 @@ const node = setup({
     swarm: subsystemMachine,
   },
   actions: {
-    stopNext: ({ context }) => {
+    stopNext: enqueueActions(({ context, enqueue }) => {
       const name = context.toStop.at(-1)
-      context.children.find((child) => child.name === name)?.ref.send({ type: 'subsystem.stop' })
-    },
+      if (name) enqueue.sendTo(name, { type: 'subsystem.stop' })
+    }),
   },
   guards: {
     allStopped: ({ context }) => context.toStop.length === 0,
-    isNextToStop: ({ context }, name: SubsystemName) => context.toStop.at(-1) === name,
+    isNextToStop: ({ context }, name: string) => context.toStop.at(-1) === name,
   },
 })
 
@@ -73,11 +74,11 @@ export const nodeMachine = node.createMachine({
   id: 'node',
   context: ({ input, spawn }) => ({
     input,
-    children: input.subsystems.map(({ name, policy, createInput }) => ({
-      name,
-      ref: spawn(name, {
-        id: name,
-        input: { name, policy, createInput, stopWithinMs: input.stopWithinMs, now: input.now },
+    children: input.subsystems.map((spec) => ({
+      name: spec.name,
+      ref: spawn(spec.name, {
+        id: spec.name,
+        input: { ...spec, now: input.now },
       }),
     })),
     toStop: input.subsystems.map(({ name }) => name),
@@ -106,8 +107,8 @@ export const nodeMachine = node.createMachine({
       entry: 'stopNext',
       always: { guard: 'allStopped', target: 'stopped' },
       on: {
-        'subsystem.stopped': {
-          guard: { type: 'isNextToStop', params: ({ event }) => event.name },
+        'xstate.done.actor.*': {
+          guard: { type: 'isNextToStop', params: ({ event }) => event.actorId },
           actions: [assign({ toStop: ({ context }) => context.toStop.slice(0, -1) }), 'stopNext'],
         },
       },

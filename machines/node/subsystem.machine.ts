@@ -4,10 +4,12 @@ import {
   assign,
   fromPromise,
   sendParent,
+  sendTo,
   setup,
   stopChild,
 } from 'xstate'
 import { type QMeshError, toQMeshError } from '../../protocol/index.ts'
+import { stopOrphans } from '../stop-orphans.ts'
 import { recentRestarts, type RestartPolicy, toBackOffMs } from './restart-policy.ts'
 
 /** Whose events these are; the node has one subsystem machine for each. */
@@ -16,6 +18,8 @@ export type SubsystemName = 'health-sampler' | 'inference' | 'requester' | 'sche
 export interface SubsystemInput {
   readonly name: SubsystemName
   readonly policy: RestartPolicy
+  /** Whether the child wants `<name>.stop` and ends by itself; otherwise it is stopped where it stands. */
+  readonly hasOwnStop: boolean
   /** Milliseconds a child has to stop by itself before it is stopped where it stands. */
   readonly stopWithinMs: number
   readonly now: () => number
@@ -43,7 +47,6 @@ export type SubsystemReport =
       readonly backOffMs: number
     }
   | { readonly type: 'subsystem.gaveUp'; readonly name: SubsystemName; readonly error: QMeshError }
-  | { readonly type: 'subsystem.stopped'; readonly name: SubsystemName }
 
 type ChildFact =
   | { readonly type: 'xstate.done.actor.child'; readonly output: unknown }
@@ -57,11 +60,14 @@ const subsystem = setup({
   },
   actors: { child: fromPromise(() => Promise.reject(new Error('not wired'))) as AnyActorLogic },
   actions: {
+    stopOrphans: ({ context }) => stopOrphans(context.child),
     /** Tells whoever built the node which actor is the current one, before it starts. */
     attach: (_, _params: { name: SubsystemName; child: AnyActorRef | undefined }) => {},
   },
   guards: {
-    mayRestart: ({ context: { restartedAtMs, input } }) =>
+    hasOwnStop: ({ context }) => context.input.hasOwnStop,
+    mayRestart: ({ context: { restartedAtMs, lastError, input } }) =>
+      !(lastError && isPermanent(lastError)) &&
       recentRestarts(restartedAtMs, input.now(), input.policy).length < input.policy.restartsMax,
   },
   delays: {
@@ -74,7 +80,15 @@ const subsystem = setup({
 const backOffOf = ({ restartedAtMs, input }: SubsystemContext): number =>
   toBackOffMs(recentRestarts(restartedAtMs, input.now(), input.policy).length, input.policy)
 
-const childEnded = new Error('it ended although nobody asked it to')
+/** A machine does not throw: a child that had to give its work up says why in its output. */
+function toEndError(output: unknown): QMeshError {
+  const error = typeof output === 'object' && output !== null && 'error' in output ? output.error : undefined
+  return toQMeshError(error ?? new Error('it ended although nobody asked it to'))
+}
+
+/** What only the operator can mend does not get better by trying again. */
+const isPermanent = ({ code, blame, retry }: QMeshError): boolean =>
+  blame === 'operator' && retry === 'never' && code !== 'QM_INTERNAL'
 
 /**
  * Owns one subsystem: starts it, starts it again with growing back-off when it fails, and gives up after a bounded
@@ -101,10 +115,10 @@ export const subsystemMachine = subsystem.createMachine({
         },
       ],
       on: {
-        'subsystem.stop': 'stopping',
+        'subsystem.stop': [{ guard: 'hasOwnStop', target: 'stopping' }, { target: 'stopped' }],
         'xstate.done.actor.child': {
           target: 'deciding',
-          actions: assign({ lastError: () => toQMeshError(childEnded) }),
+          actions: assign({ lastError: ({ event }) => toEndError(event.output) }),
         },
         'xstate.error.actor.child': {
           target: 'deciding',
@@ -114,7 +128,7 @@ export const subsystemMachine = subsystem.createMachine({
       exit: { type: 'attach', params: ({ context }) => ({ name: context.input.name, child: undefined }) },
     },
     deciding: {
-      entry: [stopChild('child'), assign({ child: undefined })],
+      entry: ['stopOrphans', stopChild('child'), assign({ child: undefined })],
       always: [{ guard: 'mayRestart', target: 'backingOff' }, { target: 'gaveUp' }],
     },
     backingOff: {
@@ -142,15 +156,12 @@ export const subsystemMachine = subsystem.createMachine({
       on: { 'subsystem.stop': 'stopped' },
     },
     stopping: {
-      entry: ({ context }) => context.child?.send({ type: `${context.input.name}.stop` }),
+      entry: sendTo('child', ({ context }) => ({ type: `${context.input.name}.stop` })),
       on: { 'xstate.done.actor.child': 'stopped', 'xstate.error.actor.child': 'stopped' },
       after: { stopDeadline: 'stopped' },
     },
     stopped: {
-      entry: [
-        stopChild('child'),
-        sendParent(({ context }) => ({ type: 'subsystem.stopped', name: context.input.name })),
-      ],
+      entry: stopChild('child'),
       type: 'final',
     },
   },

@@ -41,7 +41,7 @@ const prompt = (requestId: number, over: Partial<Prompt> = {}): Prompt => ({
 })
 
 /** An engine whose every answer the test decides, and an intake before it. */
-function createRig({ closedBecause, admit }: { closedBecause?: ErrorCode; admit?: number } = {}) {
+function createRig({ closedBecause, waitMs = 0 }: { closedBecause?: ErrorCode; waitMs?: number } = {}) {
   const prepared = withResolvers<{ promptTokens: number }>()
   const finished = withResolvers<GenerationResult>()
   const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
@@ -79,7 +79,8 @@ function createRig({ closedBecause, admit }: { closedBecause?: ErrorCode; admit?
     hosts: new Map([['tiny', host]]),
     queue: { submit: (job) => submitted.push(job), cancel: (jobId) => withdrawn.push(jobId) },
     closedBecause: () => closedBecause,
-    admit: () => admit,
+    admit: () => ({ tier: 'bronze', waitMs }),
+    stopSlot: () => generation.cancel(),
     now: () => 0,
   })
   const sent: WorkerMessage[] = []
@@ -98,7 +99,8 @@ function createRig({ closedBecause, admit }: { closedBecause?: ErrorCode; admit?
     await settled()
     const [job] = submitted
     if (!job) throw new Error('nothing was submitted')
-    intake.run(job.id, 12.4, report)
+    intake.assigned(job.id, 'tiny/0', 12.4)
+    intake.run(job.id, report)
     return job
   }
   return {
@@ -154,7 +156,7 @@ describe('the intake', () => {
     ['a model it does not hold', {}, { modelId: 'other' }, 'QM_MODEL_UNKNOWN'],
     ['other weights of that name', {}, { modelHash: 'b'.repeat(64) }, 'QM_MODEL_UNKNOWN'],
     ['anything while overloaded', { closedBecause: 'QM_OVERLOADED' as const }, {}, 'QM_OVERLOADED'],
-    ['more than the rate', { admit: 250 }, {}, 'QM_RATE_LIMITED'],
+    ['more than the rate', { waitMs: 250 }, {}, 'QM_RATE_LIMITED'],
   ])('refuses %s with a code', (_, options, over, code) => {
     const rig = createRig(options)
     expect(rig.intake.received(rig.wire, prompt(1, over))).toBe('ok')
@@ -231,6 +233,26 @@ describe('the intake', () => {
       { code: 'QM_INFERENCE_FAILED', message: 'The inference engine reported an error.' },
     ])
     expect(rig.reports).toEqual(['QM_INTERNAL'])
+  })
+
+  it('leaves alone what came over a newer wire of the same peer', () => {
+    const rig = createRig()
+    const newer: ClientWire = { peerId: rig.wire.peerId, send: () => {} }
+    rig.intake.received(rig.wire, prompt(1))
+    rig.intake.received(newer, prompt(2))
+    rig.intake.closed(rig.wire)
+    expect(rig.intake.size).toBe(1)
+  })
+
+  it('refuses once, and for good, what is still being prepared when the worker stops', async () => {
+    const rig = createRig()
+    rig.intake.received(rig.wire, prompt(1))
+    rig.intake.refuseAll('QM_DRAINING')
+    rig.prepared.resolve({ promptTokens: 3 })
+    await rig.settled()
+    expect(codesOf(rig.sent)).toEqual(['QM_DRAINING'])
+    expect(rig.submitted).toEqual([])
+    expect(rig.calls.released).toHaveLength(1)
   })
 
   it('ends everything when the worker stops', async () => {

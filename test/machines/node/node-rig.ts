@@ -1,4 +1,4 @@
-import { type AnyActorRef, createActor, setup, SimulatedClock } from 'xstate'
+import { type AnyActorRef, createActor, fromCallback, setup, SimulatedClock } from 'xstate'
 import { type NodeEmitted, nodeMachine } from '../../../machines/node/node.machine.ts'
 import { defaultRestartPolicy } from '../../../machines/node/restart-policy.ts'
 import { subsystemMachine, type SubsystemName } from '../../../machines/node/subsystem.machine.ts'
@@ -11,8 +11,22 @@ export const subsystemNames: readonly SubsystemName[] = [
   'swarm',
 ]
 
+/** Adapters that run: what holds sockets and threads in a real node. */
+export const adapters = { running: 0 }
+
+const adapter = fromCallback(() => {
+  adapters.running++
+  return () => {
+    adapters.running--
+  }
+})
+
+/** A part of a part, as a peer or a host is. */
+const grandchild = setup({ actors: { adapter } }).createMachine({ invoke: { src: 'adapter' } })
+
 /** A subsystem that fails, ends, or stops when it is told to. */
 const obedient = setup({
+  actors: { adapter, grandchild },
   types: { events: {} as { type: 'fail' } | { type: 'end' } | { type: string } },
   actions: {
     fail: () => {
@@ -20,6 +34,7 @@ const obedient = setup({
     },
   },
 }).createMachine({
+  invoke: [{ src: 'adapter' }, { src: 'grandchild' }],
   initial: 'up',
   states: {
     up: {
@@ -35,6 +50,7 @@ const obedient = setup({
 
 /** A node whose parts are real machines under a clock that the test turns. */
 export function createNodeRig() {
+  adapters.running = 0
   const clock = new SimulatedClock()
   const current = new Map<SubsystemName, AnyActorRef>()
   const starts = new Map<SubsystemName, number>()
@@ -70,9 +86,10 @@ export function createNodeRig() {
         subsystems: subsystemNames.map((name) => ({
           name,
           policy: defaultRestartPolicy,
+          hasOwnStop: name !== 'health-sampler',
+          stopWithinMs: 1_000,
           createInput: () => ({}),
         })),
-        stopWithinMs: 1_000,
         now: () => clock.now(),
       },
     },

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { defaultRestartPolicy } from '../../../machines/node/restart-policy.ts'
-import { createNodeRig, subsystemNames } from './node-rig.ts'
+import { adapters, createNodeRig, subsystemNames } from './node-rig.ts'
 
 const step = fc.oneof(
   fc.record({
@@ -19,6 +19,8 @@ describe('supervision under random failures', () => {
         const startedAtMs = new Map(subsystemNames.map((name) => [name, [0]]))
         for (const one of steps) {
           const before = new Map(rig.current)
+          // Two adapters for each part that runs: one that failed leaves nothing behind.
+          expect(adapters.running).toBe(2 * rig.current.size)
           if (one.kind === 'wait') {
             const startsBefore = new Map(rig.starts)
             rig.advance(one.ms)
@@ -43,6 +45,7 @@ describe('supervision under random failures', () => {
         }
         rig.node.send({ type: 'node.stop' })
         expect(rig.node.getSnapshot().status).toBe('done')
+        expect(adapters.running).toBe(0)
       }),
     )
   })

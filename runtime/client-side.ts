@@ -1,0 +1,101 @@
+import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
+import { Dispatcher } from '../actors/request/dispatcher.ts'
+import type { RequesterCommand } from '../machines/request/index.ts'
+import { explainNoChoice, WorkerDirectory } from '../machines/selection/index.ts'
+import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
+import type { Logger } from './logger.ts'
+import { randomInt } from 'node:crypto'
+
+export interface ClientSideOptions {
+  readonly selfId: PeerId
+  readonly now: () => number
+  readonly logger: Logger
+  /** The running requester actor, if it runs. */
+  readonly requester: () => { send(command: RequesterCommand): void } | undefined
+  /** Whether anybody can be reached. */
+  readonly isOnline: () => boolean
+  /** The known workers changed, in number or in what they say. */
+  readonly onWorkers: () => void
+  readonly defaults?: Partial<AskDefaults> | undefined
+}
+
+/** The half of a node that asks: who can be asked, whom to ask, and the requests that are open. */
+export function createClientSide({
+  selfId,
+  now,
+  logger,
+  requester,
+  isOnline,
+  onWorkers,
+  defaults,
+}: ClientSideOptions) {
+  const directory = new WorkerDirectory()
+  const dispatcher = new Dispatcher(now)
+  const changed = (): void => {
+    onWorkers()
+    requester()?.send({ type: 'workers.changed' })
+  }
+  const choose = ({ localOnly, exclude, requestId: _, ...query }: WorkerQuery) => {
+    const others = localOnly ? directory.list(now()).map(({ workerId }) => workerId) : []
+    const excluded = new Set([...exclude, ...others.filter((workerId) => workerId !== selfId)])
+    return directory.choose({ ...query, exclude: excluded }, randomInt(2 ** 32), now())
+  }
+  const asker = new Asker({
+    dispatcher,
+    requester,
+    now,
+    defaults,
+    standing: {
+      started: (workerId, atMs) => directory.started(workerId, atMs),
+      firstToken: (workerId, seen, atMs) => directory.firstToken(workerId, seen, atMs),
+      finished: (workerId, seen, atMs) => directory.finished(workerId, seen, atMs),
+      failed: (workerId, code, atMs) => directory.failed(workerId, code, atMs),
+      cancelled: (workerId) => directory.cancelled(workerId),
+    },
+    choose: (query) => {
+      const choice = choose(query)
+      logger.debug({ requestId: query.requestId, workerId: choice.workerId }, 'worker chosen')
+      return choice.workerId === null ? null : choice
+    },
+    whyNobody: (query) => {
+      const { trace, ...choice } = choose(query)
+      const { code, barred } = explainNoChoice(trace)
+      const wanted = query.modelId === undefined ? 'a model' : `the model "${query.modelId}"`
+      const counts = [...barred].map(([reason, workers]) => `${workers} ${reason}`)
+      const message = query.localOnly
+        ? `This node's own worker does not hold ${wanted} and take requests now.`
+        : counts.length > 0
+          ? `No worker that holds ${wanted} takes requests now (${counts.join(', ')}).`
+          : `No worker was found that holds ${wanted}${isOnline() ? '' : ', and no node of the DHT answers: check the network and the bootstrap'}.`
+      return { code, message, retryAfterMs: choice.workerId === null ? choice.retryAfterMs : undefined }
+    },
+  })
+  return {
+    asker,
+    directory,
+    dispatcher,
+    hello: (workerId: PeerId, { models, protocol }: Hello): void => {
+      directory.hello(workerId, { models, protocol, local: false }, now())
+      changed()
+    },
+    /** The node's own worker has models: it is a candidate like any other. */
+    local: (status: Status): void => {
+      const isKnown = directory.list(now()).some(({ workerId }) => workerId === selfId)
+      if (status.models.length === 0) directory.remove(selfId, now())
+      else if (!isKnown) {
+        directory.hello(selfId, { models: status.models, protocol: protocolVersion, local: true }, now())
+      }
+      directory.status(selfId, status, now())
+      changed()
+    },
+    status: (workerId: PeerId, status: Status): void => {
+      directory.status(workerId, status, now())
+      changed()
+    },
+    closed: (workerId: PeerId): void => {
+      directory.remove(workerId, now())
+      changed()
+    },
+  }
+}
+export type ClientSide = ReturnType<typeof createClientSide>

@@ -1,0 +1,276 @@
+import { z } from 'zod'
+import { limits, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
+import { parseHostPort } from './host-port.ts'
+import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
+
+/** How a value written as text (a variable, a flag) becomes a value. */
+export type TextKind = 'text' | 'integer' | 'boolean' | 'list'
+
+interface KeyEntry<Schema extends z.ZodType> {
+  readonly schema: Schema
+  readonly kind: TextKind
+  /** One sentence for people. */
+  readonly doc: string
+  /** What a valid value is, to complete "must be …". */
+  readonly expects: string
+  /** The same for one element of a list. */
+  readonly expectsEach?: string
+  /** Absent when leaving the key out means something else than a value; `defaultText` then says what. */
+  readonly default?: () => z.output<Schema>
+  readonly defaultText?: string
+  /** The flag as commander wants it; derived from the key when absent. */
+  readonly flag: string
+  /** A line of TOML for the example file. */
+  readonly example: string
+  /** Never shown, not even in an error. */
+  readonly isSecret?: boolean
+  /** Makes paths absolute: relative ones start at the folder of the file, or where the command runs. */
+  readonly resolve?: (value: z.output<Schema>, baseDir: string) => z.output<Schema>
+}
+
+const key = <Schema extends z.ZodType>(entry: KeyEntry<Schema>): KeyEntry<Schema> => entry
+
+const path = z.string().min(1).max(4_096)
+const whole = (min: number, max: number) => z.number().int().min(min).max(max)
+const slots = whole(1, limits.slotsMax)
+const contextTokens = whole(128, limits.contextTokensMax)
+// Control characters in a name would reach other people's terminals.
+const printable = /^[^\p{Cc}\p{Cf}]+$/u
+
+const modelSchema = z.union([
+  path.refine((text) => isModelPath(text) || modelIdSchema.safeParse(text).success),
+  z.strictObject({
+    id: modelIdSchema.optional(),
+    path,
+    contextTokens: contextTokens.optional(),
+    slots: slots.optional(),
+  }),
+])
+
+/** Every key of the configuration: the schema, the documentation, the flags and the variables all come from here. */
+export const configKeys = {
+  dataDir: key({
+    schema: path,
+    kind: 'text',
+    doc: 'Folder of the identity, the lock, the control socket and everything the node remembers.',
+    expects: 'a folder',
+    default: defaultDataDir,
+    defaultText: "the platform's data folder",
+    flag: '--data-dir <folder>',
+    example: 'dataDir = "~/.local/share/qmesh"',
+    resolve: toAbsolutePath,
+  }),
+  models: key({
+    schema: z.array(modelSchema).max(limits.modelsMax),
+    kind: 'list',
+    doc: 'Models to load: each a path of a GGUF file, `nano` for the small built-in one, or a table with `path` and, if wanted, `id`, `contextTokens` and `slots`.',
+    expects: `a list of at most ${limits.modelsMax} models`,
+    expectsEach: 'a path, an id of lower case letters, digits, ".", "-" and "_", or a table with a "path"',
+    default: () => ['nano'],
+    flag: '--model <path-or-id>',
+    example: 'models = ["~/models/smollm2-135m-instruct.gguf"]',
+    resolve: (models, baseDir) =>
+      models.map((model) => {
+        if (typeof model !== 'string') return { ...model, path: toAbsolutePath(model.path, baseDir) }
+        return isModelPath(model) ? toAbsolutePath(model, baseDir) : model
+      }),
+  }),
+  serve: key({
+    schema: z.boolean(),
+    kind: 'boolean',
+    doc: 'Whether other peers may use the loaded models; when off they answer this machine only.',
+    expects: 'true or false',
+    default: () => true,
+    flag: '--serve',
+    example: 'serve = true',
+  }),
+  name: key({
+    schema: z.string().min(1).max(64).regex(printable).optional(),
+    kind: 'text',
+    doc: 'A name for people, shown beside the id and never instead of it.',
+    expects: '1 to 64 printable characters',
+    defaultText: 'none',
+    flag: '--name <name>',
+    example: 'name = "living-room"',
+  }),
+  bootstrap: key({
+    schema: z.array(z.string().refine((text) => parseHostPort(text) !== undefined)).max(64),
+    kind: 'list',
+    doc: 'DHT nodes to start from, instead of the public ones: for a private, a test or an offline mesh.',
+    expects: 'a list of at most 64 addresses',
+    expectsEach: 'host:port, like 192.168.1.5:49737',
+    default: () => [],
+    defaultText: 'the public DHT',
+    flag: '--bootstrap <host:port>',
+    example: 'bootstrap = ["192.168.1.5:49737"]',
+  }),
+  host: key({
+    schema: z.union([z.ipv4(), z.literal('localhost')]).optional(),
+    kind: 'text',
+    doc: 'Address of the network interface to use. `127.0.0.1` keeps a test mesh on this machine.',
+    expects: 'an IPv4 address of this machine',
+    defaultText: 'all interfaces, or loopback when every bootstrap is there',
+    flag: '--host <address>',
+    example: 'host = "192.168.1.20"',
+  }),
+  port: key({
+    schema: whole(0, 65_535),
+    kind: 'integer',
+    doc: 'UDP port of the DHT node; 0 takes a free one.',
+    expects: 'a whole number from 0 to 65535',
+    default: () => 0,
+    flag: '--port <number>',
+    example: 'port = 49737',
+  }),
+  secret: key({
+    schema: z.string().min(8).max(256).optional(),
+    kind: 'text',
+    doc: 'Secret of a private mesh: only nodes with the same one find each other. Prefer the file or the variable to the flag, which other users of the machine can see.',
+    expects: '8 to 256 characters',
+    defaultText: 'none: the open mesh',
+    flag: '--secret <secret>',
+    example: 'secret = "correct horse battery staple"',
+    isSecret: true,
+  }),
+  allow: key({
+    schema: z.array(z.string().toLowerCase().pipe(peerIdSchema)).max(10_000),
+    kind: 'list',
+    doc: 'Ids of the only peers to talk to. Empty allows everyone.',
+    expects: 'a list of at most 10000 ids',
+    expectsEach: 'an id of 64 hex characters',
+    default: () => [],
+    defaultText: 'everyone',
+    flag: '--allow <id>',
+    example: 'allow = []',
+  }),
+  deny: key({
+    schema: z.array(z.string().toLowerCase().pipe(peerIdSchema)).max(10_000),
+    kind: 'list',
+    doc: 'Ids of peers never to talk to, even when they are allowed.',
+    expects: 'a list of at most 10000 ids',
+    expectsEach: 'an id of 64 hex characters',
+    default: () => [],
+    defaultText: 'nobody',
+    flag: '--deny <id>',
+    example: 'deny = []',
+  }),
+  mdns: key({
+    schema: z.boolean(),
+    kind: 'boolean',
+    doc: 'Whether to look for nodes on the local network by multicast DNS.',
+    expects: 'true or false',
+    default: () => true,
+    flag: '--mdns',
+    example: 'mdns = true',
+  }),
+  slots: key({
+    schema: slots.optional(),
+    kind: 'integer',
+    doc: 'Requests that one model answers at once.',
+    expects: `a whole number from 1 to ${limits.slotsMax}`,
+    defaultText: 'from memory: at most 4 on a CPU, 8 on a GPU',
+    flag: '--slots <number>',
+    example: 'slots = 4',
+  }),
+  contextTokens: key({
+    schema: contextTokens.optional(),
+    kind: 'integer',
+    doc: "Tokens of one slot's context, prompt and answer together.",
+    expects: `a whole number from 128 to ${limits.contextTokensMax}`,
+    defaultText: 'what the model was trained for, at most 4096, less if memory is short',
+    flag: '--context-tokens <number>',
+    example: 'contextTokens = 4096',
+  }),
+  gpuLayers: key({
+    schema: whole(-1, 10_000),
+    kind: 'integer',
+    doc: 'Layers of each model to put on the GPU: -1 (or `auto` in a variable or flag) as many as fit, 0 none. The plain variable `GPU_LAYERS` is honoured too.',
+    expects: 'a whole number from -1 to 10000',
+    default: () => -1,
+    flag: '--gpu-layers <number>',
+    example: 'gpuLayers = -1',
+  }),
+  threads: key({
+    schema: whole(1, 1_024).optional(),
+    kind: 'integer',
+    doc: 'Most processor cores that inference may use, all models together.',
+    expects: 'a whole number from 1 to 1024',
+    defaultText: 'all cores that are good at arithmetic',
+    flag: '--threads <number>',
+    example: 'threads = 4',
+  }),
+  mlock: key({
+    schema: z.boolean(),
+    kind: 'boolean',
+    doc: 'Whether to keep the weights from being swapped out.',
+    expects: 'true or false',
+    default: () => false,
+    flag: '--mlock',
+    example: 'mlock = false',
+  }),
+  queueCapacity: key({
+    schema: whole(1, limits.queueLengthMax),
+    kind: 'integer',
+    doc: 'Requests of others that may wait here when the machine is idle; it shrinks as the machine gets busy.',
+    expects: `a whole number from 1 to ${limits.queueLengthMax}`,
+    default: () => 128,
+    flag: '--queue-capacity <number>',
+    example: 'queueCapacity = 128',
+  }),
+  pauseWhenBusy: key({
+    schema: z.boolean(),
+    kind: 'boolean',
+    doc: 'Whether other programs that keep this machine busy make the node take fewer requests of others, and in the end none.',
+    expects: 'true or false',
+    default: () => true,
+    flag: '--pause-when-busy',
+    example: 'pauseWhenBusy = true',
+  }),
+  logLevel: key({
+    schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    kind: 'text',
+    doc: 'Least severe log lines to write. No prompt text is written at `info` or above.',
+    expects: 'one of trace, debug, info, warn, error, fatal, silent',
+    default: () => 'info' as const,
+    flag: '--log-level <level>',
+    example: 'logLevel = "info"',
+  }),
+  logFile: key({
+    schema: path.optional(),
+    kind: 'text',
+    doc: 'File to append log lines to, as JSON.',
+    expects: 'a file',
+    defaultText: 'standard error',
+    flag: '--log-file <file>',
+    example: 'logFile = "~/qmesh.log"',
+    resolve: (file, baseDir) => file && toAbsolutePath(file, baseDir),
+  }),
+} as const
+
+/** What must stand in the fields of a model's table. */
+export const modelFields: Readonly<Record<string, string>> = {
+  id: 'lower case letters, digits, ".", "-" and "_", starting with a letter or digit',
+  path: 'the path of a GGUF file',
+  contextTokens: configKeys.contextTokens.expects,
+  slots: configKeys.slots.expects,
+}
+
+export type ConfigKey = keyof typeof configKeys
+export const configKeyNames = Object.keys(configKeys) as ConfigKey[]
+
+/** The configuration a node runs with: every key has its value or, where leaving it out has a meaning, `undefined`. */
+export type Config = {
+  readonly [Key in ConfigKey]: z.output<(typeof configKeys)[Key]['schema']>
+}
+
+/** What a caller may give: any part of it. */
+export type ConfigInput = {
+  readonly [Key in ConfigKey]?: z.input<(typeof configKeys)[Key]['schema']> | undefined
+}
+
+/** `dataDir` → `QMESH_DATA_DIR`. */
+export const toVariable = (name: ConfigKey): string =>
+  `QMESH_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+
+/** `models` → `--model`. */
+export const toFlag = (name: ConfigKey): string => configKeys[name].flag.split(' ', 1)[0] ?? ''

@@ -1,0 +1,85 @@
+import { z } from 'zod'
+import type { AnswerEvents } from '../../../actors/request/answer-events.ts'
+import {
+  chatMessageSchema,
+  errorCodes,
+  finishReasons,
+  limits,
+  modelHashSchema,
+  modelIdSchema,
+  peerIdSchema,
+  requestIdSchema,
+  samplingSchema,
+} from '../../../protocol/index.ts'
+import { defineCommand } from '../command.ts'
+
+const sampling = samplingSchema.shape
+const number = z.number().min(0)
+
+/** The prompt and its options. The node checks their bounds again; here only their shape and their size matter. */
+const askArgsSchema = z.strictObject({
+  messages: z.array(chatMessageSchema).min(1).max(limits.chatMessagesMax),
+  model: modelIdSchema.optional(),
+  temperature: sampling.temperature.unwrap().optional(),
+  topK: sampling.topK.unwrap().optional(),
+  topP: sampling.topP.unwrap().optional(),
+  minP: sampling.minP.unwrap().optional(),
+  repeatPenalty: sampling.repeatPenalty.unwrap().optional(),
+  repeatLastTokens: sampling.repeatLastTokens.unwrap().optional(),
+  seed: sampling.seed,
+  maxTokens: z.number().int().min(1).max(limits.outputTokensMax).optional(),
+  stop: z.array(z.string().min(1).max(limits.stopStringCharsMax)).max(limits.stopStringsMax).optional(),
+  jsonSchema: z.string().max(limits.jsonSchemaCharsMax).optional(),
+  deadlineMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
+  discoverMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
+  localOnly: z.boolean().optional(),
+})
+
+const attemptSchema = z.object({
+  workerId: peerIdSchema,
+  modelId: modelIdSchema,
+  modelHash: modelHashSchema,
+  atMs: number,
+  code: z.enum(errorCodes).optional(),
+  message: z.string().optional(),
+})
+
+/** What happens on the way to an answer, passed on as notices. */
+export const answerEventSchemas = {
+  waiting: z.object({ requestId: requestIdSchema }),
+  worker: z.object({ workerId: peerIdSchema, modelId: modelIdSchema, attempt: number }),
+  queued: z.object({ position: number, etaMs: number, promptTokens: number }),
+  started: z.object({ firstTokenMs: number }),
+  attemptFailed: attemptSchema,
+} as const satisfies Record<keyof AnswerEvents, z.ZodType>
+
+export const answerEventNames = Object.keys(answerEventSchemas) as (keyof AnswerEvents)[]
+
+/** The text is not repeated in the result: the client has it, and a frame is bounded. */
+const askResultSchema = z.object({
+  requestId: requestIdSchema,
+  finishReason: z.enum(finishReasons),
+  usage: z.object({ promptTokens: number, cachedTokens: number, completionTokens: number }),
+  timings: z.object({ firstTokenMs: number, totalMs: number, queuedMs: number }),
+  workerId: peerIdSchema,
+  modelId: modelIdSchema,
+  modelHash: modelHashSchema,
+  seed: number.optional(),
+  attempts: z.array(attemptSchema),
+})
+
+export const askCommand = defineCommand({
+  args: askArgsSchema,
+  result: askResultSchema,
+  run: async ({ port, signal, send }, { messages, ...options }) => {
+    const answer = port.ask(messages, { ...options, signal })
+    for (const name of answerEventNames) {
+      // Nobody waits for a notice: the chunks that follow wait for a slow reader anyway.
+      answer.on(name, (value) => void send({ type: 'notice', name, value }).catch(() => undefined))
+    }
+    // Leaving the loop, for whatever reason, cancels the answer.
+    for await (const { text, tokens } of answer) await send({ type: 'chunk', text, tokens: [...tokens] })
+    const result = await answer.result
+    return { ...result, text: undefined, attempts: [...result.attempts] }
+  },
+})

@@ -1,0 +1,166 @@
+import { chmod, lstat, rm } from 'node:fs/promises'
+import { createServer, type Server, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { encodeFrame, FrameDecoder, QMeshError, toQMeshError } from '../../protocol/index.ts'
+import type { ControlCommand } from './command.ts'
+import { controlCommands } from './commands/index.ts'
+import type { ControlPort } from './control.port.ts'
+import {
+  controlConnectionsMax,
+  controlRequestTimeoutMs,
+  controlVersion,
+  requestSchema,
+  type Reply,
+  type Request,
+} from './messages.ts'
+import { secureSocketFolder, toSocketPath } from './socket-path.ts'
+
+export interface ControlServerOptions {
+  readonly dataDir: string
+  readonly port: ControlPort
+  /** A defect, not a client's mistake. */
+  readonly onError?: (error: Error) => void
+  /** Milliseconds; shorter in tests. */
+  readonly requestTimeoutMs?: number
+}
+
+export interface ControlServer {
+  readonly path: string
+  /** Ends every command and removes the socket. */
+  close(): Promise<void>
+}
+
+/**
+ * Listens for commands of this user on this machine. The caller holds the lock of the data directory, so a socket
+ * that is already there was left by a node that died.
+ *
+ * @throws QMeshError `QM_DATA_DIR_UNUSABLE`
+ */
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const { dataDir, port, onError = () => undefined, requestTimeoutMs = controlRequestTimeoutMs } = options
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    socket.on('error', () => socket.destroy())
+    void serve(socket, port, requestTimeoutMs).catch(onError)
+  })
+  server.maxConnections = controlConnectionsMax
+  const where = toSocketPath(dataDir)
+  try {
+    await secureSocketFolder(where)
+    await removeLeftover(where.path)
+    await listen(server, where.path)
+  } catch (error) {
+    throw toQMeshError(error, 'QM_DATA_DIR_UNUSABLE')
+  }
+  server.on('error', onError)
+  return {
+    path: where.path,
+    close: async () => {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  server.listen(path)
+  await once(server, 'listening')
+  if (process.platform !== 'win32') await chmod(path, 0o600)
+}
+
+async function removeLeftover(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const found = await lstat(path).catch(() => undefined)
+  // Only a socket: a file somebody put there is for them to remove, and listening will say so.
+  if (found?.isSocket()) await rm(path, { force: true })
+}
+
+/** One connection, one command. Whatever the other end sends, this ends it and does not throw, short of a defect. */
+async function serve(socket: Socket, port: ControlPort, timeoutMs: number): Promise<void> {
+  const abort = new AbortController()
+  socket.once('close', () => abort.abort())
+  const send = (reply: Reply) => write(socket, reply)
+  try {
+    const { command, args } = toCommand(await readRequest(socket, timeoutMs))
+    const value: unknown = await command.run({ port, signal: abort.signal, send }, args)
+    await send({ type: 'result', value })
+  } catch (error) {
+    if (abort.signal.aborted) return
+    const failure = toQMeshError(error)
+    const { code, retryAfterMs } = failure
+    const message = failure.message.slice(0, 4_096)
+    await send({ type: 'error', code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }).catch(
+      () => undefined,
+    )
+    if (code === 'QM_INTERNAL') throw error
+  } finally {
+    socket.end()
+  }
+}
+
+function toCommand({ version, command: name, args }: Request) {
+  if (version !== controlVersion) {
+    throw new QMeshError(
+      'QM_PROTOCOL_VERSION',
+      `the running node speaks version ${controlVersion} of the control protocol, not ${version}; use the same version of qmesh-node for both`,
+    )
+  }
+  const command = Object.hasOwn(controlCommands, name)
+    ? (controlCommands as Record<string, ControlCommand | undefined>)[name]
+    : undefined
+  if (!command) throw new QMeshError('QM_MESSAGE_INVALID', `the running node knows no command "${name}"`)
+  const parsed = command.args.safeParse(args ?? {})
+  if (parsed.success) return { command, args: parsed.data }
+  const issue = parsed.error.issues[0]
+  throw new QMeshError('QM_REQUEST_INVALID', `${name}: ${issue?.path.join('.')}: ${issue?.message}`)
+}
+
+async function readRequest(socket: Socket, timeoutMs: number): Promise<Request> {
+  const decoder = new FrameDecoder()
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      settle(() => reject(new QMeshError('QM_HELLO_TIMEOUT', 'no request came in time')))
+    }, timeoutMs)
+    const settle = (finish: () => void): void => {
+      clearTimeout(timer)
+      socket.off('data', onData)
+      socket.off('close', onClose)
+      // The other end has nothing more to say; without reading, its going away would not be seen.
+      socket.on('data', () => socket.destroy())
+      finish()
+    }
+    const onClose = (): void => settle(() => reject(new QMeshError('QM_CANCELLED')))
+    const onData = (chunk: Buffer): void => {
+      const [frame, ...rest] = decoder.push(chunk)
+      if (!frame) return
+      const parsed = requestSchema.safeParse(frame.ok ? frame.value : undefined)
+      if (!frame.ok) settle(() => reject(new QMeshError(frame.code)))
+      else if (!parsed.success || rest.length > 0) settle(() => reject(new QMeshError('QM_MESSAGE_INVALID')))
+      else settle(() => resolve(parsed.data))
+    }
+    socket.on('data', onData)
+    socket.once('close', onClose)
+  })
+}
+
+/** Waits until the other end has taken most of what was sent: a slow reader slows its own answer. */
+async function write(socket: Socket, reply: Reply): Promise<void> {
+  if (socket.destroyed) throw new QMeshError('QM_CANCELLED')
+  if (socket.write(encodeFrame(reply))) return
+  await new Promise<void>((resolve, reject) => {
+    const onDrain = (): void => {
+      socket.off('close', onClose)
+      resolve()
+    }
+    const onClose = (): void => {
+      socket.off('drain', onDrain)
+      reject(new QMeshError('QM_CANCELLED'))
+    }
+    socket.once('drain', onDrain)
+    socket.once('close', onClose)
+  })
+}

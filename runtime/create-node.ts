@@ -1,0 +1,262 @@
+import { z } from 'zod'
+import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
+import type { Answer } from '../actors/request/answer.ts'
+import type { AskOptions } from '../actors/request/ask-options.ts'
+import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
+import { type ChatMessage, type PeerId, QMeshError } from '../protocol/index.ts'
+import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
+import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
+import { type DataDir, openDataDir } from './data-dir.ts'
+import { createHashCache } from './hash-cache.ts'
+import { createEphemeralIdentity, type Identity } from './identity.ts'
+import { inferenceWorkerUrl } from './inference-worker.ts'
+import { createLogger, type Logger } from './logger.ts'
+import { toModelSpecs } from './model-specs.ts'
+import type { NodeStatus } from './node-status.ts'
+import { type NodeEvents, NodeSystem } from './node-system.ts'
+import { packageVersion } from './version.ts'
+
+/** Everything of the configuration, and what only a program can give. */
+export interface NodeOptions extends ConfigInput {
+  /** Absent: one of its own, to standard error, from `warn` up unless `logLevel` says otherwise. */
+  readonly logger?: Logger
+  /**
+   * Lives in memory only: a new identity, no data directory, no control socket. For a client that asks and leaves.
+   */
+  readonly ephemeral?: boolean
+  /** Lets `qmesh-node status`, `ask` and the like reach this node through a socket in its data directory. */
+  readonly control?: boolean
+}
+
+/** A node that asks. Everything it holds is released by `stop`. */
+export interface QMeshClient {
+  /** Its public key, 64 hex characters. */
+  readonly id: PeerId
+  /**
+   * Asks the mesh, this node's own models included.
+   *
+   * @throws QMeshError `QM_REQUEST_INVALID`, naming the option; every other failure is the answer's
+   */
+  ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer
+  workers(): WorkerSummary[]
+  status(): NodeStatus
+  on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
+  off<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
+  /** Stops in order: nothing new, what runs may finish, then everything closes. May be called twice. */
+  stop(): Promise<void>
+}
+
+/** A node that also serves models. */
+export interface QMeshNode extends QMeshClient {
+  /**
+   * Resolves when every model is loaded or has failed. Rejects when none could be loaded, with the reason of the first;
+   * the node itself goes on as a client.
+   */
+  readonly ready: Promise<void>
+}
+
+const knownNodesFile = 'dht-nodes.json'
+const knownNodesMax = 64
+const knownNodesSchema = z
+  .array(z.object({ host: z.string().max(255), port: z.number().int().min(1).max(65_535) }))
+  .max(knownNodesMax)
+
+/**
+ * Starts a node: worker and client in one. It resolves when the node is up; models may still be loading, see `ready`.
+ *
+ * @throws QMeshError for a configuration, data directory or identity that cannot be used
+ */
+export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> {
+  const { logger: givenLogger, ephemeral = false, control = false, ...given } = options
+  const config = configFromOptions({ logLevel: 'warn', ...given })
+  const models = await toModelSpecs(config)
+  const logger = givenLogger ?? createLogger({ level: config.logLevel, file: config.logFile })
+  const lockLost = new AbortController()
+  const dataDir = ephemeral
+    ? undefined
+    : await openDataDir(config.dataDir, {
+        onLost: () => lockLost.abort(),
+        onDamaged: (file, error) => logger.warn({ file, error: error.message }, 'a state file is ignored'),
+      })
+  try {
+    const identity = dataDir?.identity ?? createEphemeralIdentity()
+    const knownNodes = await dataDir?.readState(knownNodesFile, knownNodesSchema)
+    const system = new NodeSystem({
+      selfId: identity.id,
+      config,
+      models,
+      logger,
+      swarmSettings: toSwarmSettings(config, identity, models.length > 0, knownNodes),
+      engine: createLlamaEngine({
+        workerUrl: inferenceWorkerUrl,
+        hashCache: dataDir && createHashCache(dataDir),
+        onLog: (level, message) => logger.debug({ engine: level }, message),
+      }),
+      onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
+    })
+    const node = new Node(system, identity, config, dataDir, logger)
+    // Two nodes with one identity would harm each other: the one that lost the lock leaves.
+    lockLost.signal.addEventListener('abort', () => {
+      logger.fatal('another process took the lock of the data directory: stopping')
+      void node.stop()
+    })
+    await node.start(control)
+    return node
+  } catch (error) {
+    await dataDir?.close()
+    throw error
+  }
+}
+
+/**
+ * Starts a node without models of its own.
+ *
+ * @throws QMeshError as `createNode`
+ */
+export const createClient = (options: Omit<NodeOptions, 'models'> = {}): Promise<QMeshClient> =>
+  createNode({ ...options, models: [] })
+
+class Node implements QMeshNode {
+  readonly id: PeerId
+  readonly ready: Promise<void>
+  readonly #system: NodeSystem
+  readonly #config: Config
+  readonly #dataDir: DataDir | undefined
+  readonly #logger: Logger
+  readonly #startedAtMs = performance.now()
+  #control: ControlServer | undefined
+  #stopped: Promise<void> | undefined
+
+  constructor(
+    system: NodeSystem,
+    identity: Identity,
+    config: Config,
+    dataDir: DataDir | undefined,
+    logger: Logger,
+  ) {
+    this.id = identity.id
+    this.#system = system
+    this.#config = config
+    this.#dataDir = dataDir
+    this.#logger = logger
+    this.ready = modelsSettled(system)
+    // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
+    this.ready.catch(() => {})
+  }
+
+  async start(hasControl: boolean): Promise<void> {
+    if (this.#dataDir && hasControl) {
+      this.#control = await startControlServer({
+        dataDir: this.#dataDir.path,
+        port: this,
+        onError: (error) => this.#logger.error({ err: error }, 'a defect in the control socket'),
+      })
+    }
+    this.#system.start()
+    try {
+      await this.#system.opened()
+    } catch (error) {
+      await this.#system.stop()
+      await this.#control?.close()
+      throw error
+    }
+    this.#logger.info({ id: this.id, dataDir: this.#dataDir?.path }, 'node started')
+  }
+
+  ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer {
+    if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
+    return this.#system.client.asker.ask(input, options)
+  }
+
+  workers(): WorkerSummary[] {
+    return this.#system.client.directory
+      .list(performance.now())
+      .map(({ local, models, ...view }) => ({ ...view, isLocal: local, models: [...models] }))
+  }
+
+  status(): NodeStatus {
+    const { worker, network, address } = this.#system
+    const { score, state, capacityShare } = worker.health
+    const { length, capacity, slotsBusy, slots } = worker.queue
+    return {
+      id: this.id,
+      ...(this.#config.name !== undefined && { name: this.#config.name }),
+      version: packageVersion(),
+      pid: process.pid,
+      uptimeMs: Math.round(performance.now() - this.#startedAtMs),
+      ...(this.#dataDir && { dataDir: this.#dataDir.path }),
+      network: {
+        state: this.#stopped ? 'stopping' : network.state,
+        peers: network.peers,
+        isPrivate: this.#config.secret !== undefined,
+        ...address,
+      },
+      models: [...worker.models],
+      queue: { length, capacity, slotsBusy, slots },
+      health: { score, state, accepting: !worker.isDraining && capacityShare > 0 },
+    }
+  }
+
+  on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this {
+    this.#system.events.on(name, listener as never)
+    return this
+  }
+
+  off<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this {
+    this.#system.events.off(name, listener as never)
+    return this
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    this.#logger.info('stopping')
+    await this.#system.stop()
+    await this.#control?.close()
+    await this.#dataDir?.close()
+    this.#logger.info('stopped')
+    this.#logger.flush()
+  }
+}
+
+/** Rejects when there are models and none of them came up. */
+function modelsSettled({ events, worker }: NodeSystem): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = (): void => {
+      const { models } = worker
+      if (models.some(({ state }) => state === 'loading' || state === 'recovering')) return
+      events.off('models', check)
+      const [error] = models.flatMap((model) => model.error ?? [])
+      if (error && models.every(({ state }) => state === 'failed'))
+        reject(new QMeshError(error.code, error.message))
+      else resolve()
+    }
+    events.on('models', check)
+    check()
+  })
+}
+
+function toSwarmSettings(
+  config: Config,
+  identity: Identity,
+  hasModels: boolean,
+  knownNodes: readonly NodeAddress[] | undefined,
+): SwarmSettings {
+  const { bootstrap, secret, host, port, allow, deny, mdns, serve } = config
+  return {
+    seed: identity.deriveSeed('noise'),
+    agent: `qmesh/${packageVersion()}`,
+    roles: hasModels && serve ? ['worker', 'client'] : ['client'],
+    secret,
+    bootstrap: bootstrap.length > 0 ? bootstrap.map(parseNodeAddress) : undefined,
+    host,
+    port,
+    allow: allow.length > 0 ? allow : undefined,
+    deny,
+    mdns,
+    knownNodes,
+  }
+}

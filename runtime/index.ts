@@ -1,0 +1,18 @@
+/** What other packages may import from `qmesh`. */
+export {
+  createClient,
+  createNode,
+  type NodeOptions,
+  type QMeshClient,
+  type QMeshNode,
+} from './create-node.ts'
+export type { NodeEvents } from './node-system.ts'
+export type { ModelStatus, NodeStatus } from './node-status.ts'
+export type { WorkerSummary } from './control/index.ts'
+export { Answer, AnswerError, type AnswerAttempt, type AnswerResult } from '../actors/request/answer.ts'
+export type { AnswerEvents } from '../actors/request/answer-events.ts'
+export type { AnswerChunk } from '../actors/request/answer-log.ts'
+export type { AskOptions } from '../actors/request/ask-options.ts'
+export { QMeshError, errorCatalogue, type ErrorCode } from '../protocol/errors.ts'
+export type { ChatMessage } from '../protocol/messages/chat.ts'
+export { createBootstrap, type Bootstrap, type BootstrapOptions } from '../actors/swarm/bootstrap.ts'

@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { errorCodes, healthStates, modelHashSchema, modelIdSchema, peerIdSchema } from '../protocol/index.ts'
+
+const count = z.number().int().min(0)
+
+/** What a model of this node is doing. */
+export const modelStatusSchema = z.object({
+  id: modelIdSchema,
+  state: z.enum(['loading', 'ready', 'recovering', 'failed']),
+  path: z.string().optional(),
+  hash: modelHashSchema.optional(),
+  contextTokens: count.optional(),
+  slots: count.optional(),
+  backend: z.string().optional(),
+  threads: count.optional(),
+  /** Megabytes of model and context. */
+  memoryMb: z.number().min(0).optional(),
+  /** Why it failed or was lost. */
+  error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
+})
+export type ModelStatus = z.infer<typeof modelStatusSchema>
+
+/** A node as it sees itself: what `status()` answers, in code and on the command line. */
+export const nodeStatusSchema = z.object({
+  id: peerIdSchema,
+  name: z.string().optional(),
+  version: z.string(),
+  pid: count,
+  uptimeMs: z.number().min(0),
+  /** Absent when the identity lives in memory only. */
+  dataDir: z.string().optional(),
+  network: z.object({
+    /** `starting`, `online`, `offline`, `stopping`. */
+    state: z.string(),
+    /** Connected peers. */
+    peers: count,
+    /** Whether a mesh secret is set. */
+    isPrivate: z.boolean(),
+    host: z.string().optional(),
+    port: count.optional(),
+  }),
+  models: z.array(modelStatusSchema),
+  queue: z.object({ length: count, capacity: count, slotsBusy: count, slots: count }),
+  health: z.object({
+    /** 0–100, 100 is idle. */
+    score: z.number(),
+    state: z.enum(healthStates),
+    accepting: z.boolean(),
+  }),
+})
+export type NodeStatus = z.infer<typeof nodeStatusSchema>

@@ -1,0 +1,394 @@
+import { EventEmitter } from 'node:events'
+import { type Actor, type AnyActorLogic, type AnyActorRef, createActor } from 'xstate'
+import { createInferenceLogic } from '../actors/inference/create-inference.ts'
+import type { Engine, ModelSpec } from '../actors/inference/engine.port.ts'
+import { createSampleActor } from '../actors/health/os-sampler.ts'
+import { connectLocally, type LocalWires } from '../actors/peer/local-wire.ts'
+import type { AskDefaults } from '../actors/request/asker.ts'
+import { createSwarm, type NodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
+import {
+  healthSamplerMachine,
+  type HealthSamplerCommand,
+  type HealthSamplerEmitted,
+  type HealthSamplerInput,
+} from '../machines/health/index.ts'
+import type { InferenceCommand, InferenceEmitted, InferenceInput } from '../machines/inference/index.ts'
+import { nodeMachine, type SubsystemSpec } from '../machines/node/node.machine.ts'
+import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
+import { subsystemMachine, type SubsystemName } from '../machines/node/subsystem.machine.ts'
+import type { RequesterCommand, RequesterInput } from '../machines/request/index.ts'
+import {
+  bronzeForAll,
+  schedulerMachine,
+  type SchedulerCommand,
+  type SchedulerEmitted,
+  type SchedulerInput,
+} from '../machines/scheduling/index.ts'
+import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
+import { errorCatalogue, limits, type PeerId, QMeshError } from '../protocol/index.ts'
+import { createClientSide, type ClientSide } from './client-side.ts'
+import type { Config } from './config/index.ts'
+import type { Logger } from './logger.ts'
+import { StatusPublisher } from './status-publisher.ts'
+import { WorkerSide } from './worker-side.ts'
+
+export interface NodeSystemOptions {
+  readonly selfId: PeerId
+  readonly config: Config
+  readonly swarmSettings: SwarmSettings
+  readonly models: readonly ModelSpec[]
+  readonly engine: Engine
+  readonly logger: Logger
+  readonly onKnownNodes: (nodes: readonly NodeAddress[]) => void
+  readonly askDefaults?: Partial<AskDefaults> | undefined
+}
+
+/** What a program that embeds a node can listen to. */
+export interface NodeEvents {
+  /** The known workers changed, in number or in what they say. */
+  workers: []
+  /** A model is loading, ready, recovering or failed: see `status().models`. */
+  models: []
+  network: [state: 'online' | 'offline']
+  /** A part of the node failed and is started again. */
+  restarting: [part: SubsystemName, error: QMeshError]
+  /** A part of the node failed too often and stays down; the rest goes on. */
+  degraded: [part: SubsystemName, error: QMeshError]
+}
+
+interface Commands {
+  readonly 'health-sampler': HealthSamplerCommand
+  readonly inference: InferenceCommand
+  readonly requester: RequesterCommand
+  readonly scheduler: SchedulerCommand
+  readonly swarm: SwarmCommand
+}
+
+/** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
+const stopWithinMs = { inference: 16_000, others: 6_000 } as const
+/** Milliseconds that running answers have to finish before a stopping worker cuts them. */
+const drainWithinMs = 8_000
+
+/**
+ * All actors of one node, wired. What one part emits the next is told here, and nowhere else: the parts do not know
+ * each other.
+ */
+export class NodeSystem {
+  readonly events = new EventEmitter<NodeEvents>()
+  readonly client: ClientSide
+  readonly worker: WorkerSide
+  readonly #options: NodeSystemOptions
+  readonly #refs = new Map<SubsystemName, AnyActorRef>()
+  readonly #swarm: ReturnType<typeof createSwarm>
+  readonly #publisher: StatusPublisher
+  readonly #node: Actor<typeof nodeMachine>
+  readonly #localWires: LocalWires
+  #network: { state: 'starting' | 'online' | 'offline'; peers: number } = { state: 'starting', peers: 0 }
+  #stopping: Promise<void> | undefined
+
+  constructor(options: NodeSystemOptions) {
+    const { selfId, config, models, logger } = options
+    const now = (): number => performance.now()
+    this.#options = options
+    this.worker = new WorkerSide({
+      selfId,
+      now,
+      queueCapacity: config.queueCapacity,
+      pauseWhenBusy: config.pauseWhenBusy,
+      tiers: bronzeForAll,
+      scheduler: () => this.#to('scheduler'),
+      inference: () => this.#to('inference'),
+      onChanged: () => this.#publisher.changed(),
+    })
+    this.client = createClientSide({
+      selfId,
+      now,
+      logger,
+      requester: () => this.#to('requester'),
+      isOnline: () => this.#network.state === 'online',
+      onWorkers: () => this.events.emit('workers'),
+      defaults: options.askDefaults,
+    })
+    const isServing = config.serve && models.length > 0
+    this.#swarm = createSwarm({
+      settings: options.swarmSettings,
+      onKnownNodes: options.onKnownNodes,
+      ports: {
+        clientDesk: isServing ? this.worker.intake : undefined,
+        workerDesk: this.client.dispatcher,
+        onWorkerWire: (wire) => this.client.dispatcher.opened(wire),
+        onHello: (peerId, hello) => this.client.hello(peerId, hello),
+        onStatus: (peerId, status) => this.client.status(peerId, status),
+        onClosed: (peerId) => this.client.closed(peerId),
+        onDefect: (error) => logger.error({ err: error }, 'a defect while handling a message'),
+      },
+    })
+    this.#publisher = new StatusPublisher(() => {
+      if (models.length === 0) return
+      this.client.local(this.worker.localStatus())
+      if (!isServing) return
+      const status = this.worker.status()
+      this.#swarm.setAdvertisement({ models: status.models, capabilities: ['json-schema'] })
+      this.#swarm.broadcastStatus(status)
+    })
+    this.#localWires = connectLocally(selfId, {
+      clientDesk: this.worker.intake,
+      workerDesk: this.client.dispatcher,
+    })
+    this.client.dispatcher.opened(this.#localWires.worker)
+    for (const { id, path } of models) this.worker.expect(id, path)
+    this.#node = this.#createNode(now)
+  }
+
+  get network() {
+    return this.#network
+  }
+
+  get address() {
+    return this.#swarm.address()
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping !== undefined
+  }
+
+  /** The root of the node's actors, for whoever watches them. */
+  get actor(): AnyActorRef {
+    return this.#node
+  }
+
+  start(): void {
+    this.#node.start()
+  }
+
+  /**
+   * Resolves when the node's place in the network is open, whether or not anybody can be reached.
+   *
+   * @throws QMeshError `QM_PORT_TAKEN`, `QM_NETWORK_UNAVAILABLE`
+   */
+  async opened(): Promise<void> {
+    if (this.#swarm.address()) return
+    await new Promise<void>((resolve, reject) => {
+      const settle = (): void => {
+        for (const subscription of [opened, restarting, degraded, ended]) subscription.unsubscribe()
+      }
+      const fail = ({ name, error }: { readonly name: SubsystemName; readonly error: QMeshError }): void => {
+        if (name !== 'swarm') return
+        settle()
+        reject(error)
+      }
+      const restarting = this.#node.on('node.restarting', fail)
+      const degraded = this.#node.on('node.degraded', fail)
+      const swarm = this.#refs.get('swarm')
+      const opened: { unsubscribe(): void } = swarm
+        ? swarm.subscribe(() => {
+            if (!this.#swarm.address()) return
+            settle()
+            resolve()
+          })
+        : { unsubscribe: () => {} }
+      // Whoever stops it while it starts must not wait for ever.
+      const ended = this.#node.subscribe({
+        complete: () => {
+          settle()
+          reject(new QMeshError('QM_NODE_STOPPED'))
+        },
+      })
+    })
+  }
+
+  /** Resolves when everything is closed; the second call waits for the first. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.worker.drain()
+    this.#publisher.flush()
+    await this.worker.intake.idle(drainWithinMs)
+    this.worker.intake.refuseAll('QM_DRAINING')
+    const stopped = new Promise<void>((resolve) => {
+      this.#node.subscribe({ complete: resolve })
+    })
+    this.#node.send({ type: 'node.stop' })
+    await stopped
+    this.#localWires.close()
+    this.#publisher.close()
+    await Promise.all([this.#swarm.closed(), ...this.worker.closings])
+    this.events.removeAllListeners()
+  }
+
+  /** The running actor of a part; undefined while it is down. */
+  #to<Name extends SubsystemName>(name: Name): { send(command: Commands[Name]): void } | undefined {
+    return this.#refs.get(name)
+  }
+
+  #createNode(now: () => number): Actor<typeof nodeMachine> {
+    const { models, engine, config, logger } = this.#options
+    const { hosts, closings, runJob } = this.worker
+    const part = (child: AnyActorLogic) =>
+      subsystemMachine.provide({
+        actors: { child },
+        actions: { attach: (_, { name, child: ref }) => this.#attach(name, ref) },
+      })
+    const spec = (name: SubsystemName, hasOwnStop: boolean, createInput: () => unknown): SubsystemSpec => ({
+      name,
+      hasOwnStop,
+      createInput,
+      policy: defaultRestartPolicy,
+      stopWithinMs: name === 'inference' ? stopWithinMs.inference : stopWithinMs.others,
+    })
+    const node = createActor(
+      nodeMachine.provide({
+        actors: {
+          'health-sampler': part(healthSamplerMachine.provide({ actors: { sample: createSampleActor() } })),
+          inference: part(createInferenceLogic({ engine, hosts, closings, runJob })),
+          scheduler: part(schedulerMachine),
+          requester: part(this.client.asker.createRequester()),
+          swarm: part(this.#swarm.logic),
+        },
+      }),
+      {
+        input: {
+          now,
+          subsystems: [
+            spec('health-sampler', false, () => ({ intervalMs: 1_000 }) satisfies HealthSamplerInput),
+            spec(
+              'inference',
+              true,
+              () =>
+                ({
+                  models,
+                  gpuLayers: config.gpuLayers,
+                  mlock: config.mlock,
+                  threadsMax: config.threads,
+                }) satisfies InferenceInput,
+            ),
+            spec(
+              'scheduler',
+              false,
+              () => ({ nowMs: now, capacity: config.queueCapacity }) satisfies SchedulerInput,
+            ),
+            spec('swarm', true, () => ({}) satisfies SwarmInput),
+            spec('requester', true, () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput),
+          ],
+        },
+      },
+    )
+    node.on('node.restarting', ({ name, error, backOffMs }) => {
+      logger.warn(
+        { part: name, code: error.code, error: error.message, backOffMs },
+        'a part failed and is restarted',
+      )
+      this.events.emit('restarting', name, error)
+    })
+    node.on('node.degraded', ({ name, error }) => {
+      const { sentence } = errorCatalogue.QM_ACTOR_GAVE_UP
+      logger.error({ part: name, code: error.code, error: error.message }, sentence)
+      if (name === 'inference') {
+        this.worker.inferenceGaveUp(error)
+        this.events.emit('models')
+      }
+      this.events.emit(
+        'degraded',
+        name,
+        new QMeshError('QM_ACTOR_GAVE_UP', `${name}: ${error.message}`, { cause: error }),
+      )
+    })
+    return node
+  }
+
+  /** A part was started, restarted, or is down. Listeners are attached before the actor runs: nothing is missed. */
+  #attach(name: SubsystemName, ref: AnyActorRef | undefined): void {
+    if (ref) this.#refs.set(name, ref)
+    else this.#refs.delete(name)
+    switch (name) {
+      case 'health-sampler':
+        if (!ref) return this.worker.healthLost()
+        ref.on('health.changed', (event) => {
+          const { score, state, capacityShare } = event as HealthSamplerEmitted
+          this.worker.healthChanged({ score, state, capacityShare })
+        })
+        return
+      case 'inference':
+        if (!ref) {
+          this.worker.inferenceLost()
+          this.events.emit('models')
+          return
+        }
+        ref.on('*', (event) => {
+          this.#logInference(event as InferenceEmitted)
+          this.worker.inferred(event as InferenceEmitted)
+          if (!event.type.startsWith('model.')) return
+          // Who looks for a model now must not wait for the next second.
+          this.#publisher.flush()
+          this.events.emit('models')
+        })
+        return
+      case 'scheduler':
+        if (!ref) return this.worker.schedulerLost()
+        ref.on('*', (event) => {
+          this.worker.scheduled(event as SchedulerEmitted)
+          if (event.type === 'queue.changed') {
+            const { length } = this.worker.queue
+            const capacity = this.#options.config.queueCapacity
+            this.#to('health-sampler')?.send({ type: 'queue.reported', length, capacity })
+          }
+        })
+        // Its mailbox opens when it starts; what is sent before waits there.
+        queueMicrotask(() => this.worker.schedulerStarted())
+        return
+      case 'swarm':
+        if (!ref) return this.#setNetwork('offline', 0)
+        ref.on('*', (event) => this.#heard(event as SwarmEmitted))
+        return
+      case 'requester':
+    }
+  }
+
+  #heard(event: SwarmEmitted): void {
+    const { logger } = this.#options
+    switch (event.type) {
+      case 'peer.opened':
+        logger.debug({ peer: event.peerId, agent: event.hello.agent }, 'peer connected')
+        return this.#setNetwork(this.#network.state, this.#network.peers + 1)
+      case 'peer.closed':
+        if (event.code) logger.info({ peer: event.peerId, code: event.code }, 'peer disconnected')
+        return this.#setNetwork(this.#network.state, this.#network.peers - (event.wasOpen ? 1 : 0))
+      case 'swarm.state':
+        return this.#setNetwork(event.state, event.peers)
+      case 'swarm.failed':
+        logger.error({ code: event.error.code }, event.error.message)
+    }
+  }
+
+  #setNetwork(state: 'starting' | 'online' | 'offline', peers: number): void {
+    const before = this.#network.state
+    this.#network = { state, peers: Math.max(0, peers) }
+    if (state === before || state === 'starting' || this.isStopping) return
+    this.#options.logger.info(
+      { peers },
+      state === 'online' ? 'online' : 'offline: answering own prompts only',
+    )
+    this.events.emit('network', state)
+  }
+
+  #logInference(event: InferenceEmitted): void {
+    const { logger } = this.#options
+    switch (event.type) {
+      case 'model.ready': {
+        const { id, contextTokens, slots, backend, threads } = event.model
+        logger.info({ model: id, contextTokens, slots, backend, threads }, 'model ready')
+        return
+      }
+      case 'model.lost':
+        logger.warn({ model: event.modelId, code: event.code }, 'model lost; loading it again')
+        return
+      case 'model.failed':
+        logger.error({ model: event.modelId, code: event.code, error: event.message }, 'model failed')
+        return
+      default:
+    }
+  }
+}

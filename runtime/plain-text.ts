@@ -1,0 +1,12 @@
+/**
+ * Text of others for a terminal: control characters could move the cursor, change the title, answer queries or hide
+ * what was written, so each is replaced by a visible sign. Line feed and tab stay. Works on any cut of a text.
+ */
+export function plainText(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (character) => {
+    if (character === '\n' || character === '\t') return character
+    if (character === '\r') return ''
+    const code = character.charCodeAt(0)
+    return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\u{FFFD}'
+  })
+}

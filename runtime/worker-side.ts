@@ -1,0 +1,354 @@
+import { fromCallback } from 'xstate'
+import type { EngineHost, LoadedModel } from '../actors/inference/engine.port.ts'
+import { Intake } from '../actors/scheduling/intake.ts'
+import type { Job } from '../actors/scheduling/job.ts'
+import type {
+  InferenceCommand,
+  InferenceEmitted,
+  JobCommand,
+  RunJobInput,
+  SlotFreed,
+} from '../machines/inference/index.ts'
+import { type Health, toCapacity } from '../machines/health/index.ts'
+import {
+  RateLimiter,
+  type QueueReport,
+  type SchedulerCommand,
+  type SchedulerEmitted,
+  type SlotId,
+  type TierPort,
+} from '../machines/scheduling/index.ts'
+import type { ErrorCode, ModelAd, ModelId, PeerId, QMeshError, Status } from '../protocol/index.ts'
+import type { ModelStatus } from './node-status.ts'
+
+export interface WorkerSideOptions {
+  readonly selfId: PeerId
+  readonly now: () => number
+  readonly queueCapacity: number
+  /** Whether other programs' load makes the worker take fewer requests, and in the end none. */
+  readonly pauseWhenBusy: boolean
+  readonly tiers: TierPort
+  readonly scheduler: () => { send(command: SchedulerCommand): void } | undefined
+  readonly inference: () => { send(command: InferenceCommand): void } | undefined
+  /** What the worker can say of itself has changed. */
+  readonly onChanged: () => void
+}
+
+/** Best guess until the first sample: nothing is promised, nothing refused. */
+const unknownHealth: Health = { score: 50, state: 'moderate', capacityShare: 1 }
+
+/** Codes with which a request ends when the thread it ran in is gone. */
+const engineLost: ReadonlySet<ErrorCode> = new Set(['QM_ENGINE_CRASHED', 'QM_ENGINE_HUNG'])
+
+/** What a worker says whose owner wants it to serve whatever else the machine does. */
+const regardless = ({ score, state }: Health): Health => ({
+  score,
+  state: state === 'overloaded' ? 'busy' : state,
+  capacityShare: 1,
+})
+
+/**
+ * The half of a node that answers. It joins the intake, the scheduler and the inference actors, which know nothing of
+ * each other: what one emits, the next is told.
+ */
+export class WorkerSide {
+  readonly hosts = new Map<ModelId, EngineHost>()
+  /** Inference threads that are being closed. */
+  readonly closings = new Set<Promise<void>>()
+  readonly intake: Intake
+  readonly #options: WorkerSideOptions
+  readonly #limiter = new RateLimiter()
+  readonly #models = new Map<ModelId, ModelStatus>()
+  /** Slots that exist, and whether the current scheduler knows them. */
+  readonly #slots = new Map<SlotId, { readonly modelId: ModelId; isKnown: boolean; isBusy: boolean }>()
+  #health: Health = unknownHealth
+  #queue: QueueReport = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
+  #isDraining = false
+
+  constructor(options: WorkerSideOptions) {
+    this.#options = options
+    this.intake = new Intake({
+      hosts: this.hosts,
+      now: options.now,
+      queue: {
+        submit: (job) => this.#submit(job),
+        cancel: (jobId) => options.scheduler()?.send({ type: 'request.cancel', jobId }),
+      },
+      stopSlot: (slotId) => options.inference()?.send({ type: 'slot.cancel', slotId }),
+      closedBecause: (clientId) => this.#closedBecause(clientId),
+      admit: (clientId) => {
+        // The owner comes first on the owner's machine, and is never told to wait.
+        if (clientId === options.selfId) return { tier: 'master', waitMs: 0 }
+        const tier = options.tiers.tierOf(clientId)
+        return { tier, waitMs: this.#limiter.take(clientId, tier, options.now()) }
+      },
+    })
+  }
+
+  get models(): readonly ModelStatus[] {
+    return [...this.#models.values()]
+  }
+
+  get health(): Health {
+    return this.#health
+  }
+
+  get queue(): QueueReport {
+    return this.#queue
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** What peers are told. */
+  status(): Status {
+    const { length, capacity, slotsBusy, slots } = this.#queue
+    return {
+      type: 'status',
+      healthScore: this.#health.score,
+      state: this.#health.state,
+      accepting: this.#closedBecause() === undefined,
+      queueLength: length,
+      queueCapacity: capacity,
+      slotsBusy,
+      slots,
+      models: this.#ads(),
+    }
+  }
+
+  /** The same for the node's own client, whom a busy machine refuses nothing. */
+  localStatus(): Status {
+    const status = this.status()
+    return {
+      ...status,
+      accepting: this.#closedBecause(this.#options.selfId) === undefined,
+      state: status.state === 'overloaded' ? 'busy' : status.state,
+    }
+  }
+
+  /** Actor logic of one running request, for the slot machines. */
+  readonly runJob = fromCallback<JobCommand, RunJobInput>(({ input, sendBack, receive }) => {
+    let isOver = false
+    const report = (event: { readonly type: string; readonly [field: string]: unknown }): void => {
+      if (!isOver) sendBack(event)
+    }
+    const running = this.intake.run(input.jobId, {
+      firstToken: () => report({ type: 'job.firstToken' }),
+      finished: (result) => report({ type: 'job.finished', result }),
+      failed: ({ code }) => report({ type: 'job.failed', code }),
+    })
+    receive(() => running.cancel())
+    return () => {
+      isOver = true
+      running.cancel()
+    }
+  })
+
+  /** Models that are to be loaded, so that they are shown from the start. */
+  expect(modelId: ModelId, path: string): void {
+    this.#models.set(modelId, { id: modelId, state: 'loading', path })
+  }
+
+  schedulerStarted(): void {
+    for (const [slotId, slot] of this.#slots) {
+      slot.isKnown = !slot.isBusy
+      if (slot.isKnown) this.#options.scheduler()?.send({ type: 'slot.added', slotId, modelId: slot.modelId })
+    }
+    this.#tellCapacity()
+  }
+
+  /** What waited is gone with the queue; clients find another worker. */
+  schedulerLost(): void {
+    this.intake.refuseAll('QM_OVERLOADED', ({ phase }) => phase === 'waiting')
+    this.#queue = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
+    this.#options.onChanged()
+  }
+
+  scheduled(event: SchedulerEmitted): void {
+    switch (event.type) {
+      case 'request.admitted':
+      case 'request.moved':
+        this.intake.moved(event.jobId, event.position, event.etaMs)
+        return
+      case 'request.refused':
+        this.intake.refused(event.jobId, event.code, event.retryAfterMs)
+        return
+      case 'request.displaced':
+        this.intake.refused(event.jobId, 'QM_QUEUE_FULL', event.retryAfterMs)
+        return
+      case 'request.expired':
+        this.intake.refused(event.jobId, 'QM_DEADLINE_PASSED')
+        return
+      case 'request.assigned': {
+        const slot = this.#slots.get(event.slotId)
+        if (slot) slot.isBusy = true
+        this.intake.assigned(event.jobId, event.slotId, event.queuedMs)
+        this.#options.inference()?.send({ type: 'slot.run', slotId: event.slotId, jobId: event.jobId })
+        return
+      }
+      case 'queue.changed':
+        this.#queue = event
+        this.#options.onChanged()
+    }
+  }
+
+  inferred(event: InferenceEmitted): void {
+    switch (event.type) {
+      case 'model.loading':
+        this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'loading' })
+        break
+      case 'model.ready':
+        this.#ready(event.model, event.slotIds)
+        break
+      case 'model.lost':
+        this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'recovering' })
+        this.#removeSlots(event.modelId)
+        break
+      case 'model.failed': {
+        const { modelId, code, message } = event
+        this.#models.set(modelId, { ...this.#known(modelId), state: 'failed', error: { code, message } })
+        this.#removeSlots(modelId)
+        this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
+        break
+      }
+      case 'slot.freed':
+        // The thread is gone: `model.lost` follows, and a waiting request must not be sent after it.
+        if (event.code && engineLost.has(event.code)) this.#removeSlot(event.slotId)
+        else this.#freed(event)
+        break
+      case 'slot.refused':
+        this.intake.refused(event.jobId, event.code)
+        this.#freed({ slotId: event.slotId, promptTokens: 0, completionTokens: 0, runMs: 0 })
+    }
+    this.#options.onChanged()
+  }
+
+  /** Every thread is gone at once; what ran has failed by itself. */
+  inferenceLost(): void {
+    for (const [modelId, model] of this.#models) {
+      if (model.state === 'failed') continue
+      this.#models.set(modelId, { ...model, state: 'recovering' })
+      this.#removeSlots(modelId)
+    }
+    this.hosts.clear()
+    this.#options.onChanged()
+  }
+
+  /** Inference will not come back: who waits for it is told, and nobody is invited. */
+  inferenceGaveUp({ code, message }: QMeshError): void {
+    for (const [modelId, model] of this.#models) {
+      if (model.state === 'failed') continue
+      this.#models.set(modelId, { ...model, state: 'failed', error: { code, message } })
+      this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
+    }
+    this.#options.onChanged()
+  }
+
+  /** Nobody knows any more how busy the machine is. */
+  healthLost(): void {
+    this.healthChanged(unknownHealth)
+  }
+
+  healthChanged(health: Health): void {
+    this.#health = this.#options.pauseWhenBusy ? health : regardless(health)
+    this.#tellCapacity()
+    this.#options.onChanged()
+  }
+
+  /** Takes nothing new from now on; what waits goes elsewhere, what runs may finish. */
+  drain(): void {
+    this.#isDraining = true
+    this.#options.onChanged()
+    this.intake.refuseAll('QM_DRAINING', ({ phase }) => phase !== 'running')
+  }
+
+  #submit(job: Job): void {
+    const { modelId, maxTokens, deadlineMs } = job.prompt
+    const scheduler = this.#options.scheduler()
+    if (!scheduler) return this.intake.refused(job.id, 'QM_OVERLOADED')
+    scheduler.send({
+      type: 'request.submit',
+      jobId: job.id,
+      clientId: job.wire.peerId,
+      modelId,
+      tier: job.tier,
+      promptTokens: job.promptTokens,
+      maxTokens,
+      deadlineMs,
+      atMs: job.arrivedAtMs,
+    })
+  }
+
+  #closedBecause(clientId?: PeerId): ErrorCode | undefined {
+    if (this.#isDraining) return 'QM_DRAINING'
+    // While a part is down an empty queue means nothing, and must not look like an invitation.
+    if (!this.#options.scheduler() || !this.#options.inference()) return 'QM_OVERLOADED'
+    if (clientId === this.#options.selfId) return undefined
+    return this.#health.capacityShare === 0 ? 'QM_OVERLOADED' : undefined
+  }
+
+  #ready(model: LoadedModel, slotIds: readonly SlotId[]): void {
+    const { id, hash, contextTokens, slots, backend, threads, memoryMb } = model
+    const { path } = this.#known(id)
+    this.#models.set(id, {
+      id,
+      state: 'ready',
+      ...(path !== undefined && { path }),
+      hash,
+      contextTokens,
+      slots,
+      backend,
+      threads,
+      memoryMb,
+    })
+    for (const slotId of slotIds) {
+      const scheduler = this.#options.scheduler()
+      this.#slots.set(slotId, { modelId: id, isKnown: scheduler !== undefined, isBusy: false })
+      scheduler?.send({ type: 'slot.added', slotId, modelId: id })
+    }
+  }
+
+  #freed({
+    slotId,
+    ...work
+  }: Pick<SlotFreed, 'slotId' | 'promptTokens' | 'completionTokens' | 'runMs'>): void {
+    const slot = this.#slots.get(slotId)
+    if (!slot) return
+    const { promptTokens, completionTokens, runMs } = work
+    slot.isBusy = false
+    // A scheduler that was restarted while the slot was busy has never heard of it.
+    const command: SchedulerCommand = slot.isKnown
+      ? { type: 'slot.freed', slotId, atMs: this.#options.now(), promptTokens, completionTokens, runMs }
+      : { type: 'slot.added', slotId, modelId: slot.modelId }
+    slot.isKnown = true
+    this.#options.scheduler()?.send(command)
+  }
+
+  #removeSlots(modelId: ModelId): void {
+    for (const [slotId, slot] of this.#slots) if (slot.modelId === modelId) this.#removeSlot(slotId)
+  }
+
+  #removeSlot(slotId: SlotId): void {
+    if (this.#slots.delete(slotId)) this.#options.scheduler()?.send({ type: 'slot.removed', slotId })
+  }
+
+  #known(modelId: ModelId): ModelStatus {
+    return this.#models.get(modelId) ?? { id: modelId, state: 'loading' }
+  }
+
+  #ads(): ModelAd[] {
+    return [...this.hosts.values()].map(({ model: { id, hash, contextTokens, slots } }) => ({
+      id,
+      hash,
+      contextTokens,
+      slots,
+    }))
+  }
+
+  #tellCapacity(): void {
+    // The queue keeps a place for the owner even when nobody else is let in; that decision is the intake's.
+    const capacity = Math.max(1, toCapacity(this.#options.queueCapacity, this.#health))
+    this.#options.scheduler()?.send({ type: 'capacity.changed', capacity, accepting: true })
+  }
+}

@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import createTestnet from 'hyperdht/testnet.js'
+import { onTestFinished } from 'vitest'
+import {
+  createClient,
+  createNode,
+  type NodeOptions,
+  type QMeshClient,
+  type QMeshNode,
+} from '../../../runtime/index.ts'
+import { writeTinyGguf } from '../../support/tiny-gguf.ts'
+
+/** A DHT on loopback, a tiny model, and nodes that are stopped and wiped when the test ends, whatever its outcome. */
+export interface TestMesh {
+  readonly bootstrap: readonly string[]
+  readonly modelPath: string
+  readonly secret: string
+  model(options?: { readonly slots?: number }): { path: string; contextTokens: number; slots: number }
+  tempDir(): Promise<string>
+  worker(options?: NodeOptions): Promise<QMeshNode>
+  client(options?: NodeOptions): Promise<QMeshClient>
+}
+
+export async function createTestMesh(): Promise<TestMesh> {
+  const root = await mkdtemp(join(tmpdir(), 'qmesh-test-'))
+  const testnet = await createTestnet(3)
+  const modelPath = join(root, 'tiny.gguf')
+  writeTinyGguf(modelPath, { isEndless: true })
+  const secret = randomUUID()
+  const running: QMeshClient[] = []
+  onTestFinished(async () => {
+    await Promise.all(running.map((node) => node.stop()))
+    await testnet.destroy()
+    await rm(root, { recursive: true, force: true })
+  })
+  const bootstrap = testnet.bootstrap.map(({ host, port }) => `${host}:${port}`)
+  const model: TestMesh['model'] = ({ slots = 2 } = {}) => ({ path: modelPath, contextTokens: 512, slots })
+  const tempDir = () => mkdtemp(join(root, 'data-'))
+  const base = async (): Promise<NodeOptions> => ({
+    dataDir: await tempDir(),
+    bootstrap,
+    host: '127.0.0.1',
+    // Other meshes on this machine may know this port from an earlier owner: the secret keeps them out.
+    secret,
+    mdns: false,
+    logLevel: 'silent',
+    gpuLayers: 0,
+  })
+  return {
+    bootstrap,
+    modelPath,
+    secret,
+    model,
+    tempDir,
+    worker: async (options) => {
+      const node = await createNode({
+        ...(await base()),
+        models: [model()],
+        threads: 1,
+        // Whatever else this machine is doing must not decide a test.
+        pauseWhenBusy: false,
+        ...options,
+      })
+      running.push(node)
+      await node.ready
+      return node
+    },
+    client: async (options) => {
+      const client = await createClient({ ...(await base()), ...options })
+      running.push(client)
+      return client
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import { connect, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { onTestFinished } from 'vitest'
+import { AnswerEmitter } from '../../../actors/request/answer-events.ts'
+import type { AnswerChunk } from '../../../actors/request/answer-log.ts'
+import type { AnswerResult } from '../../../actors/request/answer.ts'
+import type { AskOptions } from '../../../actors/request/ask-options.ts'
+import { FrameDecoder, type ChatMessage } from '../../../protocol/index.ts'
+import {
+  createControlClient,
+  startControlServer,
+  type ControlAnswer,
+  type ControlPort,
+} from '../../../runtime/control/index.ts'
+import type { NodeStatus } from '../../../runtime/node-status.ts'
+import { tempDir } from './temp-dir.ts'
+
+const id = 'ab'.repeat(32)
+
+export const sampleStatus: NodeStatus = {
+  id,
+  version: '1.2.3',
+  pid: 42,
+  uptimeMs: 1_000,
+  dataDir: '/data',
+  network: { state: 'online', peers: 2, isPrivate: false },
+  models: [{ id: 'tiny', state: 'ready', slots: 2, contextTokens: 512, backend: 'cpu' }],
+  queue: { length: 1, capacity: 10, slotsBusy: 1, slots: 2 },
+  health: { score: 90, state: 'idle', accepting: true },
+}
+
+export const sampleResult: AnswerResult = {
+  requestId: 'cd'.repeat(16),
+  text: 'hello world',
+  finishReason: 'stop',
+  usage: { promptTokens: 3, cachedTokens: 0, completionTokens: 2 },
+  timings: { firstTokenMs: 5, totalMs: 9, queuedMs: 1 },
+  workerId: id,
+  modelId: 'tiny',
+  modelHash: 'ef'.repeat(32),
+  attempts: [{ workerId: id, modelId: 'tiny', modelHash: 'ef'.repeat(32), atMs: 0 }],
+}
+
+export interface Asked {
+  readonly input: readonly ChatMessage[]
+  readonly options: AskOptions
+  /** Chunks that were pulled out of the answer. */
+  pulled: number
+  isLeft: boolean
+}
+
+/** A node of paper behind a real socket: its answers are what the test says. */
+export interface ControlRig {
+  readonly path: string
+  readonly dataDir: string
+  readonly client: ReturnType<typeof createControlClient>
+  readonly asked: Asked[]
+  readonly defects: Error[]
+  /** A connection that speaks for itself. */
+  readonly raw: () => Promise<Socket>
+  readonly close: () => Promise<void>
+}
+
+export interface RigOptions {
+  readonly dataDir?: string
+  readonly chunks?: (signal: AbortSignal | undefined) => AsyncIterable<AnswerChunk>
+  readonly port?: Partial<ControlPort>
+  readonly requestTimeoutMs?: number
+}
+
+export async function createControlRig(options: RigOptions = {}): Promise<ControlRig> {
+  const dataDir = options.dataDir ?? (await tempDir())
+  const asked: Asked[] = []
+  const defects: Error[] = []
+  const port: ControlPort = {
+    status: () => sampleStatus,
+    workers: () => [],
+    ask: (input, askOptions) => {
+      const record: Asked = { input, options: askOptions, pulled: 0, isLeft: false }
+      asked.push(record)
+      return fakeAnswer(record, (options.chunks ?? hello)(askOptions.signal))
+    },
+    ...options.port,
+  }
+  const { requestTimeoutMs } = options
+  const server = await startControlServer({
+    dataDir,
+    port,
+    onError: (error) => defects.push(error),
+    ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+  })
+  let isClosed = false
+  const close = async (): Promise<void> => {
+    if (isClosed) return
+    isClosed = true
+    await server.close()
+  }
+  onTestFinished(close)
+  return {
+    path: server.path,
+    dataDir,
+    client: createControlClient(server.path),
+    asked,
+    defects,
+    raw: async () => {
+      const socket = connect(server.path)
+      onTestFinished(() => void socket.destroy())
+      await once(socket, 'connect')
+      return socket
+    },
+    close,
+  }
+}
+
+async function* hello(): AsyncGenerator<AnswerChunk> {
+  yield { text: 'hello ', tokens: [1] }
+  yield { text: 'world', tokens: [2] }
+}
+
+function fakeAnswer(record: Asked, chunks: AsyncIterable<AnswerChunk>): ControlAnswer {
+  const events = new AnswerEmitter()
+  return {
+    async *[Symbol.asyncIterator]() {
+      events.emit('queued', { position: 3, etaMs: 250, promptTokens: 3 })
+      try {
+        for await (const chunk of chunks) {
+          record.pulled++
+          yield chunk
+        }
+      } finally {
+        record.isLeft = true
+      }
+    },
+    result: Promise.resolve(sampleResult),
+    on: (name, listener) => events.on(name, listener),
+    cancel: () => undefined,
+  }
+}
+
+/** Everything the other end sends until it closes. */
+export async function readReplies(socket: Socket): Promise<unknown[]> {
+  const decoder = new FrameDecoder()
+  const replies: unknown[] = []
+  for await (const chunk of socket) {
+    for (const frame of decoder.push(chunk as Buffer)) replies.push(frame.ok ? frame.value : frame.code)
+  }
+  return replies
+}
