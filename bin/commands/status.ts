@@ -1,0 +1,64 @@
+import { requireRunningNode } from '../../runtime/control/index.ts'
+import type { AddCommand } from '../command.ts'
+import { addConfigFlags, loadCommandConfig } from '../options.ts'
+import { output } from '../output.ts'
+
+const keys = ['dataDir'] as const
+
+const examples = `
+Examples:
+  qmesh-node status
+  qmesh-node status --json | jq .queue`
+
+export const addStatus: AddCommand = (program) => {
+  const command = program
+    .command('status')
+    .description('show what the running node is doing')
+    .option('--json', 'print it as one JSON document')
+    .addHelpText('after', examples)
+  addConfigFlags(command, keys).action(async (flags: { json?: boolean }) => {
+    const { config } = await loadCommandConfig(command, keys)
+    const status = await (await requireRunningNode(config.dataDir)).status()
+    if (flags.json) return output.json(status)
+    const { network, queue, health, models } = status
+    await output.table([
+      ['id', status.id],
+      ...(status.name === undefined ? [] : [['name', status.name]]),
+      ['version', `${status.version}, process ${status.pid}, up ${duration(status.uptimeMs)}`],
+      [
+        'network',
+        `${network.state}, ${network.peers} ${network.peers === 1 ? 'peer' : 'peers'}, ${network.isPrivate ? 'private mesh' : 'open mesh'}`,
+      ],
+      [
+        'health',
+        `${health.state} (${Math.round(health.score)}), ${health.accepting ? 'taking' : 'refusing'} requests`,
+      ],
+      [
+        'queue',
+        `${queue.length} of ${queue.capacity} waiting, ${queue.slotsBusy} of ${queue.slots} slots busy`,
+      ],
+      ...models.map((model) => ['model', describe(model)]),
+      ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
+    ])
+  })
+}
+
+type Status = Awaited<ReturnType<Awaited<ReturnType<typeof requireRunningNode>>['status']>>
+
+function describe(model: Status['models'][number]): string {
+  const facts = [
+    model.state,
+    model.error && `${model.error.code}: ${model.error.message}`,
+    model.slots && `${model.slots} slots`,
+    model.contextTokens && `${model.contextTokens} tokens of context`,
+    model.backend,
+    model.memoryMb && `${Math.round(model.memoryMb)} MB`,
+  ]
+  return `${model.id}: ${facts.filter(Boolean).join(', ')}`
+}
+
+function duration(ms: number): string {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return `${Math.floor(ms / 1_000)} s`
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}

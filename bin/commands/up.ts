@@ -1,0 +1,105 @@
+import type { AddCommand } from '../command.ts'
+import { configKeyNames, type Config } from '../../runtime/config/index.ts'
+import { listenForShutdown } from '../../runtime/shutdown.ts'
+import { packageVersion } from '../../runtime/version.ts'
+import { addConfigFlags, loadCommandConfig } from '../options.ts'
+import { note, output } from '../output.ts'
+import { createSpinner } from '../spinner.ts'
+
+const examples = `
+Examples:
+  qmesh-node up --model ~/models/smollm2-135m-instruct.gguf
+  qmesh-node up --model ./a.gguf --model ./b.gguf --slots 2 --name gpu-box
+  qmesh-node up --bootstrap 192.168.1.5:49737 --secret "$SECRET" --model ./a.gguf
+  qmesh-node up                         serve the small built-in model
+  qmesh-node up --no-serve              answer this machine only
+
+It runs until Ctrl-C or SIGTERM and then stops in order; a second Ctrl-C ends it at once.`
+
+/** Milliseconds from the first signal until the process ends, finished or not. */
+const stopDeadlineMs = 30_000
+
+export const addUp: AddCommand = (program, exit) => {
+  const command = program
+    .command('up')
+    .description('start a node: serve the models given, and let this machine ask the mesh')
+    .option('--json', 'print the node as one JSON document when it is ready')
+    .addHelpText('after', examples)
+  addConfigFlags(command, configKeyNames).action(async (flags: { json?: boolean }) => {
+    const { config } = await loadCommandConfig(command, configKeyNames)
+    const { createNode } = await import('../../runtime/index.ts')
+    const starting = createNode({ ...config, control: true })
+    // A signal may come while it starts: then it stops as soon as it has started.
+    const shutdown = listenForShutdown({
+      stop: async () => (await starting).stop(),
+      deadlineMs: stopDeadlineMs,
+      onSignal: (signal, isForced) =>
+        note(isForced ? 'forced to stop' : `${signal}: stopping, again to force it`),
+      onFailure: ({ message }) => note(`stopping failed: ${message}`),
+    })
+    try {
+      const node = await starting
+      if (!flags.json) await printStart(config, node.id)
+      const isReady = await Promise.race([waitForModels(node), shutdown.stopped.then(() => false)])
+      if (isReady && flags.json) await output.json(node.status())
+      else if (isReady) await printReady(config, node.status().models)
+      exit(await shutdown.stopped)
+    } catch (error) {
+      await starting.then((node) => node.stop()).catch(() => undefined)
+      throw error
+    } finally {
+      shutdown.dispose()
+    }
+  })
+}
+
+type Node = Awaited<ReturnType<(typeof import('../../runtime/index.ts'))['createNode']>>
+type Models = ReturnType<Node['status']>['models']
+
+async function printStart(config: Config, id: string): Promise<void> {
+  const mesh = config.secret === undefined ? 'open mesh' : 'private mesh'
+  const via = config.bootstrap.length > 0 ? config.bootstrap.join(', ') : 'the public DHT'
+  await output.table([
+    [`QMesh ${packageVersion()}`, ''],
+    ['id', id],
+    ['data', config.dataDir],
+    ['network', `${mesh}, through ${via}`],
+  ])
+}
+
+/** @throws QMeshError what the first model failed with, when none of those asked for could be loaded */
+async function waitForModels(node: Node): Promise<true> {
+  const progress = (): string => {
+    const loading = node.status().models.filter(({ state }) => state === 'loading')
+    return `loading ${loading.map(({ id }) => id).join(', ')}`
+  }
+  const spinner = createSpinner(progress())
+  const timer = setInterval(() => spinner.text(progress()), 500)
+  try {
+    await node.ready
+  } finally {
+    clearInterval(timer)
+    spinner.stop()
+  }
+  const { models } = node.status()
+  const failed = models.filter(({ state }) => state === 'failed')
+  for (const { id, error } of failed)
+    note(`model ${id} failed, going on without it: ${error?.code}: ${error?.message}`)
+  return true
+}
+
+async function printReady(config: Config, models: Models): Promise<void> {
+  const ready = models.filter(({ state }) => state === 'ready')
+  await output.table([
+    ...ready.map(({ id, slots, contextTokens, backend, memoryMb }) => [
+      'model',
+      `${id}: ${slots} slots of ${contextTokens} tokens on ${backend}, ${Math.round(memoryMb ?? 0)} MB`,
+    ]),
+    ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
+  ])
+  // Only what differs from the default has to be said again to reach this node.
+  const where = process.argv.includes('--data-dir') ? ` --data-dir ${config.dataDir}` : ''
+  await output.line(
+    `\nready; ask it from another terminal:\n  qmesh-node ask${where} "What is a mesh?"\nstop it with Ctrl-C`,
+  )
+}

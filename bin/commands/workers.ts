@@ -1,0 +1,80 @@
+import { findRunningNode, type ControlPort } from '../../runtime/control/index.ts'
+import { listenForInterrupt } from '../interrupt.ts'
+import type { AddCommand } from '../command.ts'
+import { openClient } from '../mesh-access.ts'
+import { addConfigFlags, clientKeys, loadCommandConfig, toNumber } from '../options.ts'
+import { note, output } from '../output.ts'
+import { quietConfig } from '../quiet-config.ts'
+import { createSpinner } from '../spinner.ts'
+import { short } from '../stream-answer.ts'
+
+const examples = `
+Examples:
+  qmesh-node workers
+  qmesh-node workers --bootstrap 192.168.1.5:49737 --wait 10
+  qmesh-node workers --json | jq '.[].models[].id'`
+
+type Workers = Awaited<ReturnType<ControlPort['workers']>>
+
+export const addWorkers: AddCommand = (program, exit) => {
+  const command = program
+    .command('workers')
+    .description('list the workers this machine knows')
+    .option('--wait <seconds>', 'without a running node: look so long for workers', '5')
+    .option('--json', 'print them as one JSON document')
+    .addHelpText('after', examples)
+  addConfigFlags(command, clientKeys).action(async (flags: { wait: string; json?: boolean }) => {
+    const waitMs = (toNumber('--wait', flags.wait, 0, 3_600) ?? 0) * 1_000
+    const config = quietConfig(await loadCommandConfig(command, clientKeys))
+    const interrupt = listenForInterrupt()
+    const spinner = createSpinner('looking for workers')
+    try {
+      const running = await findRunningNode(config.dataDir)
+      const { signal } = interrupt
+      const access = running ? undefined : await openClient({ config, signal })
+      const port = running ?? access?.port
+      const workers = (await (access ? discover(access.port, waitMs, signal) : port?.workers())) ?? []
+      spinner.stop()
+      await access?.close()
+      if (flags.json) await output.json(workers)
+      else await print(workers)
+    } catch (error) {
+      if (interrupt.exitCode === undefined) throw error
+      exit(interrupt.exitCode)
+    } finally {
+      spinner.stop()
+      interrupt.dispose()
+    }
+  })
+}
+
+/** Waits for a first worker, then a moment for those that answer a little later. */
+async function discover(port: ControlPort, waitMs: number, signal: AbortSignal): Promise<Workers> {
+  const { setTimeout: sleep } = await import('node:timers/promises')
+  let end = performance.now() + waitMs
+  for (;;) {
+    const workers = await port.workers()
+    if (workers.length > 0) end = Math.min(end, performance.now() + 1_000)
+    if (performance.now() >= end) return workers
+    await sleep(100, undefined, { signal })
+  }
+}
+
+async function print(workers: Workers): Promise<void> {
+  if (workers.length === 0) return note('no worker is known; start one with: qmesh-node up --model FILE')
+  await output.table([
+    ['WORKER', 'MODELS', 'STATE', 'QUEUE', 'SLOTS', 'FIRST TOKEN', 'TOKENS/S', ''],
+    ...workers.map((worker) => [
+      short(worker.workerId),
+      worker.models.map(({ id }) => id).join(' ') || '–',
+      worker.accepting ? worker.state : `${worker.state}, refusing`,
+      `${worker.queueLength}/${worker.queueCapacity}`,
+      `${worker.slotsBusy}/${worker.slots}`,
+      worker.firstTokenMs === undefined ? '–' : `${Math.round(worker.firstTokenMs)} ms`,
+      worker.tokensPerSecond === undefined ? '–' : worker.tokensPerSecond.toFixed(1),
+      [worker.isLocal ? 'this machine' : '', worker.barred ? `not asked: ${worker.barred}` : '']
+        .filter(Boolean)
+        .join(', '),
+    ]),
+  ])
+}

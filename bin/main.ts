@@ -1,0 +1,78 @@
+import { Command, CommanderError } from 'commander'
+import { QMeshError, toErrorReport } from '../runtime/error-report.ts'
+import { exitCodes } from '../runtime/exit-codes.ts'
+import { packageVersion } from '../runtime/version.ts'
+import type { AddCommand } from './command.ts'
+import { addAsk } from './commands/ask.ts'
+import { addBootstrap } from './commands/bootstrap.ts'
+import { addChat } from './commands/chat.ts'
+import { addConfig } from './commands/config.ts'
+import { addStatus } from './commands/status.ts'
+import { addUp } from './commands/up.ts'
+import { addWorkers } from './commands/workers.ts'
+import { BrokenPipe, output } from './output.ts'
+
+const epilog = `
+Exit codes:
+${Object.values(exitCodes)
+  .map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`)
+  .join('\n')}
+
+Start here:
+  qmesh-node up --model ~/models/smollm2-135m-instruct.gguf
+  qmesh-node ask "What is the capital of France?"
+
+QMESH_DEBUG=1 adds stack traces to errors.`
+
+// The order of --help.
+const commands: readonly AddCommand[] = [
+  addUp,
+  addAsk,
+  addChat,
+  addStatus,
+  addWorkers,
+  addConfig,
+  addBootstrap,
+]
+
+/** Runs the command line and returns the exit code; every failure was reported by then. */
+export async function main(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok.code
+  const program = new Command('qmesh-node')
+    .description('A peer-to-peer mesh in which people share LLM inference.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText('after', epilog)
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+  for (const add of commands) add(program, (code) => (exitCode = code))
+  try {
+    // Alone, it shows what it can do; that is not what was asked for, though, so it is no success.
+    if (args.length === 0) {
+      program.outputHelp({ error: true })
+      return exitCodes.usage.code
+    }
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok.code
+    // Whoever read our output has enough of it.
+    if (error instanceof BrokenPipe) return exitCodes.ok.code
+    return report(error instanceof CommanderError ? toUsageError(error) : error, args.includes('--json'))
+  }
+}
+
+const toUsageError = (error: CommanderError): QMeshError =>
+  new QMeshError('QM_USAGE', error.message.replace(/^error: /, ''), { cause: error })
+
+async function report(thrown: unknown, asJson: boolean): Promise<number> {
+  const { code, message, hint, exitCode, stack } = toErrorReport(thrown)
+  const isDebug = Boolean(process.env['QMESH_DEBUG'])
+  process.stderr.write(
+    `error ${code}: ${message}\n${hint ? `hint: ${hint}\n` : ''}${isDebug ? `${stack}\n` : ''}`,
+  )
+  if (asJson) await output.json({ error: { code, message, ...(hint && { hint }) } }).catch(() => undefined)
+  return exitCode
+}

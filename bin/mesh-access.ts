@@ -1,0 +1,155 @@
+import { isModelPath, type Config } from '../runtime/config/index.ts'
+import { builtInModelId } from '../runtime/built-in-model.ts'
+import type { QMeshNode } from '../runtime/index.ts'
+import { findRunningNode, type ControlPort } from '../runtime/control/index.ts'
+import { QMeshError } from '../runtime/error-report.ts'
+import type { Spinner } from './spinner.ts'
+
+/** A way to ask the mesh: through a node that runs here anyway, or through one that lives as long as the command. */
+export interface MeshAccess {
+  readonly port: ControlPort
+  /** What every question asks for: the model, if the command named one, and whether it must stay here. */
+  readonly target: { readonly model?: string; readonly localOnly?: true }
+  close(): Promise<void>
+}
+
+export interface AccessRequest {
+  readonly config: Config
+  /** `--model`: an id, or the path of a GGUF file to load here. */
+  readonly model?: string | undefined
+  readonly localOnly?: boolean | undefined
+  readonly spinner: Spinner
+  readonly signal: AbortSignal
+}
+
+/** @throws QMeshError what starting a node may fail with, `QM_CANCELLED` */
+export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
+  const { config, model, localOnly = false } = request
+  const isPath = model !== undefined && isModelPath(model)
+  const running = isPath ? undefined : await findRunningNode(config.dataDir)
+  if (running) {
+    const target = { ...(model !== undefined && { model }), ...(localOnly && { localOnly }) }
+    return { port: running, target, close: () => Promise.resolve() }
+  }
+  if (isPath || model === builtInModelId) return loadHere(request, [model])
+  if (localOnly) return loadHere(request, config.models)
+  if (model === undefined) return lookAround(request)
+  return openClient(request)
+}
+
+/** A node without models of its own. */
+export async function openClient({
+  config,
+  model,
+  signal,
+}: Pick<AccessRequest, 'config' | 'model' | 'signal'>): Promise<MeshAccess> {
+  const { createClient } = await import('../runtime/index.ts')
+  const client = await anyIdentity(signal, (ephemeral) => createClient({ ...config, ...ephemeral }))
+  return { port: client, target: model === undefined ? {} : { model }, close: () => client.stop() }
+}
+
+/** A node that asks its own models and nobody else. */
+async function loadHere(
+  { config, model, spinner, signal }: AccessRequest,
+  models: Config['models'],
+): Promise<MeshAccess> {
+  const { createNode } = await import('../runtime/index.ts')
+  spinner.text('loading the model')
+  const node = await anyIdentity(signal, (ephemeral) =>
+    createNode({ ...config, models, serve: false, ...ephemeral }),
+  )
+  try {
+    await orCancelled(node.ready, signal)
+    const isId = model !== undefined && !isModelPath(model)
+    const loaded = isId ? model : node.status().models[0]?.id
+    if (loaded === undefined) {
+      throw new QMeshError(
+        'QM_NO_WORKERS',
+        'no model is configured here, so nothing can answer; add --model FILE',
+      )
+    }
+    return { port: node, target: { model: loaded, localOnly: true }, close: () => node.stop() }
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
+}
+
+/** Any model will do: the mesh's, or, when nobody is met in time, the small one that comes with the package. */
+async function lookAround({ config, signal }: AccessRequest): Promise<MeshAccess> {
+  const { createNode } = await import('../runtime/index.ts')
+  const node = await anyIdentity(signal, (ephemeral) =>
+    createNode({ ...config, models: [builtInModelId], serve: false, ...ephemeral }),
+  )
+  try {
+    const loaded = node.ready.then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    const looked = Promise.all([meetWorker(node), loaded])
+    const [isMet, failure] = await orCancelled(looked, signal)
+    if (!isMet && failure) throw failure
+    return { port: node, target: {}, close: () => node.stop() }
+  } catch (error) {
+    await node.stop()
+    throw error
+  }
+}
+
+/** Milliseconds to look for a worker before the built-in model answers. */
+const meetWithinMs = 2_500
+
+/** Whether a worker with a model of its own was met within the time for it. */
+function meetWorker(node: QMeshNode): Promise<boolean> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      const isMet = node
+        .workers()
+        .some(
+          ({ isLocal, accepting, models }) =>
+            !isLocal && accepting && models.some(({ id }) => id !== builtInModelId),
+        )
+      if (isMet) done(true)
+    }
+    const done = (isMet: boolean): void => {
+      clearTimeout(timer)
+      node.off('workers', check)
+      resolve(isMet)
+    }
+    const timer = setTimeout(() => done(false), meetWithinMs)
+    node.on('workers', check)
+    check()
+  })
+}
+
+/** With the identity of this machine where it can be had, so that its standing counts; else with one for the moment. */
+async function anyIdentity<Node extends { stop(): Promise<void> }>(
+  signal: AbortSignal,
+  create: (ephemeral: { ephemeral?: true; port?: 0 }) => Promise<Node>,
+): Promise<Node> {
+  let node: Node
+  try {
+    node = await create({})
+  } catch (error) {
+    const code = error instanceof QMeshError ? error.code : undefined
+    if (code !== 'QM_DATA_DIR_LOCKED' && code !== 'QM_DATA_DIR_UNUSABLE') throw error
+    // Whoever has the directory most likely has the port of the configuration too.
+    node = await create({ ephemeral: true, port: 0 })
+  }
+  if (!signal.aborted) return node
+  await node.stop()
+  throw new QMeshError('QM_CANCELLED')
+}
+
+async function orCancelled<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new QMeshError('QM_CANCELLED'))
+    signal.addEventListener('abort', onAbort)
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,42 @@
+import { once } from 'node:events'
+import { plainText } from '../runtime/plain-text.ts'
+
+/** The reader of our standard output went away, for example `head`. */
+export class BrokenPipe extends Error {}
+
+let isBroken = false
+// Without a listener a closed pipe would end the process with a stack trace.
+process.stdout.on('error', () => (isBroken = true))
+process.stderr.on('error', () => undefined)
+
+/** Writes, and waits for a slow reader. @throws BrokenPipe */
+async function write(text: string): Promise<void> {
+  if (isBroken) throw new BrokenPipe()
+  if (process.stdout.write(text)) return
+  await once(process.stdout, 'drain').catch(() => undefined)
+  if (isBroken) throw new BrokenPipe()
+}
+
+/** Standard output: answers and what was asked for, nothing else. */
+export const output = {
+  line: (text: string): Promise<void> => write(`${text}\n`),
+  /** Text of a model. On a terminal its control characters are shown instead of obeyed. */
+  answer: (text: string): Promise<void> => write(process.stdout.isTTY ? plainText(text) : text),
+  json: (value: unknown): Promise<void> => write(`${JSON.stringify(value, undefined, 2)}\n`),
+  /** A table with aligned columns; text of peers in it is made plain. */
+  table: (rows: readonly (readonly string[])[]): Promise<void> => {
+    const plain = rows.map((row) => row.map((cell) => plainText(cell)))
+    const widths =
+      plain[0]?.map((_, column) => Math.max(...plain.map((row) => row[column]?.length ?? 0))) ?? []
+    const lines = plain.map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    return write(`${lines.join('\n')}\n`)
+  },
+}
+
+/** Standard error: what a person wants to know beside the answer. */
+export const note = (text: string): void => void process.stderr.write(`${text}\n`)

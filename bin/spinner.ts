@@ -1,0 +1,39 @@
+import type { Ora } from 'ora'
+
+export interface Spinner {
+  /** Says what is being waited for. */
+  text(text: string): void
+  stop(): void
+}
+
+/** Milliseconds that something may take without a word. */
+const patienceMs = 1_000
+
+/** Shows, on a terminal only and after a second only, that something is going on. */
+export function createSpinner(initial: string): Spinner {
+  // ora counts lines by dividing by the width, and some terminals (a serial line, a pty without a size) say 0: it would
+  // erase lines for ever.
+  if (!process.stderr.isTTY || !(process.stderr.columns > 0)) {
+    return { text: () => undefined, stop: () => undefined }
+  }
+  let current = initial
+  let ora: Ora | undefined
+  let isStopped = false
+  const start = async (): Promise<void> => {
+    const { default: createOra } = await import('ora')
+    // Standard input stays ours: Ctrl-C must reach the command, and `chat` reads lines.
+    if (!isStopped) ora = createOra({ text: current, discardStdin: false }).start()
+  }
+  const timer = setTimeout(() => void start(), patienceMs)
+  return {
+    text: (text) => {
+      current = text
+      if (ora) ora.text = text
+    },
+    stop: () => {
+      isStopped = true
+      clearTimeout(timer)
+      ora?.stop()
+    },
+  }
+}

@@ -1,0 +1,162 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { exitCodes } from '../../runtime/exit-codes.ts'
+import { tempDir } from '../runtime/support/temp-dir.ts'
+import { cli, runMain } from './cli.ts'
+
+// A run in a process of its own compiles the sources first.
+const timeout = 30_000
+
+describe('help', { timeout }, () => {
+  it('lists every command and the exit codes', async () => {
+    const { code, stdout, stderr } = await cli(await tempDir(), ['--help'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    for (const name of ['up', 'ask', 'chat', 'bootstrap', 'status', 'workers', 'config']) {
+      expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
+    }
+    for (const { code, meaning } of Object.values(exitCodes)) expect(stdout).toContain(`${code}  ${meaning}`)
+  })
+
+  it.each(['up', 'ask', 'chat', 'bootstrap', 'status', 'workers', 'config'])(
+    'of %s has examples',
+    async (name) => {
+      const { code, stdout } = await runMain(await tempDir(), [name, '--help'])
+      expect(code).toBe(0)
+      expect(stdout).toContain(`Examples:\n  qmesh-node ${name}`)
+    },
+  )
+
+  it('is what a bare command gets, as a mistake', async () => {
+    const { code, stdout, stderr } = await runMain(await tempDir(), [])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain('Usage: qmesh-node')
+  })
+
+  it('--version prints the version of the package', async () => {
+    const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+    const { version } = JSON.parse(text) as { version: string }
+    expect(await runMain(await tempDir(), ['--version'])).toEqual({
+      code: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    })
+  })
+})
+
+describe('a mistake on the command line', { timeout }, () => {
+  it.each([
+    [['aks'], "unknown command 'aks'", 'Did you mean ask?'],
+    [['ask', '--modle', 'x', 'hi'], "unknown option '--modle'", 'Did you mean --model?'],
+    [['up', '--port'], 'argument missing', ''],
+    [['ask', '--temperature', 'hot', 'hi'], '--temperature must be a number from 0 to 5', '"hot"'],
+    [['ask', '--max-tokens', '1.5', 'hi'], '--max-tokens must be a whole number', '"1.5"'],
+    [['ask', '--json-schema', './nowhere.json', 'hi'], '--json-schema', 'cannot be read'],
+    [['ask', ' '], 'a prompt is missing', ''],
+    [['config', 'erase'], "'erase' is invalid", 'show, path, init'],
+  ])('%j: %s', async (args, message, more) => {
+    const { code, stdout, stderr } = await runMain(await tempDir(), args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(/^error QM_USAGE: [^\n]*\nhint: [^\n]*\n$/)
+    expect(stderr).toContain(message)
+    expect(stderr).toContain(more)
+  })
+
+  it.each([[[]], [['-']]])('ask %j wants something on standard input', async (words) => {
+    const { code, stdout, stderr } = await cli(await tempDir(), ['ask', ...words])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain('error QM_USAGE: standard input holds no prompt')
+  })
+
+  it('shows a stack trace only when asked to', async () => {
+    const home = await tempDir()
+    expect((await runMain(home, ['status'])).stderr).not.toContain('    at ')
+    expect((await runMain(home, ['status'], { env: { QMESH_DEBUG: '1' } })).stderr).toContain('    at ')
+  })
+})
+
+describe('a bad configuration', { timeout }, () => {
+  it.each([
+    ['port = = 1', {}, [], 'QM_CONFIG_SYNTAX', 'config.toml:1:8'],
+    ['prot = 1', {}, [], 'QM_CONFIG_INVALID', 'did you mean "port"?'],
+    ['', { QMESH_SLOTS: '0' }, [], 'QM_CONFIG_INVALID', 'QMESH_SLOTS: "slots" must be'],
+    [
+      '',
+      {},
+      ['--bootstrap', 'nowhere'],
+      'QM_CONFIG_INVALID',
+      '--bootstrap: "bootstrap[0]" must be host:port',
+    ],
+  ])('%j %j %j ends every command with 2', async (toml, env, flags, code, message) => {
+    const home = await tempDir()
+    await mkdir(join(home, 'config', 'qmesh'), { recursive: true })
+    await writeFile(join(home, 'config', 'qmesh', 'config.toml'), toml)
+    const run = await runMain(home, ['workers', ...flags, '--json'], { env })
+    expect(run.code).toBe(2)
+    expect(run.stderr).toContain(`error ${code}: `)
+    expect(run.stderr).toContain(message)
+    expect(JSON.parse(run.stdout)).toMatchObject({ error: { code } })
+  })
+})
+
+describe('config', { timeout }, () => {
+  it('shows each value and where it came from, secrets aside', async () => {
+    const home = await tempDir()
+    const file = join(home, 'q.toml')
+    await writeFile(file, 'name = "box"\nsecret = "correct horse"\n')
+    const args = [
+      'config',
+      '--json',
+      '--config',
+      file,
+      '--port',
+      '5',
+      '--no-mdns',
+      '--model',
+      'a.gguf',
+      '--model',
+      'nano',
+    ]
+    const { code, stdout } = await runMain(home, args, { env: { QMESH_SLOTS: '2' } })
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: { path: file, exists: true },
+      values: {
+        name: { value: 'box', source: `${file}:1` },
+        secret: { value: '(hidden)', source: `${file}:2` },
+        slots: { value: 2, source: 'QMESH_SLOTS' },
+        port: { value: 5, source: '--port' },
+        mdns: { value: false, source: '--mdns' },
+        models: { value: [join(home, 'a.gguf'), 'nano'], source: '--model' },
+        dataDir: { value: join(home, 'data', 'qmesh'), source: 'default' },
+        host: { value: null, source: 'default' },
+      },
+    })
+    const table = await runMain(home, ['config', '--config', file])
+    expect(table.stdout).toMatch(/^name +box +.*q\.toml:1$/m)
+    expect(table.stdout).not.toContain('correct horse')
+  })
+
+  it('writes a file that is then read, once, for its owner only', async () => {
+    const home = await tempDir()
+    const path = (await runMain(home, ['config', 'path'])).stdout.trim()
+    expect(path).toBe(join(home, 'config', 'qmesh', 'config.toml'))
+    expect(await runMain(home, ['config', 'init'])).toEqual({ code: 0, stdout: `${path}\n`, stderr: '' })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    const again = await runMain(home, ['config', 'init'])
+    expect(again.code).toBe(2)
+    expect(again.stderr).toContain('exists already')
+    expect(JSON.parse((await runMain(home, ['config', '--json'])).stdout)).toMatchObject({
+      file: { path, exists: true },
+    })
+  })
+})
+
+describe('without a running node', { timeout }, () => {
+  it('status ends with 1 and says how to start one', async () => {
+    const { code, stdout, stderr } = await runMain(await tempDir(), ['status', '--json'])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error QM_NODE_NOT_RUNNING: .*qmesh-node up/)
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'QM_NODE_NOT_RUNNING' } })
+  })
+})
