@@ -1,0 +1,20 @@
+import { createNode } from '../../runtime/index.ts'
+
+/** A worker in a process of its own, as in real life. */
+const [modelPath = '', threads = '1', contextTokens = '512', slots = '8', bootstrap = '', dataDir = ''] =
+  process.argv.slice(2)
+const node = await createNode({
+  dataDir,
+  models: [{ path: modelPath, contextTokens: Number(contextTokens), slots: Number(slots) }],
+  bootstrap: [bootstrap],
+  host: '127.0.0.1',
+  mdns: false,
+  gpuLayers: 0,
+  threads: Number(threads),
+  logLevel: 'silent',
+})
+await node.ready
+process.on('disconnect', () => {
+  void node.stop().then(() => process.exit(0))
+})
+process.send?.('ready')
