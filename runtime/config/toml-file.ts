@@ -22,11 +22,15 @@ export interface TomlEntries {
 export async function readTomlFile(path: string, isRequired: boolean): Promise<TomlEntries | undefined> {
   let text: string
   try {
-    const { size } = await stat(path)
-    if (size > fileBytesMax) {
+    const found = await stat(path)
+    // A pipe could keep us waiting and a device has no end.
+    if (!found.isFile()) {
+      throw new QMeshError('QM_CONFIG_INVALID', `${path}: this is not a file, so no configuration is read`)
+    }
+    if (found.size > fileBytesMax) {
       throw new QMeshError(
         'QM_CONFIG_INVALID',
-        `${path}: a configuration file of ${size} bytes is not believed to be one`,
+        `${path}: a configuration file of ${found.size} bytes is not believed to be one`,
       )
     }
     text = await readFile(path, 'utf8')

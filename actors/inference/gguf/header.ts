@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { QMeshError } from '../../../protocol/index.ts'
 
 /**
@@ -92,7 +92,8 @@ const blocks: Readonly<Record<number, readonly [elements: number, bytes: number]
 export function checkGgufFile(path: string): GgufHeader {
   let file: number
   try {
-    file = openSync(path, 'r')
+    // Opening a named pipe would otherwise wait for whoever writes into it. Windows has neither.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
     throw new QMeshError('QM_MODEL_FILE_MISSING', `the model file "${path}" cannot be read (${reason})`, {

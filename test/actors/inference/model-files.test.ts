@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { checkGgufFile } from '../../../actors/inference/gguf/header.ts'
@@ -111,6 +112,21 @@ describe('a bad model file is refused before native code sees it', () => {
     const loading = rig.load(rig.model({ expectedHash: 'a'.repeat(64) }))
     await expect(loading).rejects.toMatchObject({ code: 'QM_MODEL_HASH_MISMATCH' })
   }, 60_000)
+})
+
+describe.skipIf(process.platform === 'win32')('what is no file at all', () => {
+  it.each([
+    ['a named pipe that nobody writes into', (path: string) => void execFileSync('mkfifo', [path])],
+    ['a link to itself', (path: string) => symlinkSync(path, path)],
+    ['a device without end', (path: string) => symlinkSync('/dev/zero', path)],
+  ])('%s is refused at once, by the engine too', async (name, create) => {
+    const path = at(`${name.replaceAll(' ', '-')}.gguf`)
+    create(path)
+    expect(() => checkGgufFile(path)).toThrow(
+      expect.objectContaining({ code: 'QM_MODEL_FILE_MISSING' }) as Error,
+    )
+    await expect(rig.load({ id: 'bad', path })).rejects.toMatchObject({ code: 'QM_MODEL_FILE_MISSING' })
+  })
 })
 
 describe('the hash of a model', () => {

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { QMeshError } from '../../../protocol/index.ts'
@@ -192,6 +192,14 @@ describe('bad input', () => {
     const error = await failure(() => loadConfig({ env: {}, configFile: '/nowhere/config.toml' }))
     expect(error).toMatchObject({ code: 'QM_CONFIG_INVALID' })
     expect(error.message).toContain('there is no such configuration file')
+  })
+
+  it('wants a file, and waits for no pipe and reads no device', async () => {
+    for (const configFile of [tmpdir(), '/dev/zero']) {
+      const error = await failure(() => loadConfig({ env: {}, configFile }))
+      expect(error).toMatchObject({ code: 'QM_CONFIG_INVALID' })
+      expect(error.message).toContain('not a file')
+    }
   })
 
   it('refuses unknown and wrong options of a program', async () => {
