@@ -214,9 +214,13 @@ export class InferenceChannel {
       return
     }
     if (message.type === 'status' && !this.#spendIdle()) return
-    if (this.#events.received(message) === 'violation') {
+    const reception = this.#events.received(message)
+    if (reception === 'violation') {
       this.#count('QM_MESSAGE_UNEXPECTED', `${message.type} was not expected`)
     }
+    // One may cross the end of its request; hundreds a second are for requests that never were.
+    const isClients = message.type === 'ack' || message.type === 'cancel'
+    if (reception === 'late' && isClients) this.#spendIdle()
   }
 
   #onHello(hello: Hello): void {
