@@ -135,6 +135,12 @@ describe('a JSON schema', () => {
     ['an unknown type', '{"type":"potato"}'],
     ['a keyword that cannot be enforced', '{"type":"string","pattern":"^a"}'],
     ['a reference into nothing', '{"$ref":"#/$defs/none"}'],
+    ['a name that objects inherit', '{"type":"object","properties":{"__proto__":{"type":"null"}}}'],
+    ['a reference to such a name', '{"$defs":{"__proto__":{"type":"string"}},"$ref":"#/$defs/__proto__"}'],
+    ['a reference to itself', '{"$defs":{"a":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}'],
+    ['a choice of itself', '{"$defs":{"a":{"anyOf":[{"$ref":"#/$defs/a"}]}},"$ref":"#/$defs/a"}'],
+    ['a least over its most', '{"type":"array","items":{"type":"null"},"minItems":2,"maxItems":1}'],
+    ['a constant without end', `{"const":${'['.repeat(9_000)}${']'.repeat(9_000)}}`],
     ['a count without measure', '{"type":"array","items":{"type":"null"},"maxItems":1000000000}'],
     ['nesting without end', `${'{"type":"array","items":'.repeat(60)}{"type":"null"}${'}'.repeat(60)}`],
   ])('with %s is refused', async (_, jsonSchema) => {

@@ -36,17 +36,20 @@ export class HostedModel {
 
   async prepare(request: GenerateRequest): Promise<TaskAnswer> {
     const { prompts, facts } = this.#loaded
+    const exceeded = (tokens: string): QMeshError =>
+      new QMeshError(
+        'QM_CONTEXT_EXCEEDED',
+        `the prompt has ${tokens} tokens and asks for ${request.maxTokens} more, ` +
+          `the context of "${facts.id}" holds ${facts.contextTokens} together`,
+      )
+    const texts = request.messages?.map(({ content }) => content) ?? [request.prompt ?? '']
+    // Twice, because tokens may join where the counted pieces meet.
+    if (prompts.areBeyond(texts, 2 * facts.contextTokens)) throw exceeded(`more than ${facts.contextTokens}`)
     const prompt = request.messages
       ? prompts.encodeChat(request.messages)
       : prompts.encodeText(request.prompt ?? '')
     if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
-    if (prompt.length + request.maxTokens > facts.contextTokens) {
-      throw new QMeshError(
-        'QM_CONTEXT_EXCEEDED',
-        `the prompt has ${prompt.length} tokens and asks for ${request.maxTokens} more, ` +
-          `the context of "${facts.id}" holds ${facts.contextTokens} together`,
-      )
-    }
+    if (prompt.length + request.maxTokens > facts.contextTokens) throw exceeded(String(prompt.length))
     const grammar = request.jsonSchema === undefined ? undefined : await this.#grammar(request.jsonSchema)
     this.#prepared.set(request.jobId, { request, prompt, grammar })
     return { ok: true, promptTokens: prompt.length }

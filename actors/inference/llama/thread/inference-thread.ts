@@ -36,7 +36,7 @@ async function load(task: LoadTask): Promise<TaskAnswer> {
     import('./loaded.ts'),
     import('./hosted-model.ts'),
   ])
-  const loaded = await vitals.native(() => loadModel(task, hash))
+  const loaded = await vitals.native(() => loadModel(task, hash, vitals))
   hosted = new HostedModel(loaded, task, vitals)
   endGentlyOnDefect(hosted, task)
   return { ok: true, loaded: loaded.facts }

@@ -91,6 +91,11 @@ class SchemaChecker {
     if (!['type', 'const', 'enum', 'oneOf', '$ref'].some((key) => key in result)) {
       throw invalid(`expected one of type, const, enum, oneOf, anyOf, $ref at ${path}`)
     }
+    for (const what of ['Properties', 'Items', 'Length']) {
+      const [min, max] = [result[`min${what}`], result[`max${what}`]]
+      if (typeof min === 'number' && typeof max === 'number' && min > max)
+        throw invalid(`min${what} is over max${what} at ${path}`)
+    }
     return result
   }
 
@@ -161,6 +166,8 @@ class SchemaChecker {
     if (!isObject(part)) throw invalid(`expected an object at ${path}`)
     const result: Json = {}
     for (const [name, child] of Object.entries(part)) {
+      // The compiler's objects would take it for their prototype and leave it out of the answer.
+      if (name === '__proto__') throw invalid(`the name "${name}" at ${path} is not supported`)
       if (key === '$defs') this.#defined.add(name)
       result[name] = this.schema(child, `${path}.${name}`, depth + 1)
     }

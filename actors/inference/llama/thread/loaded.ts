@@ -3,6 +3,7 @@ import type { Llama, LlamaContext, LlamaLogLevel, LlamaModel, Token } from 'node
 import { toQMeshError, type ModelHash } from '../../../../protocol/index.ts'
 import type { LoadedModel } from '../../engine.port.ts'
 import type { FromThread, LoadTask } from '../thread-messages.ts'
+import type { VitalSigns } from '../vital-signs.ts'
 import { planLoad, type LoadPlan } from './plan.ts'
 import { createPromptEncoder, type PromptEncoder } from './prompt.ts'
 import { SequencePool } from './sequence-pool.ts'
@@ -25,7 +26,11 @@ export interface Loaded {
  * @param hash SHA-256 of the file, which has been verified
  * @throws QMeshError `QM_MODEL_FILE_INVALID`, `QM_MODEL_UNSUPPORTED`, `QM_MODEL_TOO_LARGE`
  */
-export async function loadModel({ spec, options, port }: LoadTask, hash: ModelHash): Promise<Loaded> {
+export async function loadModel(
+  { spec, options, port }: LoadTask,
+  hash: ModelHash,
+  vitals: VitalSigns,
+): Promise<Loaded> {
   const llama = await startLlama(options.gpuLayers, (level, message) =>
     port.postMessage({ type: 'log', level, message } satisfies FromThread, []),
   )
@@ -39,8 +44,8 @@ export async function loadModel({ spec, options, port }: LoadTask, hash: ModelHa
     llama,
     model,
     pool: new SequencePool(sequences),
-    prompts: createPromptEncoder(model),
-    decoder: createDecoder(model),
+    prompts: createPromptEncoder(model, vitals),
+    decoder: createDecoder(model, vitals),
     facts: {
       id: spec.id,
       hash,
@@ -113,8 +118,10 @@ async function loadNative(
  * Tokenizers that write spaces in front of words drop the one at the very beginning. A fixed token in front, whose
  * text is cut off again, makes a token's text the same wherever it stands.
  */
-function createDecoder(model: LlamaModel): PieceDecoder {
+function createDecoder(model: LlamaModel, vitals: VitalSigns): PieceDecoder {
   const anchor: Token[] = model.vocabularyType === LlamaVocabularyType.bpe ? [] : model.tokenize('a', false)
   const anchorChars = model.detokenize(anchor).length
-  return { decode: (tokens) => model.detokenize([...anchor, ...(tokens as Token[])]).slice(anchorChars) }
+  const detokenize = (tokens: readonly number[]): string =>
+    model.detokenize([...anchor, ...(tokens as Token[])]).slice(anchorChars)
+  return { decode: (tokens) => vitals.nativeNow(() => detokenize(tokens)) }
 }

@@ -1,31 +1,59 @@
 import { GeneralChatWrapper, JinjaTemplateChatWrapper, resolveChatWrapper } from 'node-llama-cpp'
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, Token } from 'node-llama-cpp'
 import { toQMeshError, type ChatMessage } from '../../../../protocol/index.ts'
+import type { VitalSigns } from '../vital-signs.ts'
+import { withinTime } from './within-time.ts'
 
 /** Turns requests into token ids, with the chat template that the model file carries. */
 export interface PromptEncoder {
   /** @throws QMeshError `QM_CHAT_TEMPLATE_FAILED` */
   encodeChat(messages: readonly ChatMessage[]): Token[]
   encodeText(text: string): Token[]
+  /**
+   * Whether long texts have more tokens than this, about: they are counted in pieces. The engine's time for one text may
+   * grow with the square of its length, so this comes before a text goes in whole.
+   */
+  areBeyond(texts: readonly string[], tokens: number): boolean
 }
+
+/** Milliseconds a chat template may take; those in use take less than one. */
+const templateMsMax = 2_000
+/** Characters of a text that are tokenized at once to see how long it is. */
+const pieceChars = 8_192
 
 /**
  * The template's own text is tokenized with control tokens, what people wrote never is: `<|im_start|>` inside a message
  * is five ordinary pieces, so nobody can forge a turn. The wrapper guarantees it by rendering the template with random
  * placeholders in place of the contents, and joining tokens instead of text.
  */
-export function createPromptEncoder(model: LlamaModel): PromptEncoder {
+export function createPromptEncoder(model: LlamaModel, vitals: VitalSigns): PromptEncoder {
   const wrapper = createWrapper(model)
+  const tokenize = (text: string): Token[] => vitals.nativeNow(() => model.tokenize(text, false))
   return {
     encodeChat(messages) {
       try {
-        const { contextText } = wrapper.generateContextState({ chatHistory: toHistory(messages) })
-        return withBos(model, contextText.tokenize(model.tokenizer))
+        const { contextText } = withinTime(templateMsMax, () =>
+          wrapper.generateContextState({ chatHistory: toHistory(messages) }),
+        )
+        return withBos(
+          model,
+          vitals.nativeNow(() => contextText.tokenize(model.tokenizer)),
+        )
       } catch (error) {
         throw toQMeshError(error, 'QM_CHAT_TEMPLATE_FAILED')
       }
     },
-    encodeText: (text) => withBos(model, model.tokenize(text, false)),
+    encodeText: (text) => withBos(model, tokenize(text)),
+    areBeyond(texts, tokens) {
+      if (texts.reduce((sum, { length }) => sum + length, 0) <= pieceChars) return false
+      let counted = 0
+      for (const text of texts) {
+        for (let from = 0; from < text.length && counted <= tokens; from += pieceChars) {
+          counted += tokenize(text.slice(from, from + pieceChars)).length
+        }
+      }
+      return counted > tokens
+    },
   }
 }
 
@@ -38,19 +66,24 @@ function createWrapper(model: LlamaModel): ChatWrapper {
   if (typeof template === 'string' && template.trim() !== '') {
     for (const joinAdjacentMessagesOfTheSameType of [false, true]) {
       try {
-        return new JinjaTemplateChatWrapper({
-          template,
-          tokenizer: model.tokenizer,
-          joinAdjacentMessagesOfTheSameType,
-          trimLeadingWhitespaceInResponses: false,
-        })
+        return withinTime(
+          templateMsMax,
+          () =>
+            new JinjaTemplateChatWrapper({
+              template,
+              tokenizer: model.tokenizer,
+              joinAdjacentMessagesOfTheSameType,
+              trimLeadingWhitespaceInResponses: false,
+            }),
+        )
       } catch {
         // Some templates demand strictly alternating roles; others use what this Jinja does not know.
       }
     }
   }
   try {
-    return resolveChatWrapper(model, { warningLogs: false })
+    // What was tried above is not tried again: the library would write its failure to the console.
+    return withinTime(templateMsMax, () => resolveChatWrapper(model, { warningLogs: false, noJinja: true }))
   } catch {
     return new GeneralChatWrapper()
   }
