@@ -1,3 +1,4 @@
+import { endAtOnce } from '../runtime/end-at-once.ts'
 import { signalExitCode } from '../runtime/exit-codes.ts'
 
 /** What SIGINT and SIGTERM do to a command that gives one answer. */
@@ -15,7 +16,7 @@ export function listenForInterrupt(): Interrupt {
   const abort = new AbortController()
   let exitCode: number | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (exitCode !== undefined) process.exit(signalExitCode(signal))
+    if (exitCode !== undefined) endAtOnce(signal)
     exitCode = signalExitCode(signal)
     abort.abort()
   }

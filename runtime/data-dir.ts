@@ -1,10 +1,11 @@
-import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { QMeshError } from '../protocol/index.ts'
 import { writeFileAtomically } from './atomic-file.ts'
 import { identityFileName, loadIdentity, type Identity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
+import { readSmallFile } from './small-file.ts'
 
 /** Bytes of one state file; ours are far smaller, so a larger one is damaged. */
 const stateBytesMax = 1024 * 1024
@@ -73,8 +74,7 @@ async function readJson<Schema extends z.ZodType>(
 ): Promise<z.output<Schema> | undefined> {
   let text: string
   try {
-    if ((await stat(path)).size > stateBytesMax) throw new RangeError(`larger than ${stateBytesMax} bytes`)
-    text = await readFile(path, 'utf8')
+    text = await readSmallFile(path, stateBytesMax)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

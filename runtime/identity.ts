@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import { inspect } from 'node:util'
 import sodium from 'sodium-universal'
 import { z } from 'zod'
 import { peerIdSchema, QMeshError, toQMeshError, type PeerId } from '../protocol/index.ts'
 import { createFileAtomically } from './atomic-file.ts'
+import { NotASmallFileError, readSmallFile } from './small-file.ts'
 
 export const identityFileName = 'identity'
 
@@ -68,6 +68,9 @@ export class Identity {
 /** An identity that lives as long as the process: for a client that asks once and leaves. */
 export const createEphemeralIdentity = (): Identity => new Identity(randomBytes(seedBytes))
 
+/** Bytes; a seed and an id are 200. */
+const fileBytesMax = 4_096
+
 const fileSchema = z.object({
   version: z.literal(1),
   id: peerIdSchema,
@@ -98,18 +101,18 @@ export async function loadIdentity(path: string): Promise<Identity> {
 async function readIdentity(path: string): Promise<Identity | undefined> {
   let text: string
   try {
-    const { mode, size } = await stat(path)
-    // Windows has no such bits: there the folder in the user's profile is what protects the file.
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    text = await readSmallFile(path, fileBytesMax, (mode) => {
+      // Windows has no such bits: there the folder in the user's profile is what protects the file.
+      if (process.platform === 'win32' || (mode & 0o077) === 0) return
       const bits = (mode & 0o777).toString(8).padStart(4, '0')
       throw new QMeshError(
         'QM_IDENTITY_EXPOSED',
         `${path} has mode ${bits}, so other users could become this node; run: chmod 600 ${path}`,
       )
-    }
-    text = size > 4_096 ? '' : await readFile(path, 'utf8')
+    })
   } catch (error) {
     if (error instanceof QMeshError) throw error
+    if (error instanceof NotASmallFileError) throw damaged(path)
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw toQMeshError(error, 'QM_DATA_DIR_UNUSABLE')
   }
@@ -124,8 +127,11 @@ function parseIdentity(text: string, path: string): Identity {
   } catch {
     // The cause is not kept: it could quote the seed.
   }
-  throw new QMeshError(
+  throw damaged(path)
+}
+
+const damaged = (path: string): QMeshError =>
+  new QMeshError(
     'QM_IDENTITY_INVALID',
     `${path} is damaged; restore it from a backup, or move it away to start as a new node`,
   )
-}

@@ -1,4 +1,5 @@
-import { exitCodes, signalExitCode } from './exit-codes.ts'
+import { endAtOnce } from './end-at-once.ts'
+import { exitCodes } from './exit-codes.ts'
 
 export interface ShutdownOptions {
   /** Stops everything in order. Called once. */
@@ -9,8 +10,8 @@ export interface ShutdownOptions {
   readonly onSignal?: (signal: NodeJS.Signals, isForced: boolean) => void
   /** A `stop` that rejected, or a deadline that passed. */
   readonly onFailure?: (error: Error) => void
-  /** Ends the process; replaced in tests. */
-  readonly exit?: (code: number) => void
+  /** Ends the process whatever it is in; replaced in tests. */
+  readonly end?: (signal: NodeJS.Signals) => void
 }
 
 export interface Shutdown {
@@ -27,7 +28,7 @@ const signals = ['SIGINT', 'SIGTERM'] as const
  * node by hand twice means it, and an init system that waits longer than the deadline would kill it less politely.
  */
 export function listenForShutdown(options: ShutdownOptions): Shutdown {
-  const { stop, deadlineMs, onSignal, onFailure, exit = (code) => process.exit(code) } = options
+  const { stop, deadlineMs, onSignal, onFailure, end = endAtOnce } = options
   let isStopping = false
   let onStopped: (code: number) => void = () => undefined
   const stopped = new Promise<number>((resolve) => (onStopped = resolve))
@@ -35,7 +36,7 @@ export function listenForShutdown(options: ShutdownOptions): Shutdown {
   const begin = async (signal: NodeJS.Signals): Promise<void> => {
     const timer = setTimeout(() => {
       onFailure?.(new Error(`stopping took longer than ${deadlineMs} ms`))
-      exit(exitCodes.failure.code)
+      end(signal)
     }, deadlineMs)
     try {
       await stop(signal)
@@ -49,7 +50,7 @@ export function listenForShutdown(options: ShutdownOptions): Shutdown {
   }
   const onProcessSignal = (signal: NodeJS.Signals): void => {
     onSignal?.(signal, isStopping)
-    if (isStopping) return exit(signalExitCode(signal))
+    if (isStopping) return end(signal)
     isStopping = true
     void begin(signal)
   }

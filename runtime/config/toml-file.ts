@@ -1,8 +1,8 @@
-import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { configKeyNames, type ConfigKey } from './keys.ts'
+import { NotASmallFileError, readSmallFile } from '../small-file.ts'
 import type { Origin } from './origin.ts'
 import { unknownKey, type RawEntry } from './validate.ts'
 
@@ -22,20 +22,13 @@ export interface TomlEntries {
 export async function readTomlFile(path: string, isRequired: boolean): Promise<TomlEntries | undefined> {
   let text: string
   try {
-    const found = await stat(path)
-    // A pipe could keep us waiting and a device has no end.
-    if (!found.isFile()) {
-      throw new QMeshError('QM_CONFIG_INVALID', `${path}: this is not a file, so no configuration is read`)
-    }
-    if (found.size > fileBytesMax) {
-      throw new QMeshError(
-        'QM_CONFIG_INVALID',
-        `${path}: a configuration file of ${found.size} bytes is not believed to be one`,
-      )
-    }
-    text = await readFile(path, 'utf8')
+    text = await readSmallFile(path, fileBytesMax)
   } catch (error) {
-    if (error instanceof QMeshError) throw error
+    if (error instanceof NotASmallFileError) {
+      throw new QMeshError('QM_CONFIG_INVALID', `${path}: no configuration: ${error.message}`, {
+        cause: error,
+      })
+    }
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       if (!isRequired) return undefined
       throw new QMeshError('QM_CONFIG_INVALID', `${path}: there is no such configuration file`, {

@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, stat, writeFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import DHT from 'hyperdht'
@@ -83,5 +83,11 @@ describe('an identity file', () => {
     await writeFile(path, damaged)
     await expect(loadIdentity(path)).rejects.toMatchObject({ code: 'QM_IDENTITY_INVALID' })
     expect(await readFile(path, 'utf8')).toBe(damaged)
+  })
+
+  it('that is a folder is refused, with no advice about its mode', async () => {
+    const path = await fresh()
+    await mkdir(path, { recursive: true })
+    await expect(loadIdentity(path)).rejects.toMatchObject({ code: 'QM_IDENTITY_INVALID' })
   })
 })
