@@ -35,7 +35,8 @@ export async function streamAnswer(answer: ControlAnswer, spinner: Spinner): Pro
 }
 
 /** One line about an answer, on standard error. */
-export function printStats({ usage, timings, workerId, modelId, finishReason, attempts }: Result): void {
+export function printStats(result: Result): void {
+  const { usage, timings, workerId, modelId, finishReason, attempts, handovers } = result
   // The first token comes with the prompt; what generating costs is the time between the others.
   const generatingMs = timings.totalMs - timings.firstTokenMs
   const speed =
@@ -47,6 +48,10 @@ export function printStats({ usage, timings, workerId, modelId, finishReason, at
     `queued ${Math.round(timings.queuedMs)} ms`,
     `prompt ${usage.promptTokens} tokens (${usage.cachedTokens} cached)`,
     `${modelId} on ${short(workerId)}`,
+    ...handovers.map(
+      ({ from, afterTokens, gapMs }) =>
+        `continued after ${afterTokens} tokens of ${short(from)} (gap ${Math.round(gapMs)} ms)`,
+    ),
     ...(attempts.length > 1 ? [`${attempts.length} workers tried`] : []),
   ]
   note(facts.join(' · '))

@@ -60,6 +60,11 @@ export const errorCatalogue = {
     'never',
     'The chat template of the model cannot express these messages.',
   ),
+  QM_RESUME_INVALID: entry(
+    'client',
+    'never',
+    'The tokens to resume after are not ones that this model could have answered with.',
+  ),
   QM_DUPLICATE_REQUEST: entry('client', 'never', 'A request with this id is already waiting or running.'),
   QM_QUEUE_FULL: entry('network', 'elsewhere', 'The queue of the worker is full.'),
   QM_RATE_LIMITED: entry('network', 'elsewhere', 'The client sent more requests than its tier allows.'),

@@ -32,6 +32,8 @@ export const limits = {
   jsonSchemaDepthMax: 32,
   /** Tokens one request may ask for. */
   outputTokensMax: 32_768,
+  /** Characters of one whole answer: 256 for each token it may have, the most that one token stands for. */
+  outputCharsMax: 256 * 32_768,
   contextTokensMax: 16_777_216,
   slotsMax: 1_024,
   queueLengthMax: 1_000_000,
@@ -45,6 +47,9 @@ export const limits = {
   ackEveryTokens: 64,
   /** Tokens a worker may be ahead of the last acknowledgement: two missing acknowledgements pause it. */
   unackedTokensMax: 128,
+
+  /** A ping's number; it starts again from 0 behind it. */
+  pingIdMax: 0xffff_ffff,
 
   /** Requests one peer may have waiting or running on this worker. */
   requestsPerPeerMax: 64,

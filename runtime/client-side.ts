@@ -31,9 +31,15 @@ export function createClientSide({
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const dispatcher = new Dispatcher(now)
+  /** Workers that said they are draining. */
+  const leaving = new Set<PeerId>()
   const changed = (): void => {
     onWorkers()
     requester()?.send({ type: 'workers.changed' })
+  }
+  const noteLeaving = (workerId: PeerId, { draining }: Status): void => {
+    if (draining) leaving.add(workerId)
+    else leaving.delete(workerId)
   }
   const choose = ({ localOnly, exclude, requestId: _, ...query }: WorkerQuery) => {
     const others = localOnly ? directory.list(now()).map(({ workerId }) => workerId) : []
@@ -57,6 +63,8 @@ export function createClientSide({
       logger.debug({ requestId: query.requestId, workerId: choice.workerId }, 'worker chosen')
       return choice.workerId === null ? null : choice
     },
+    hasChoice: ({ affinityKey: _, ...query }) => choose({ ...query, affinityKey: '' }).workerId !== null,
+    isLeaving: (workerId) => leaving.has(workerId),
     whyNobody: (query) => {
       const { trace, ...choice } = choose(query)
       const { code, barred } = explainNoChoice(trace)
@@ -86,14 +94,17 @@ export function createClientSide({
         directory.hello(selfId, { models: status.models, protocol: protocolVersion, local: true }, now())
       }
       directory.status(selfId, status, now())
+      noteLeaving(selfId, status)
       changed()
     },
     status: (workerId: PeerId, status: Status): void => {
       directory.status(workerId, status, now())
+      noteLeaving(workerId, status)
       changed()
     },
     closed: (workerId: PeerId): void => {
       directory.remove(workerId, now())
+      leaving.delete(workerId)
       changed()
     },
   }

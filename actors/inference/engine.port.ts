@@ -4,7 +4,7 @@ import type {
   LoadedModel,
   ModelSpec,
 } from '../../machines/inference/model-types.ts'
-import type { ChatMessage, QMeshError, RequestId, Sampling } from '../../protocol/index.ts'
+import type { ChatMessage, QMeshError, RequestId, Resume, Sampling } from '../../protocol/index.ts'
 
 export type { EngineOptions, GenerationResult, LoadedModel, ModelSpec }
 
@@ -20,6 +20,8 @@ export interface GenerateRequest {
   readonly stop: readonly string[]
   /** JSON text of a JSON schema. */
   readonly jsonSchema?: string | undefined
+  /** Go on after these tokens of the answer instead of beginning it. */
+  readonly resume?: Resume | undefined
 }
 
 /** Tokens that were ready together and the text that became certain with them. */
@@ -44,7 +46,7 @@ export interface EngineHost {
   /**
    * Tokenizes the request, compiles its grammar and keeps both until `generate` or `release`.
    *
-   * @throws QMeshError `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`
+   * @throws QMeshError `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`, `QM_RESUME_INVALID`
    */
   prepare(request: GenerateRequest): Promise<{ readonly promptTokens: number }>
   /** Forgets a prepared request that will not run. */

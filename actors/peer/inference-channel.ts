@@ -4,6 +4,7 @@ import type { NoiseStream } from 'hyperswarm'
 import Protomux from 'protomux'
 import {
   encodeFrame,
+  type ChannelMessage,
   type ErrorCode,
   errorCatalogue,
   FrameDecoder,
@@ -16,6 +17,7 @@ import {
   toSecretProof,
 } from '../../protocol/index.ts'
 import { Allowance } from './allowance.ts'
+import { PeerLifeSigns } from './life-signs.ts'
 import type { Reception } from './wire.ts'
 
 /** Name of the Protomux channel that carries the inference network. */
@@ -27,7 +29,7 @@ export type HelloBody = Pick<Hello, 'agent' | 'roles' | 'models' | 'capabilities
 export interface ChannelEvents {
   /** The peer said hello and proved what it had to. Nothing else is reported before. */
   greeted(hello: Hello): void
-  received(message: Exclude<InferenceMessage, Hello>): Reception
+  received(message: Exclude<InferenceMessage, ChannelMessage>): Reception
   /** One malformed or unexpected message. */
   violated(code: ErrorCode, detail: string): void
   /** What follows cannot be understood or trusted: the connection is to be closed. */
@@ -53,6 +55,8 @@ const answeredTypes: ReadonlySet<unknown> = new Set(['prompt', 'ack', 'cancel', 
  * message to each of at most `limits.violationsMax` wrong ones.
  */
 export class InferenceChannel {
+  /** Whether the peer is still there. */
+  readonly life: PeerLifeSigns
   readonly #options: ChannelOptions
   readonly #events: ChannelEvents
   readonly #decoder = new FrameDecoder()
@@ -74,6 +78,7 @@ export class InferenceChannel {
     this.#options = options
     this.#events = events
     this.#idle = new Allowance(limits.idleMessagesMax, limits.idleMessagesPerSecondMax, options.now())
+    this.life = new PeerLifeSigns(options.now, (id) => this.sendLatest({ type: 'ping', id }))
     const { stream } = options
     this.#mux = Protomux.from(stream)
     stream.on('data', () => this.#checkMux())
@@ -172,6 +177,7 @@ export class InferenceChannel {
 
   #onBytes(bytes: Buffer): void {
     if (this.#isDeaf || this.#isClosed) return
+    this.life.heard()
     this.#decoder.feed(bytes, (frame) => {
       if (frame.ok) this.#onValue(frame.value)
       else if (frame.code === 'QM_FRAME_TOO_LONG') this.#break(frame.code)
@@ -211,6 +217,14 @@ export class InferenceChannel {
     if (!this.#isGreeted) {
       const requestId = 'requestId' in message ? message.requestId : undefined
       this.#violate('QM_MESSAGE_UNEXPECTED', 'hello must come first', { type: message.type, requestId })
+      return
+    }
+    if (message.type === 'ping') {
+      if (this.#spendIdle()) this.sendLatest({ type: 'pong', id: message.id })
+      return
+    }
+    if (message.type === 'pong') {
+      if (!this.life.answered(message.id)) this.#spendIdle()
       return
     }
     if (message.type === 'status' && !this.#spendIdle()) return

@@ -24,7 +24,12 @@ export function connectLocally(
       if (isOpen) deliver()
     })
   }
-  const worker: WorkerWire = { peerId, send: (message) => later(() => clientDesk.received(client, message)) }
+  const worker: WorkerWire = {
+    peerId,
+    send: (message) => later(() => clientDesk.received(client, message)),
+    // While this process lives, so does its other half.
+    life: { heardAtMs: Infinity, silenceMsMax: 0, ping: () => {} },
+  }
   const client: ClientWire = { peerId, send: (message) => later(() => workerDesk.received(worker, message)) }
   clientDesk.opened(client)
   return {

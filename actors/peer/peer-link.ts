@@ -1,6 +1,7 @@
 import type { NoiseStream } from 'hyperswarm'
 import {
   type ClientMessage,
+  type ChannelMessage,
   type ErrorCode,
   type Hello,
   type InferenceMessage,
@@ -73,7 +74,8 @@ export class PeerLink {
       this.#guard(() => ports.clientDesk?.opened(wire))
     }
     if (hello.roles.includes('worker')) {
-      const wire: WorkerWire = { peerId, send: (message) => this.#ask(wire, message) }
+      const { life } = this.#channel
+      const wire: WorkerWire = { peerId, life, send: (message) => this.#ask(wire, message) }
       this.#workerWire = wire
       this.#guard(() => ports.onWorkerWire(wire))
       this.#guard(() => ports.onHello(peerId, hello))
@@ -101,7 +103,7 @@ export class PeerLink {
     )
   }
 
-  #onMessage(message: Exclude<InferenceMessage, Hello>): Reception {
+  #onMessage(message: Exclude<InferenceMessage, ChannelMessage>): Reception {
     const { peerId, ports } = this.#options
     switch (message.type) {
       case 'prompt':

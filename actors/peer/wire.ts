@@ -1,3 +1,4 @@
+import type { LifeSigns } from '../../machines/request/index.ts'
 import type { ClientMessage, PeerId, WorkerMessage } from '../../protocol/index.ts'
 
 /**
@@ -12,7 +13,9 @@ export interface Wire<Out> {
 }
 
 /** A client's end: it says prompts, acknowledgements and cancels. */
-export type WorkerWire = Wire<ClientMessage>
+export interface WorkerWire extends Wire<ClientMessage> {
+  readonly life: LifeSigns
+}
 /** A worker's end: it says status, positions, tokens and errors. */
 export type ClientWire = Wire<WorkerMessage>
 

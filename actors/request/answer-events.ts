@@ -1,8 +1,8 @@
 import type { ModelId, PeerId, RequestId } from '../../protocol/index.ts'
-import type { AnswerAttempt } from './answer.ts'
+import type { AnswerAttempt, Handover } from './answer.ts'
 
 export interface AnswerEvents {
-  /** No worker is known yet; the request waits for one to appear. */
+  /** No worker is known, or none to go on with the answer; the request waits for one to appear. */
   readonly waiting: { readonly requestId: RequestId }
   /** A worker was chosen and has the prompt. */
   readonly worker: { readonly workerId: PeerId; readonly modelId: ModelId; readonly attempt: number }
@@ -10,6 +10,8 @@ export interface AnswerEvents {
   readonly queued: { readonly position: number; readonly etaMs: number; readonly promptTokens: number }
   /** The first token came, this many milliseconds after the question. */
   readonly started: { readonly firstTokenMs: number }
+  /** The stream goes on at another worker: nothing was lost, nothing comes twice. */
+  readonly handover: Handover
   /** A worker refused or failed; another may follow. */
   readonly attemptFailed: AnswerAttempt
 }

@@ -40,6 +40,10 @@ export class AnswerLog {
     return this.#chunks.map(({ text }) => text).join('')
   }
 
+  get chars(): number {
+    return this.#chunks.reduce((sum, { text }) => sum + text.length, 0)
+  }
+
   get tokenIds(): readonly number[] {
     return this.#chunks.flatMap(({ tokens }) => tokens)
   }

@@ -18,9 +18,23 @@ export interface AnswerAttempt {
   readonly modelHash: ModelHash
   /** Milliseconds after the question at which it began. */
   readonly atMs: number
+  /** Tokens of the answer that it gave. */
+  readonly tokens: number
   /** Why it ended; absent for the one that answered. */
   readonly code?: ErrorCode | undefined
   readonly message?: string | undefined
+}
+
+/** The stream went on at another worker. */
+export interface Handover {
+  readonly from: PeerId
+  readonly to: PeerId
+  /** Tokens that the reader had by then. */
+  readonly afterTokens: number
+  /** Milliseconds from the last token of the one worker to the first of the other, measured here. */
+  readonly gapMs: number
+  /** Why the first one was left. */
+  readonly code: ErrorCode
 }
 
 export interface AnswerResult {
@@ -49,6 +63,8 @@ export interface AnswerResult {
   readonly seed?: number | undefined
   /** Every worker tried, the one that answered last. */
   readonly attempts: readonly AnswerAttempt[]
+  /** Where the stream went on at another worker. */
+  readonly handovers: readonly Handover[]
 }
 
 /** Why an answer is not complete, with what there is of it. */

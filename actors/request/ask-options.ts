@@ -7,6 +7,7 @@ import {
   modelIdSchema,
   promptSchema,
   QMeshError,
+  resumeModes,
   samplingSchema,
   type ChatMessage,
   type ModelAd,
@@ -51,6 +52,8 @@ const askOptionsSchema = z.strictObject({
   discoverMs: durationMs.optional(),
   /** Workers tried before giving up. */
   attemptsMax: z.number().int().min(1).max(limits.peersMax).optional(),
+  /** How another worker goes on when one is lost: as if nothing had happened, or quickly. Absent: what costs less. */
+  resume: z.enum(resumeModes).optional(),
   /** Only this node's own worker. */
   localOnly: z.boolean().optional(),
 })

@@ -15,6 +15,7 @@ import {
   type Choice,
   type Failure,
   type RequesterCommand,
+  type RequestFact,
   type RequestInput,
   type StallPolicy,
 } from '../../machines/request/index.ts'
@@ -28,6 +29,8 @@ import { RequestJob, type StandingPort } from './request-job.ts'
 export interface WorkerQuery {
   readonly modelId?: ModelId | undefined
   readonly modelHash?: ModelHash | undefined
+  /** Tokens of prompt and answer together, where they are known. */
+  readonly contextTokens?: number | undefined
   readonly localOnly: boolean
   /** Workers this request has tried. */
   readonly exclude: ReadonlySet<PeerId>
@@ -42,6 +45,12 @@ export interface AskerPorts {
   readonly standing: StandingPort
   /** Chooses among the workers known now. Null when none would do. */
   readonly choose: (query: WorkerQuery) => Choice | null
+  /** Whether `choose` would find a worker. */
+  readonly hasChoice: (query: WorkerQuery) => boolean
+  /** Whether a worker said that it is draining. */
+  readonly isLeaving: (workerId: PeerId) => boolean
+  /** Hears every fact of every request, for who wants to explain them later. Must not throw. */
+  readonly observe?: ((requestId: RequestId, fact: RequestFact) => void) | undefined
   /** Why `choose` finds nobody. */
   readonly whyNobody: (query: WorkerQuery) => Failure
   /** The running requester actor; undefined while it is being restarted and once the node has stopped. */
@@ -56,10 +65,17 @@ export interface AskDefaults {
   readonly attemptsMax: number
   /** Milliseconds to wait for a first worker: a mesh takes some seconds to join. */
   readonly discoverMs: number
+  /** Milliseconds to wait for a worker that goes on with an answer that was cut off. */
+  readonly handoverMs: number
   readonly stall: StallPolicy
 }
 
-const askDefaults: AskDefaults = { attemptsMax: 5, discoverMs: 15_000, stall: defaultStallPolicy }
+const askDefaults: AskDefaults = {
+  attemptsMax: 5,
+  discoverMs: 15_000,
+  handoverMs: 5_000,
+  stall: defaultStallPolicy,
+}
 
 /**
  * Where questions enter. It owns the open jobs: the requester's actors decide, the dispatcher carries, and here both meet
@@ -127,9 +143,11 @@ export class Asker {
     const { requestId, options, promptTokens, modelId, modelHash, affinityKey } = job.question
     const defaults = { ...askDefaults, ...this.#ports.defaults }
     const localOnly = options.localOnly ?? false
+    const { dispatcher, isLeaving, now } = this.#ports
     const toQuery = (exclude: ReadonlySet<PeerId>): WorkerQuery => ({
       modelId,
       modelHash,
+      ...job.resumeNeeds,
       localOnly,
       exclude,
       affinityKey,
@@ -139,11 +157,17 @@ export class Asker {
       requestId,
       promptTokens,
       choose: (exclude) => this.#ports.choose(toQuery(exclude)),
+      hasElsewhere: (exclude) => this.#ports.hasChoice(toQuery(exclude)),
+      watch: { signsOf: (workerId) => dispatcher.signsOf(workerId), isLeaving, now },
       whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
-      report: (fact) => job.report(fact),
-      now: this.#ports.now,
+      report: (fact) => {
+        job.report(fact)
+        this.#ports.observe?.(requestId, fact)
+      },
+      now,
       attemptsMax: options.attemptsMax ?? defaults.attemptsMax,
       discoverMs: options.discoverMs ?? defaults.discoverMs,
+      handoverMs: defaults.handoverMs,
       deadlineMs: options.deadlineMs ?? null,
       stall: defaults.stall,
     }

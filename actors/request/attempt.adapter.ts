@@ -12,7 +12,10 @@ import type { AttemptListener, Dispatcher, OpenPrompt } from './dispatcher.ts'
 /** What an attempt needs to know of the question it is for. */
 export interface AttemptJob {
   readonly log: AnswerLog
+  /** What to ask a worker with this model: the question, and the answer so far if another worker began it. */
   toPrompt(model: ModelAd): Prompt
+  /** The next tokens of the answer, which came at this time. */
+  took(tokens: readonly number[], text: string, atMs: number): void
   /** Milliseconds in which the reader, not the worker, was what the answer waited for. */
   held(ms: number): void
 }
@@ -70,11 +73,11 @@ export const createAttemptLogic = ({ dispatcher, jobs, now }: AttemptPorts) =>
       queued: ({ position, etaMs, promptTokens }) =>
         sendBack({ type: 'attempt.queued', attempt, position, etaMs, promptTokens }),
       tokens: (tokens, text) => {
-        log.push(tokens, text)
         const atMs = now()
+        job.took(tokens, text, atMs)
         if (progressedAtMs === undefined) {
           progressedAtMs = atMs
-          sendBack({ type: 'attempt.started', attempt, atMs })
+          sendBack({ type: 'attempt.started', attempt, tokens: log.tokens, atMs })
         } else if (atMs - progressedAtMs >= progressEveryMs) {
           progressedAtMs = atMs
           sendBack({ type: 'attempt.progressed', attempt, tokens: log.tokens, atMs })

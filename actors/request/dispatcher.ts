@@ -9,7 +9,7 @@ import {
   type Response,
   type WorkerMessage,
 } from '../../protocol/index.ts'
-import { toWorkerCode, type Failure } from '../../machines/request/index.ts'
+import { toWorkerCode, type Failure, type LifeSigns } from '../../machines/request/index.ts'
 import type { Reception, WorkerDesk, WorkerWire } from '../peer/wire.ts'
 import { ResponseGuard } from './response-guard.ts'
 
@@ -87,6 +87,11 @@ export class Dispatcher implements WorkerDesk {
     return this.#wireOf.has(workerId)
   }
 
+  /** What shows that the worker is still there; null while it is not connected. */
+  signsOf(workerId: PeerId): LifeSigns | null {
+    return this.#wireOf.get(workerId)?.life ?? null
+  }
+
   /** A worker can be reached through this wire. A newer wire of the same worker takes over for new prompts. */
   opened(wire: WorkerWire): void {
     if (!this.#lines.has(wire)) this.#lines.set(wire, { wire, running: new Map(), ended: new Map() })
@@ -111,7 +116,7 @@ export class Dispatcher implements WorkerDesk {
     const line = wire && this.#lines.get(wire)
     if (!line || line.running.has(prompt.requestId)) return null
     const { requestId } = prompt
-    const guard = new ResponseGuard(prompt.maxTokens)
+    const guard = new ResponseGuard(prompt.maxTokens, prompt.resume)
     const running: Running = { prompt, listener, guard, openedAtMs: this.#now(), positions: 0 }
     line.ended.delete(requestId)
     line.running.set(requestId, running)
@@ -160,7 +165,7 @@ export class Dispatcher implements WorkerDesk {
       return this.#misbehaved(line, running, `${running.positions} positions in ${seconds.toFixed(1)} s`)
     }
     // The worker throttles positions, so one may be overtaken by the first token.
-    if (running.guard.received > 0) return 'late'
+    if (running.guard.received > (running.prompt.resume?.tokens.length ?? 0)) return 'late'
     running.guard.admitted(status.promptTokens)
     running.listener.queued(status)
     return 'ok'

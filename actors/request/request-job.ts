@@ -1,6 +1,6 @@
-import type { ErrorCode, Finish, ModelAd, PeerId, Prompt } from '../../protocol/index.ts'
+import type { ErrorCode, Finish, ModelAd, ModelHash, PeerId, Prompt } from '../../protocol/index.ts'
 import type { AttemptRecord, Choice, Failure, RequestFact } from '../../machines/request/index.ts'
-import { AnswerError, Answer, type AnswerAttempt, type AnswerResult } from './answer.ts'
+import { AnswerError, Answer, type AnswerAttempt, type AnswerResult, type Handover } from './answer.ts'
 import { AnswerEmitter } from './answer-events.ts'
 import { AnswerLog } from './answer-log.ts'
 import type { Question } from './ask-options.ts'
@@ -30,6 +30,35 @@ export interface RequestJobPorts {
   readonly cancel: () => void
 }
 
+/** An attempt that is open. */
+interface Running {
+  readonly choice: Choice
+  readonly openedAtMs: number
+  /** Tokens that the reader had when it began. */
+  readonly tokensBefore: number
+  firstTokenAtMs: number | undefined
+  /** Milliseconds since then in which the worker waited for the reader. */
+  heldMs: number
+}
+
+/** A try at a worker, and what the reader got of it. */
+interface Tried extends AttemptRecord {
+  readonly tokens: number
+}
+
+/** What every further attempt must have in common with the one that began the answer. */
+interface Begun {
+  readonly modelHash: ModelHash
+  readonly maxTokens: number
+}
+
+/** What a worker must have to go on with an answer. */
+export interface ResumeNeeds {
+  readonly modelHash: ModelHash
+  /** Tokens of prompt and answer together. */
+  readonly contextTokens: number
+}
+
 /**
  * One question and its answer: keeps the log of what was received, turns the facts of the request's machine into events,
  * a result or an error for the reader, and into standing for the workers.
@@ -43,12 +72,14 @@ export class RequestJob implements AttemptJob {
   readonly #askedAtMs: number
   #resolve: (result: AnswerResult) => void = () => {}
   #reject: (error: AnswerError) => void = () => {}
-  #attempts: readonly AttemptRecord[] = []
+  readonly #tries: Tried[] = []
   #isSettled = false
-  #running: { readonly choice: Choice; readonly openedAtMs: number } | undefined
+  #running: Running | undefined
+  #begun: Begun | undefined
+  readonly #handovers: Handover[] = []
   #promptTokens: number
   #firstTokenAtMs: number | undefined
-  #heldMs = 0
+  #latestTokenAtMs = 0
 
   constructor(question: Question, ports: RequestJobPorts) {
     this.question = question
@@ -68,14 +99,42 @@ export class RequestJob implements AttemptJob {
     return this.#isSettled
   }
 
+  /** What the next worker must have; undefined while the reader has nothing yet, and any will do. */
+  get resumeNeeds(): ResumeNeeds | undefined {
+    if (this.log.tokens === 0 || !this.#begun) return undefined
+    const { modelHash, maxTokens } = this.#begun
+    return { modelHash, contextTokens: this.#promptTokens + maxTokens }
+  }
+
   toPrompt(model: ModelAd): Prompt {
-    const { deadlineMs } = this.question.options
+    const { deadlineMs, resume: mode } = this.question.options
     const leftMs = deadlineMs === undefined ? undefined : deadlineMs - this.#sinceAsked(this.#ports.now())
-    return this.question.toPrompt(model, leftMs === undefined ? undefined : Math.max(0, Math.round(leftMs)))
+    const prompt = this.question.toPrompt(
+      model,
+      leftMs === undefined ? undefined : Math.max(0, Math.round(leftMs)),
+    )
+    if (this.log.tokens === 0 || !this.#begun) {
+      this.#begun = { modelHash: model.hash, maxTokens: prompt.maxTokens }
+      return prompt
+    }
+    // How long it may be was settled by the worker that began it: another's context may suggest something else.
+    const { maxTokens } = this.#begun
+    const { tokenIds, chars } = this.log
+    return { ...prompt, maxTokens, resume: { tokens: [...tokenIds], chars, ...(mode && { mode }) } }
+  }
+
+  took(tokens: readonly number[], text: string, atMs: number): void {
+    this.log.push(tokens, text)
+    const running = this.#running
+    if (running && running.firstTokenAtMs === undefined) {
+      running.firstTokenAtMs = atMs
+      this.#goesOn(running, atMs)
+    }
+    this.#latestTokenAtMs = atMs
   }
 
   held(ms: number): void {
-    this.#heldMs += ms
+    if (this.#running) this.#running.heldMs += ms
   }
 
   /** Takes what the request's machine reports. Never throws. */
@@ -99,14 +158,14 @@ export class RequestJob implements AttemptJob {
         this.#started(fact.atMs)
         return
       case 'attempt.failed':
-        this.#close(({ workerId }, nowMs) =>
+        this.#close(({ choice: { workerId } }, nowMs) =>
           this.#ports.standing.failed(workerId, fact.attempt.code ?? 'QM_INTERNAL', nowMs),
         )
-        this.#attempts = [...this.#attempts.slice(0, -1), fact.attempt]
-        this.#emitter.emit('attemptFailed', this.#toAttempt(fact.attempt))
+        this.#amendLatest(fact.attempt)
+        this.#tellFailed()
         return
       case 'attempt.dropped':
-        this.#close(({ workerId }) => this.#ports.standing.cancelled(workerId))
+        this.#close(({ choice }) => this.#ports.standing.cancelled(choice.workerId))
         return
       case 'request.done':
         this.#done(fact.finish)
@@ -119,7 +178,7 @@ export class RequestJob implements AttemptJob {
   /** Ends the answer with an error, unless it has ended. */
   fail(failure: Failure, cause?: unknown): void {
     if (this.#isSettled) return
-    this.#close(({ workerId }) => this.#ports.standing.cancelled(workerId))
+    this.#close(({ choice }) => this.#ports.standing.cancelled(choice.workerId))
     const { code, message, retryAfterMs } = failure
     const { requestId } = this.question
     const error = new AnswerError(
@@ -142,31 +201,52 @@ export class RequestJob implements AttemptJob {
 
   #opened(choice: Choice, attempt: number): void {
     const nowMs = this.#ports.now()
-    this.#running = { choice, openedAtMs: nowMs }
     const { workerId, model } = choice
-    this.#attempts = [...this.#attempts, { workerId, modelId: model.id, modelHash: model.hash, atMs: nowMs }]
-    this.#ports.standing.started(choice.workerId, nowMs)
-    this.#emitter.emit('worker', { workerId: choice.workerId, modelId: choice.model.id, attempt })
+    this.#running = {
+      choice,
+      openedAtMs: nowMs,
+      tokensBefore: this.log.tokens,
+      firstTokenAtMs: undefined,
+      heldMs: 0,
+    }
+    this.#tries.push({ workerId, modelId: model.id, modelHash: model.hash, atMs: nowMs, tokens: 0 })
+    this.#ports.standing.started(workerId, nowMs)
+    this.#emitter.emit('worker', { workerId, modelId: model.id, attempt })
   }
 
   #started(atMs: number): void {
     this.#firstTokenAtMs ??= atMs
     const running = this.#running
-    if (running) {
-      const seen = { promptTokens: this.#promptTokens, ms: atMs - running.openedAtMs }
-      this.#ports.standing.firstToken(running.choice.workerId, seen, atMs)
-    }
+    // The first token of a resumed answer tells how fast a worker replays, not how fast it reads.
+    if (!running || running.tokensBefore > 0) return
+    const seen = { promptTokens: this.#promptTokens, ms: atMs - running.openedAtMs }
+    this.#ports.standing.firstToken(running.choice.workerId, seen, atMs)
     this.#emitter.emit('started', { firstTokenMs: this.#sinceAsked(atMs) })
+  }
+
+  /** The running attempt gave its first tokens: where another had begun, the reader's stream goes on. */
+  #goesOn(running: Running, atMs: number): void {
+    const left = this.#tries.findLast(({ tokens }) => tokens > 0)
+    if (running.tokensBefore === 0 || !left) return
+    const handover: Handover = {
+      from: left.workerId,
+      to: running.choice.workerId,
+      afterTokens: running.tokensBefore,
+      gapMs: Math.max(0, atMs - this.#latestTokenAtMs),
+      code: left.code ?? 'QM_INTERNAL',
+    }
+    this.#handovers.push(handover)
+    this.#emitter.emit('handover', handover)
   }
 
   #done(finish: Finish): void {
     const nowMs = this.#ports.now()
-    const firstTokenAtMs = this.#firstTokenAtMs ?? nowMs
-    this.#close(({ workerId }) => {
-      const ms = Math.max(0, nowMs - firstTokenAtMs - this.#heldMs)
-      this.#ports.standing.finished(workerId, { tokens: finish.completionTokens, ms }, nowMs)
+    this.#close(({ choice, firstTokenAtMs = nowMs, tokensBefore, heldMs }) => {
+      const ms = Math.max(0, nowMs - firstTokenAtMs - heldMs)
+      const tokens = finish.completionTokens - tokensBefore
+      this.#ports.standing.finished(choice.workerId, { tokens, ms }, nowMs)
     })
-    const last = this.#attempts.at(-1)
+    const last = this.#tries.at(-1)
     if (!last) return
     const { workerId, modelId, modelHash } = last
     const { requestId, seed } = this.question
@@ -181,7 +261,7 @@ export class RequestJob implements AttemptJob {
           completionTokens: finish.completionTokens,
         },
         timings: {
-          firstTokenMs: this.#sinceAsked(firstTokenAtMs),
+          firstTokenMs: this.#sinceAsked(this.#firstTokenAtMs ?? nowMs),
           totalMs: this.#sinceAsked(nowMs),
           queuedMs: finish.queuedMs,
         },
@@ -190,15 +270,28 @@ export class RequestJob implements AttemptJob {
         modelHash,
         ...(seed !== undefined && { seed }),
         attempts: this.#toAttempts(),
+        handovers: this.#handovers,
       }),
     )
   }
 
   /** Gives the running attempt its one end in the directory. */
-  #close(tell: (choice: Choice, nowMs: number) => void): void {
+  #close(tell: (running: Running, nowMs: number) => void): void {
     const running = this.#running
     this.#running = undefined
-    if (running) tell(running.choice, this.#ports.now())
+    if (!running) return
+    this.#amendLatest({ tokens: this.log.tokens - running.tokensBefore })
+    tell(running, this.#ports.now())
+  }
+
+  #tellFailed(): void {
+    const latest = this.#tries.at(-1)
+    if (latest) this.#emitter.emit('attemptFailed', this.#toAttempt(latest))
+  }
+
+  #amendLatest(news: Partial<Tried>): void {
+    const latest = this.#tries.pop()
+    if (latest) this.#tries.push({ ...latest, ...news })
   }
 
   #settle(error: AnswerError | undefined, settle: () => void): void {
@@ -213,15 +306,16 @@ export class RequestJob implements AttemptJob {
   }
 
   #toAttempts(): readonly AnswerAttempt[] {
-    return this.#attempts.map((attempt) => this.#toAttempt(attempt))
+    return this.#tries.map((tried) => this.#toAttempt(tried))
   }
 
-  #toAttempt({ workerId, modelId, modelHash, atMs, code, message }: AttemptRecord): AnswerAttempt {
+  #toAttempt({ workerId, modelId, modelHash, atMs, tokens, code, message }: Tried): AnswerAttempt {
     return {
       workerId,
       modelId,
       modelHash,
       atMs: this.#sinceAsked(atMs),
+      tokens,
       ...(code !== undefined && { code }),
       ...(message !== undefined && { message }),
     }

@@ -12,16 +12,19 @@ const tokenCharsMax = 256
  */
 export class ResponseGuard {
   readonly #maxTokens: number
-  #received = 0
-  #acked = 0
-  #chars = 0
+  #received: number
+  #acked: number
+  #chars: number
   #promptTokens: number | undefined
 
-  constructor(maxTokens: number) {
+  /** @param resume what the answer had before this attempt: it counts as received and acknowledged. */
+  constructor(maxTokens: number, resume?: { readonly tokens: readonly number[]; readonly chars: number }) {
     this.#maxTokens = maxTokens
+    this.#received = this.#acked = resume?.tokens.length ?? 0
+    this.#chars = resume?.chars ?? 0
   }
 
-  /** Tokens let through so far. */
+  /** Tokens of the answer let through so far, those before this attempt included. */
   get received(): number {
     return this.#received
   }

@@ -13,7 +13,7 @@ import {
 import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
 import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
-import { Job, type JobId, toJobId } from './job.ts'
+import { Job, type JobId, type JobName, toJobName } from './job.ts'
 
 /** What the intake asks the scheduler to do. */
 export interface QueuePort {
@@ -48,6 +48,8 @@ export interface JobReport {
 export class Intake implements ClientDesk {
   readonly #ports: IntakePorts
   readonly #jobs = new Map<JobId, Job>()
+  /** Those that their clients still want. */
+  readonly #wanted = new Map<JobName, Job>()
   readonly #jobsByClient = new Map<PeerId, Set<Job>>()
   readonly #whenIdle = new Set<() => void>()
 
@@ -83,7 +85,7 @@ export class Intake implements ClientDesk {
       case 'prompt':
         return this.#open(wire, message)
       case 'ack': {
-        const job = this.#jobs.get(toJobId(wire.peerId, message.requestId))
+        const job = this.#wanted.get(toJobName(wire.peerId, message.requestId))
         // The acknowledgement of the last tokens crosses the end of the answer: that is no offence.
         if (!job) return 'late'
         return job.acknowledge(message.received) ? 'ok' : 'violation'
@@ -161,12 +163,11 @@ export class Intake implements ClientDesk {
 
   #open(wire: ClientWire, prompt: Prompt): Reception {
     const { requestId } = prompt
-    const jobId = toJobId(wire.peerId, requestId)
     const ofClient = this.#jobsByClient.get(wire.peerId)
     const refuse = (code: ErrorCode, detail?: string, retryAfterMs?: number): void =>
       answerError(wire, requestId, new QMeshError(code, detail, toRetry(retryAfterMs)))
 
-    if (this.#jobs.has(jobId)) {
+    if (this.#wanted.has(toJobName(wire.peerId, requestId))) {
       refuse('QM_DUPLICATE_REQUEST')
       return 'violation'
     }
@@ -190,7 +191,8 @@ export class Intake implements ClientDesk {
       return 'ok'
     }
     const job = new Job(wire, prompt, tier, this.#ports.now())
-    this.#jobs.set(jobId, job)
+    this.#jobs.set(job.id, job)
+    this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
     else this.#jobsByClient.set(wire.peerId, new Set([job]))
     void this.#prepare(job, host)
@@ -200,8 +202,10 @@ export class Intake implements ClientDesk {
   async #generate(job: Job, host: EngineHost, report: JobReport): Promise<GenerationResult> {
     // What the engine had prepared went with its thread; the request kept its place in the queue.
     if (job.preparedBy !== host) await this.#count(job, host)
+    let isFirst = true
     const generation = host.generate(job.id, (chunk) => {
-      if (job.sentTokens === 0) report.firstToken()
+      if (isFirst) report.firstToken()
+      isFirst = false
       job.push(chunk)
     })
     job.runs(generation)
@@ -232,7 +236,7 @@ export class Intake implements ClientDesk {
   }
 
   #cancel(wire: ClientWire, { requestId }: Cancel): Reception {
-    const job = this.#jobs.get(toJobId(wire.peerId, requestId))
+    const job = this.#wanted.get(toJobName(wire.peerId, requestId))
     if (!job) return 'late'
     this.#abandon(job)
     return 'ok'
@@ -240,6 +244,7 @@ export class Intake implements ClientDesk {
 
   #abandon(job: Job): void {
     job.isAbandoned = true
+    this.#unwant(job)
     if (job.phase === 'running') {
       // The generation rejects with `QM_CANCELLED`, and that frees the slot and forgets the job.
       if (job.slotId !== undefined) this.#ports.stopSlot(job.slotId)
@@ -262,10 +267,15 @@ export class Intake implements ClientDesk {
   #forget(job: Job): void {
     if (this.#jobs.get(job.id) !== job) return
     this.#jobs.delete(job.id)
+    this.#unwant(job)
     const ofClient = this.#jobsByClient.get(job.wire.peerId)
     ofClient?.delete(job)
     if (ofClient?.size === 0) this.#jobsByClient.delete(job.wire.peerId)
     if (this.size === 0) for (const done of this.#whenIdle) done()
+  }
+
+  #unwant(job: Job): void {
+    if (this.#wanted.get(job.name) === job) this.#wanted.delete(job.name)
   }
 
   #host(job: Job): EngineHost | undefined {

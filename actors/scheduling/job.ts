@@ -3,10 +3,15 @@ import { limits, type Prompt, type Response } from '../../protocol/index.ts'
 import type { EngineHost, Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
 import type { ClientWire } from '../peer/wire.ts'
 
-/** A client's request on this worker: unique, because request ids are unique per client only. */
+/** One run of a client's request on this worker. A stream that comes back to the worker it left is a new job. */
 export type JobId = string
 
-export const toJobId = (clientId: string, requestId: string): JobId => `${clientId}:${requestId}`
+/** What a client calls its request, made unique: request ids are unique per client only. */
+export type JobName = string
+
+export const toJobName = (clientId: string, requestId: string): JobName => `${clientId}:${requestId}`
+
+let jobs = 0
 
 /** preparing: the engine counts its tokens; waiting: in the queue; running: a slot has it. */
 export type JobPhase = 'preparing' | 'waiting' | 'running'
@@ -14,6 +19,7 @@ export type JobPhase = 'preparing' | 'waiting' | 'running'
 /** One admitted or arriving request: who wants it, how far it is, and the way its tokens take to the client. */
 export class Job {
   readonly id: JobId
+  readonly name: JobName
   readonly wire: ClientWire
   readonly prompt: Prompt
   /** Asked once, when it arrived. */
@@ -29,16 +35,19 @@ export class Job {
   isAbandoned = false
   #generation: Generation | undefined
   #isCancelled = false
-  #sentTokens = 0
+  #sentTokens: number
 
   constructor(wire: ClientWire, prompt: Prompt, tier: Tier, arrivedAtMs: number) {
-    this.id = toJobId(wire.peerId, prompt.requestId)
+    this.name = toJobName(wire.peerId, prompt.requestId)
+    this.id = `${this.name}#${++jobs}`
+    this.#sentTokens = prompt.resume?.tokens.length ?? 0
     this.wire = wire
     this.prompt = prompt
     this.tier = tier
     this.arrivedAtMs = arrivedAtMs
   }
 
+  /** Tokens of the answer that the client has or that are on their way, those of other workers included. */
   get sentTokens(): number {
     return this.#sentTokens
   }

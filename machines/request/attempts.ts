@@ -39,6 +39,7 @@ const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'QM_CONTEXT_EXCEEDED',
   'QM_JSON_SCHEMA_INVALID',
   'QM_CHAT_TEMPLATE_FAILED',
+  'QM_RESUME_INVALID',
   'QM_DUPLICATE_REQUEST',
   'QM_QUEUE_FULL',
   'QM_RATE_LIMITED',
@@ -58,23 +59,38 @@ export const toWorkerCode = (code: ErrorCode): ErrorCode =>
 export interface Standstill {
   /** Every attempt so far, the one that just failed last, with its code. */
   readonly attempts: readonly AttemptRecord[]
-  /** Tokens the reader's stream holds already. */
-  readonly tokens: number
   readonly attemptsMax: number
 }
 
 /**
- * Where a failed attempt leads. Before the first token another worker costs the reader nothing. After it the stream
- * has begun, and another worker would have to go on where this one stopped.
+ * Where a failed attempt leads. Another worker costs the reader nothing before the first token, and after it only the
+ * time in which that worker reads what there is: it goes on where this one stopped.
  */
-export function nextStep({ attempts, tokens, attemptsMax }: Standstill): 'elsewhere' | 'fail' {
+export function nextStep({ attempts, attemptsMax }: Standstill): 'elsewhere' | 'fail' {
   const code = attempts.at(-1)?.code ?? 'QM_INTERNAL'
-  if (tokens > 0 || attempts.length >= attemptsMax) return 'fail'
+  if (attempts.length >= attemptsMax) return 'fail'
   const { retry } = errorCatalogue[code]
   if (retry === 'elsewhere') return 'elsewhere'
   if (!workerCodes.has(code)) return 'fail'
   return attempts.filter((attempt) => attempt.code === code).length < opinionsForNever ? 'elsewhere' : 'fail'
 }
+
+/** Codes after which the same worker may be tried again by a stream that has nowhere else to go: it was not its work. */
+const returnCodes: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
+  'QM_WORKER_LOST',
+  'QM_DRAINING',
+  'QM_ENGINE_CRASHED',
+  'QM_ENGINE_HUNG',
+  'QM_OVERLOADED',
+  'QM_QUEUE_FULL',
+  'QM_RATE_LIMITED',
+])
+
+/** Workers that are left out of the next choice. A search that is `patient` has found nobody new, and takes old ones back. */
+export const toExcluded = (attempts: readonly AttemptRecord[], isPatient: boolean): ReadonlySet<PeerId> =>
+  new Set(
+    attempts.filter(({ code }) => !(isPatient && returnCodes.has(code))).map(({ workerId }) => workerId),
+  )
 
 /**
  * What the reader is told when no worker is left or the attempts are spent: the workers' own code when they agree or
@@ -83,15 +99,25 @@ export function nextStep({ attempts, tokens, attemptsMax }: Standstill): 'elsewh
 export function toFailure(attempts: readonly AttemptRecord[], tokens: number): Failure {
   const last = attempts.at(-1)
   if (!last?.code) return { code: 'QM_NO_WORKERS' }
+  const retryAfterMs = earliestRetry(attempts)
   const isAgreed = attempts.every(({ code }) => code === last.code)
-  if (tokens > 0 || isAgreed || errorCatalogue[last.code].retry === 'never') {
-    return { code: last.code, message: last.message, retryAfterMs: earliestRetry(attempts) }
+  if (errorCatalogue[last.code].retry === 'never' || (isAgreed && tokens === 0)) {
+    return { code: last.code, message: last.message, retryAfterMs }
   }
   const reasons = attempts.map(({ workerId, code }) => `${workerId.slice(0, 8)}… ${code ?? 'unknown'}`)
+  if (tokens > 0) {
+    return {
+      code: last.code,
+      message:
+        `${last.message ?? errorCatalogue[last.code].sentence} No other worker could go on after ${tokens} tokens ` +
+        `(${reasons.join(', ')}).`,
+      retryAfterMs,
+    }
+  }
   return {
     code: 'QM_ATTEMPTS_EXHAUSTED',
     message: `Every worker that was tried refused or failed: ${reasons.join(', ')}.`,
-    retryAfterMs: earliestRetry(attempts),
+    retryAfterMs,
   }
 }
 

@@ -1,4 +1,6 @@
 export * from './attempts.ts'
+export * from './life-signs.ts'
+export * from './liveness.machine.ts'
 export * from './request-events.ts'
 export * from './request-shard.machine.ts'
 export * from './request.machine.ts'

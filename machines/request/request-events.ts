@@ -1,4 +1,4 @@
-import type { Finish, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
+import type { ErrorCode, Finish, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
 import type { AttemptRecord, Failure } from './attempts.ts'
 
 /** A worker chosen for one attempt, and what is known of its pace. */
@@ -11,6 +11,9 @@ export interface Choice {
 
 /** Chooses among the known workers, those excluded left out; null when there is none. Synchronous, never throws. */
 export type ChoosePort = (exclude: ReadonlySet<PeerId>) => Choice | null
+
+/** Whether `ChoosePort` would find somebody: asked before a worker is left that may still be alive. Never throws. */
+export type HasElsewherePort = (exclude: ReadonlySet<PeerId>) => boolean
 
 /** Says why `ChoosePort` found nobody, once the wait for a worker is over. Never throws. */
 export type WhyNobodyPort = () => Failure
@@ -27,8 +30,13 @@ export interface AttemptInput {
 /** What the `attempt` actor says. One event per phase: tokens go past the machine, straight to the reader. */
 export type AttemptEvent =
   | AttemptQueued
-  /** The first token came. */
-  | { readonly type: 'attempt.started'; readonly attempt: number; readonly atMs: number }
+  /** The first token of this attempt came; the reader's stream holds `tokens`, those of earlier attempts included. */
+  | {
+      readonly type: 'attempt.started'
+      readonly attempt: number
+      readonly tokens: number
+      readonly atMs: number
+    }
   /** More tokens came; sent at most every `progressEveryMs`, enough to keep the stall timer honest. */
   | {
       readonly type: 'attempt.progressed'
@@ -41,6 +49,14 @@ export type AttemptEvent =
   | { readonly type: 'attempt.resumed'; readonly attempt: number }
   | { readonly type: 'attempt.finished'; readonly attempt: number; readonly finish: Finish }
   | AttemptFailed
+  | AttemptDoubted
+
+/** The worker seems to be gone, or says that it is going. Said again while it lasts. */
+export interface AttemptDoubted {
+  readonly type: 'attempt.doubted'
+  readonly attempt: number
+  readonly code: Extract<ErrorCode, 'QM_WORKER_LOST' | 'QM_DRAINING'>
+}
 
 export interface AttemptQueued {
   readonly type: 'attempt.queued'
@@ -60,7 +76,7 @@ export interface AttemptFailed extends Failure {
 
 /** What a request reports to whoever asked, in order. The last one is `request.done` or `request.failed`, once. */
 export type RequestFact =
-  /** No worker is known yet; said once per search. */
+  /** No worker is known, or none to go on with what another one began; said once per search. */
   | { readonly type: 'request.waiting' }
   | { readonly type: 'attempt.opened'; readonly attempt: number; readonly choice: Choice }
   | {

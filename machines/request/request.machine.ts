@@ -1,6 +1,7 @@
 import { assign, fromCallback, raise, setup } from 'xstate'
 import { limits, type Finish, type RequestId } from '../../protocol/index.ts'
-import { nextStep, toFailure, type AttemptRecord, type Failure } from './attempts.ts'
+import { nextStep, toExcluded, toFailure, type AttemptRecord, type Failure } from './attempts.ts'
+import { livenessMachine, type WatchPort } from './liveness.machine.ts'
 import type {
   AttemptEvent,
   AttemptFailed,
@@ -8,6 +9,7 @@ import type {
   AttemptQueued,
   Choice,
   ChoosePort,
+  HasElsewherePort,
   ReportPort,
   RequestFact,
   WhyNobodyPort,
@@ -23,6 +25,8 @@ import {
 export interface RequestInput {
   readonly requestId: RequestId
   readonly choose: ChoosePort
+  readonly hasElsewhere: HasElsewherePort
+  readonly watch: WatchPort
   readonly whyNobody: WhyNobodyPort
   readonly report: ReportPort
   /** Milliseconds of any clock that does not jump. */
@@ -33,6 +37,8 @@ export interface RequestInput {
   readonly attemptsMax: number
   /** Milliseconds to wait for a first worker to appear. */
   readonly discoverMs: number
+  /** Milliseconds to wait for a worker that goes on with an answer that was cut off. */
+  readonly handoverMs: number
   /** Milliseconds for the whole request; null for `limits.durationMsMax`. */
   readonly deadlineMs: number | null
   readonly stall: StallPolicy
@@ -44,6 +50,8 @@ export interface RequestContext extends RequestInput {
   readonly etaMs: number
   /** Tokens the reader's stream holds, as of the latest event that said so. */
   readonly tokens: number
+  /** Those of them that were there when the present attempt gave its first. */
+  readonly tokensBefore: number
   readonly firstTokenAtMs: number
   readonly latestTokenAtMs: number
   readonly finish: Finish | null
@@ -106,10 +114,12 @@ const request = setup({
     attempt: fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
       sendBack({ type: 'attempt.failed', attempt: input.attempt, code: 'QM_WORKER_LOST', tokens: 0 })
     }),
+    liveness: livenessMachine,
   },
   actions: {
     choose: assign({
-      choice: ({ context }) => context.choose(new Set(context.attempts.map(({ workerId }) => workerId))),
+      choice: ({ context: { choose, attempts } }, isPatient: boolean) =>
+        choose(toExcluded(attempts, isPatient)),
     }),
     openAttempt: assign(({ context: { choice, attempts, now } }) => ({
       etaMs: 0,
@@ -121,7 +131,12 @@ const request = setup({
     report: ({ context }, fact: RequestFact) => context.report(fact),
     takePosition: assign((_, { etaMs, promptTokens }: Position) => ({ etaMs, promptTokens })),
     takeProgress: assign((_, { tokens, atMs }: Progress) => ({ tokens, latestTokenAtMs: atMs })),
-    takeFirstToken: assign((_, atMs: number) => ({ tokens: 1, firstTokenAtMs: atMs, latestTokenAtMs: atMs })),
+    takeFirstToken: assign((_, { tokens, atMs }: Progress) => ({
+      tokens,
+      tokensBefore: tokens - 1,
+      firstTokenAtMs: atMs,
+      latestTokenAtMs: atMs,
+    })),
     takeFinish: assign((_, finish: Finish) => ({ finish, tokens: finish.completionTokens })),
     reportEnd: ({ context: { finish, failure, attempts, report } }) => {
       if (finish) report({ type: 'request.done', finish, attempts })
@@ -146,23 +161,28 @@ const request = setup({
       const attempt = context.attempts.at(-1)
       if (attempt) context.report({ type: 'attempt.failed', attempt })
     },
+    /** Nobody came: for a first word, or to go on. */
+    endSearch: assign({
+      failure: ({ context: { attempts, tokens, whyNobody } }) =>
+        attempts.length > 0 ? toFailure(attempts, tokens) : whyNobody(),
+    }),
     giveUp: assign({ failure: ({ context }) => toFailure(context.attempts, context.tokens) }),
   },
   guards: {
     hasChoice: ({ context }) => context.choice !== null,
-    hasTried: ({ context }) => context.attempts.length > 0,
+    /** Nothing is lost by failing now: no answer was begun. */
+    hasTriedInVain: ({ context }) => context.attempts.length > 0 && context.tokens === 0,
     isFirst: (_, position: number) => position === 0,
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
-    leadsElsewhere: ({ context }, failed: AttemptFailed) =>
-      nextStep({
-        attempts: withEnd(context.attempts, failed),
-        tokens: failed.tokens,
-        attemptsMax: context.attemptsMax,
-      }) === 'elsewhere',
+    leadsElsewhere: ({ context: { attempts, attemptsMax } }, failed: Failure) =>
+      nextStep({ attempts: withEnd(attempts, failed), attemptsMax }) === 'elsewhere',
+    /** A doubt is no proof: a worker is left only for another one. */
+    isBetterElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }) =>
+      attempts.length < attemptsMax && hasElsewhere(toExcluded(attempts, false)),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
-    discover: ({ context }) => context.discoverMs,
+    discover: ({ context }) => (context.tokens > 0 ? context.handoverMs : context.discoverMs),
     recheck: recheckMs,
     openingStall: ({ context }) => openingDelayMs(context.stall, context.promptTokens),
     queuedStall: ({ context }) => queuedDelayMs(context.stall, context.etaMs),
@@ -174,7 +194,11 @@ const request = setup({
       }),
     gapStall: ({ context }) =>
       progressEveryMs +
-      gapDelayMs(context.stall, context.tokens, context.latestTokenAtMs - context.firstTokenAtMs),
+      gapDelayMs(
+        context.stall,
+        context.tokens - context.tokensBefore,
+        context.latestTokenAtMs - context.firstTokenAtMs,
+      ),
     readerIdle: ({ context }) => context.stall.readerIdleMs,
   },
 })
@@ -220,8 +244,9 @@ const positioned = [
  * One request of this node, from the search for a worker to the last token:
  * selecting → opening → queued → starting → streaming → done | failed.
  *
- * It decides where a failure leads and how long silence is believed. Tokens do not pass through it: the `attempt` actor
- * hands them to the reader and says here only that they came.
+ * An attempt that fails leads back to selecting, with what the reader has of the answer: the next worker goes on there.
+ * The machine decides where a failure leads and how long silence is believed. Tokens do not pass through it: the
+ * `attempt` actor hands them to the reader and says here only that they came.
  */
 export const requestMachine = request.createMachine({
   id: 'request',
@@ -232,6 +257,7 @@ export const requestMachine = request.createMachine({
     attempts: [],
     etaMs: 0,
     tokens: 0,
+    tokensBefore: 0,
     firstTokenAtMs: 0,
     latestTokenAtMs: 0,
     finish: null,
@@ -256,15 +282,15 @@ export const requestMachine = request.createMachine({
       after: {
         discover: {
           target: 'failed',
-          actions: { type: 'abandon', params: ({ context }) => context.whyNobody() },
+          actions: 'endSearch',
         },
       },
       states: {
         choosing: {
-          entry: 'choose',
+          entry: { type: 'choose', params: false },
           always: [
             { guard: 'hasChoice', target: '#request.attempting' },
-            { guard: 'hasTried', target: '#request.failed', actions: 'giveUp' },
+            { guard: 'hasTriedInVain', target: '#request.failed', actions: 'giveUp' },
             { target: 'discovering', actions: { type: 'report', params: { type: 'request.waiting' } } },
           ],
         },
@@ -272,32 +298,45 @@ export const requestMachine = request.createMachine({
           on: { 'workers.changed': 'looking' },
           after: { recheck: 'looking' },
         },
-        /** As `choosing`, without saying again that it waits. */
+        /** As `choosing`, without saying again that it waits, and content with a worker that was tried before. */
         looking: {
-          entry: 'choose',
+          entry: { type: 'choose', params: true },
           always: [{ guard: 'hasChoice', target: '#request.attempting' }, { target: 'discovering' }],
         },
       },
     },
     attempting: {
       entry: ['openAttempt', 'reportOpened'],
-      invoke: {
-        id: 'attempt',
-        src: 'attempt',
-        input: ({ context }) => ({
-          requestId: context.requestId,
-          attempt: context.attempts.length - 1,
-          choice: context.choice,
-        }),
-        onError: {
-          actions: raise(({ context }) => ({
-            type: 'attempt.failed',
+      invoke: [
+        {
+          id: 'attempt',
+          src: 'attempt',
+          input: ({ context }) => ({
+            requestId: context.requestId,
             attempt: context.attempts.length - 1,
-            code: 'QM_INTERNAL',
-            tokens: context.tokens,
-          })),
+            choice: context.choice,
+          }),
+          onError: {
+            actions: raise(({ context }) => ({
+              type: 'attempt.failed',
+              attempt: context.attempts.length - 1,
+              code: 'QM_INTERNAL',
+              tokens: context.tokens,
+            })),
+          },
         },
-      },
+        {
+          id: 'liveness',
+          src: 'liveness',
+          input: ({ context }) => ({
+            workerId: context.choice?.workerId ?? '',
+            attempt: context.attempts.length - 1,
+            watch: context.watch,
+          }),
+          // Without it the stall timers are still there.
+          onError: {},
+        },
+      ],
       initial: 'opening',
       on: {
         'attempt.started': [
@@ -305,9 +344,21 @@ export const requestMachine = request.createMachine({
           {
             target: '.streaming',
             actions: [
-              { type: 'takeFirstToken', params: ({ event }) => event.atMs },
+              { type: 'takeFirstToken', params: ({ event }) => event },
               { type: 'report', params: ({ event }) => event },
             ],
+          },
+        ],
+        'attempt.doubted': [
+          isStale,
+          {
+            guard: 'isBetterElsewhere',
+            actions: raise(({ context, event: { attempt, code } }) => ({
+              type: 'attempt.failed',
+              attempt,
+              code,
+              tokens: context.tokens,
+            })),
           },
         ],
         'attempt.failed': [

@@ -47,6 +47,8 @@ export const statusSchema = z.object({
   healthScore: z.number().min(0).max(100),
   state: z.enum(healthStates),
   accepting: z.boolean(),
+  /** The worker is on its way out: what it runs had better go on elsewhere, where there is an elsewhere. */
+  draining: z.boolean().optional(),
   queueLength: count(limits.queueLengthMax),
   queueCapacity: count(limits.queueLengthMax),
   slotsBusy: count(limits.slotsMax),
@@ -54,6 +56,24 @@ export const statusSchema = z.object({
   models: z.array(modelAdSchema).max(limits.modelsMax),
 })
 export type Status = z.infer<typeof statusSchema>
+
+export const resumeModes = ['exact', 'fast'] as const
+/**
+ * How a worker takes up an answer that another one began. `exact` reads the prompt as the first worker did and then
+ * replays the tokens one at a time: the same engine build on the same kind of processor goes on as if nothing had
+ * happened. `fast` reads all of it in batches, and may differ where two tokens are nearly tied.
+ */
+export type ResumeMode = (typeof resumeModes)[number]
+
+export const resumeSchema = z.object({
+  /** The answer's tokens that the reader has, from the first one on. */
+  tokens: z.array(count(limits.tokenIdMax)).min(1).max(limits.outputTokensMax),
+  /** Characters of text that came with them: less than the tokens stand for when half a letter was held back. */
+  chars: count(limits.outputCharsMax),
+  /** Absent: the worker chooses, by what `exact` would cost it. */
+  mode: z.enum(resumeModes).optional(),
+})
+export type Resume = z.infer<typeof resumeSchema>
 
 /** Client → worker: do this. Exactly one of `messages` and `prompt` is given. */
 export const promptSchema = z
@@ -73,6 +93,14 @@ export const promptSchema = z
     jsonSchema: z.string().max(limits.jsonSchemaCharsMax).optional(),
     /** Milliseconds from arrival after which the answer is of no use. */
     deadlineMs: durationMs.optional(),
+    /** Go on with an answer instead of beginning one; needs `modelHash`. The first `response` has the next `seq`. */
+    resume: resumeSchema.optional(),
+  })
+  .refine(({ resume, modelHash }) => resume === undefined || modelHash !== undefined, {
+    message: 'an answer is resumed by the very model that began it: "modelHash" must be given',
+  })
+  .refine(({ resume, maxTokens }) => resume === undefined || resume.tokens.length <= maxTokens, {
+    message: 'more tokens to resume after than the answer may have',
   })
   .refine((value) => (value.messages === undefined) !== (value.prompt === undefined), {
     message: 'exactly one of "messages" and "prompt" must be given',
@@ -107,7 +135,10 @@ export const finishSchema = z.object({
   promptTokens: count(limits.contextTokensMax),
   /** Prompt tokens that were already in the slot's cache. */
   cachedTokens: count(limits.contextTokensMax),
+  /** Tokens of the whole answer, those it was resumed after included. */
   completionTokens: count(limits.outputTokensMax),
+  /** How the answer was taken up from another worker; absent when this one began it. */
+  resumeMode: z.enum(resumeModes).optional(),
   /** Milliseconds on the worker: waiting in the queue, from start to first token, from start to last. */
   queuedMs: durationMs,
   firstTokenMs: durationMs,
@@ -136,6 +167,14 @@ export const ackSchema = z.object({
 })
 export type Ack = z.infer<typeof ackSchema>
 
+/** Client → worker: are you there? Asked when a worker that has a prompt of ours has said nothing for a moment. */
+export const pingSchema = z.object({ type: z.literal('ping'), id: count(limits.pingIdMax) })
+export type Ping = z.infer<typeof pingSchema>
+
+/** The answer to a `ping`, at once, with its id. */
+export const pongSchema = z.object({ type: z.literal('pong'), id: count(limits.pingIdMax) })
+export type Pong = z.infer<typeof pongSchema>
+
 export const cancelSchema = z.object({ type: z.literal('cancel'), requestId: requestIdSchema })
 export type Cancel = z.infer<typeof cancelSchema>
 
@@ -156,7 +195,9 @@ export type InferenceError = z.infer<typeof inferenceErrorSchema>
 /** What a client says to a worker, and a worker to a client. `hello` goes both ways, first. */
 export type ClientMessage = Prompt | Ack | Cancel
 export type WorkerMessage = Status | QueueStatus | Response | InferenceError
-export type InferenceMessage = Hello | ClientMessage | WorkerMessage
+/** What keeps the connection itself; nobody but the channel sees it. */
+export type ChannelMessage = Hello | Ping | Pong
+export type InferenceMessage = ChannelMessage | ClientMessage | WorkerMessage
 
 const schemas = {
   hello: helloSchema,
@@ -166,6 +207,8 @@ const schemas = {
   response: responseSchema,
   ack: ackSchema,
   cancel: cancelSchema,
+  ping: pingSchema,
+  pong: pongSchema,
   inference_error: inferenceErrorSchema,
 } as const
 

@@ -13,10 +13,14 @@ import {
   inferenceMessageTypes,
   inferenceNetwork,
   modelAdSchema,
+  pingSchema,
+  pongSchema,
   promptSchema,
   protocolVersion,
   queueStatusSchema,
   responseSchema,
+  resumeModes,
+  resumeSchema,
   samplingSchema,
   statusSchema,
 } from '../../protocol/index.ts'
@@ -42,6 +46,9 @@ const schemas: readonly [string, z.ZodObject][] = [
   ['### `response`', responseSchema],
   ['### `ack`', ackSchema],
   ['### `cancel`', cancelSchema],
+  ['### `ping`', pingSchema],
+  ['### `pong`', pongSchema],
+  ['### Resume', resumeSchema],
   ['### `inference_error`', inferenceErrorSchema],
   ['### Model advertisement', modelAdSchema],
   ['### Chat message', chatMessageSchema],
@@ -75,6 +82,7 @@ describe('docs/PROTOCOL.md', () => {
     expect(text).toContain(`protocol version **${protocolVersion}**`)
     for (const name of [inferenceNetwork, inferenceProtocol]) expect(text).toContain(`\`${name}\``)
     for (const state of healthStates) expect(section('### `status`')).toContain(`\`${state}\``)
+    for (const mode of resumeModes) expect(section('### Resume')).toContain(`\`${mode}\``)
     for (const reason of finishReasons) expect(section('### Finish')).toContain(`\`${reason}\``)
   })
 })

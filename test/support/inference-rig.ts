@@ -8,6 +8,7 @@ import type {
   Generation,
   GenerationResult,
   ModelSpec,
+  TokenChunk,
 } from '../../actors/inference/engine.port.ts'
 import { createLlamaEngine, type LlamaEngineOptions } from '../../actors/inference/llama/llama-engine.ts'
 import { createRequestId, defaultSampling, type Sampling } from '../../protocol/index.ts'
@@ -21,11 +22,12 @@ export interface Asked {
   readonly maxTokens?: number
   readonly stop?: readonly string[]
   readonly jsonSchema?: string
+  readonly resume?: GenerateRequest['resume']
 }
 
 /** Greedy unless asked otherwise: the answer then depends on the prompt alone. */
 export function toRequest(jobId: string, asked: Asked): GenerateRequest {
-  const { prompt, messages, sampling, maxTokens = 24, stop = [], jsonSchema } = asked
+  const { prompt, messages, sampling, maxTokens = 24, stop = [], jsonSchema, resume } = asked
   return {
     jobId,
     requestId: createRequestId(),
@@ -34,6 +36,7 @@ export function toRequest(jobId: string, asked: Asked): GenerateRequest {
     maxTokens,
     stop,
     jsonSchema,
+    resume,
   }
 }
 
@@ -77,7 +80,11 @@ export async function start(host: EngineHost, asked: Asked): Promise<Running> {
 }
 
 /** Asks and reads the whole answer, acknowledging as it comes. */
-export async function ask(host: EngineHost, asked: Asked): Promise<Answer> {
+export async function ask(
+  host: EngineHost,
+  asked: Asked,
+  onChunk?: (chunk: TokenChunk) => void,
+): Promise<Answer> {
   const jobId = `job-${nextJob++}`
   const { promptTokens } = await host.prepare(toRequest(jobId, asked))
   const tokens: number[] = []
@@ -87,6 +94,7 @@ export async function ask(host: EngineHost, asked: Asked): Promise<Answer> {
     tokens.push(...chunk.tokens)
     chunkSizes.push(chunk.tokens.length)
     text += chunk.text
+    onChunk?.(chunk)
     generation.acknowledge(tokens.length)
   })
   return { result: await generation.finished, promptTokens, tokens, text, chunkSizes }

@@ -4,6 +4,8 @@ import type {
   Hello,
   InferenceError,
   ModelAd,
+  Ping,
+  Pong,
   Prompt,
   QueueStatus,
   Response,
@@ -70,6 +72,8 @@ export const samples = {
   } satisfies Response,
   ack: { type: 'ack', requestId, received: 64 } satisfies Ack,
   cancel: { type: 'cancel', requestId } satisfies Cancel,
+  ping: { type: 'ping', id: 7 } satisfies Ping,
+  pong: { type: 'pong', id: 7 } satisfies Pong,
   inference_error: {
     type: 'inference_error',
     requestId,

@@ -40,8 +40,17 @@ const attemptSchema = z.object({
   modelId: modelIdSchema,
   modelHash: modelHashSchema,
   atMs: number,
+  tokens: number,
   code: z.enum(errorCodes).optional(),
   message: z.string().optional(),
+})
+
+const handoverSchema = z.object({
+  from: peerIdSchema,
+  to: peerIdSchema,
+  afterTokens: number,
+  gapMs: number,
+  code: z.enum(errorCodes),
 })
 
 /** What happens on the way to an answer, passed on as notices. */
@@ -50,6 +59,7 @@ export const answerEventSchemas = {
   worker: z.object({ workerId: peerIdSchema, modelId: modelIdSchema, attempt: number }),
   queued: z.object({ position: number, etaMs: number, promptTokens: number }),
   started: z.object({ firstTokenMs: number }),
+  handover: handoverSchema,
   attemptFailed: attemptSchema,
 } as const satisfies Record<keyof AnswerEvents, z.ZodType>
 
@@ -66,6 +76,7 @@ const askResultSchema = z.object({
   modelHash: modelHashSchema,
   seed: number.optional(),
   attempts: z.array(attemptSchema),
+  handovers: z.array(handoverSchema),
 })
 
 export const askCommand = defineCommand({
@@ -80,6 +91,6 @@ export const askCommand = defineCommand({
     // Leaving the loop, for whatever reason, cancels the answer.
     for await (const { text, tokens } of answer) await send({ type: 'chunk', text, tokens: [...tokens] })
     const result = await answer.result
-    return { ...result, text: undefined, attempts: [...result.attempts] }
+    return { ...result, text: undefined, attempts: [...result.attempts], handovers: [...result.handovers] }
   },
 })

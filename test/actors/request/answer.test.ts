@@ -169,9 +169,11 @@ describe('leaving', () => {
 
 describe('failures', () => {
   test('what came is handed out before the error, which is thrown once', async () => {
-    const { worker, answer } = await ask()
+    const { rig, worker, answer } = await ask()
     worker.tokens(0, 2)
     worker.error('QM_ENGINE_CRASHED')
+    worker.disconnect()
+    rig.pass(5_100)
     const iterator = answer[Symbol.asyncIterator]()
     expect((await iterator.next()).value?.text).toBe(textOf(2))
     expect(await failureOf(iterator.next())).toMatchObject({ code: 'QM_ENGINE_CRASHED', partial: textOf(2) })

@@ -34,7 +34,8 @@ test('an answer streams from the worker to the reader and ends with its result',
     modelId: model.id,
     modelHash: model.hash,
     seed: 4,
-    attempts: [{ workerId: worker.peerId, modelId: model.id, modelHash: model.hash, atMs: 0 }],
+    attempts: [{ workerId: worker.peerId, modelId: model.id, modelHash: model.hash, atMs: 0, tokens: 3 }],
+    handovers: [],
   })
   expect(events).toStrictEqual([
     { workerId: worker.peerId, modelId: 'tiny', attempt: 0 },
@@ -68,18 +69,119 @@ test('a refusal before the first token moves on to another worker and is remembe
   expect(rig.standing).toContainEqual(['failed', full.peerId, 'QM_QUEUE_FULL'])
 })
 
-test('a worker lost in mid-answer fails the answer with the text so far', async () => {
+test('a worker lost in mid-answer is followed by another, and the reader sees one stream', async () => {
   const rig = createRig()
-  const [worker] = [rig.addWorker(), rig.addWorker()]
+  const [first, second] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('hello', { maxTokens: 9, seed: 4 })
+  const handovers: unknown[] = []
+  answer.on('handover', (handover) => handovers.push(handover))
+  await settled()
+  first.position(0)
+  first.tokens(0, 3)
+  rig.pass(40)
+  first.disconnect()
+  expect(second.prompt).toMatchObject({
+    requestId: first.requestId,
+    modelHash: model.hash,
+    maxTokens: 9,
+    sampling: first.prompt.sampling,
+    resume: { tokens: [0, 1, 2], chars: textOf(3).length },
+  })
+  second.position(0)
+  rig.pass(60)
+  second.tokens(3, 2, toFinish(5, { resumeMode: 'exact' }))
+  const chunks: string[] = []
+  for await (const { text } of answer) chunks.push(text)
+  expect(chunks.join('')).toBe(textOf(5))
+  const handover = {
+    from: first.peerId,
+    to: second.peerId,
+    afterTokens: 3,
+    gapMs: 100,
+    code: 'QM_WORKER_LOST',
+  }
+  expect(await answer.result).toMatchObject({
+    text: textOf(5),
+    usage: { completionTokens: 5 },
+    handovers: [handover],
+    attempts: [
+      { workerId: first.peerId, tokens: 3, code: 'QM_WORKER_LOST' },
+      { workerId: second.peerId, tokens: 2 },
+    ],
+  })
+  expect(handovers).toStrictEqual([handover])
+  expect(rig.standing).toStrictEqual([
+    ['started', first.peerId],
+    ['firstToken', first.peerId, { promptTokens: 7, ms: 0 }],
+    ['failed', first.peerId, 'QM_WORKER_LOST'],
+    ['started', second.peerId],
+    ['finished', second.peerId, { tokens: 2, ms: 0 }],
+  ])
+})
+
+test('a worker that resumes at the wrong place, or begins again, does not reach the reader', async () => {
+  for (const seq of [0, 2, 4]) {
+    const rig = createRig()
+    const [first, second] = [rig.addWorker(), rig.addWorker(), rig.addWorker()]
+    const answer = rig.asker.ask('hello')
+    await settled()
+    first.tokens(0, 3)
+    first.disconnect()
+    expect(second.tokens(seq, 1)).toBe('violation')
+    expect(second.wasCancelled).toBe(true)
+    expect(answer.partial).toBe(textOf(3))
+    rig.workers[2]?.tokens(3, 1, toFinish(4))
+    expect(await answer.text()).toBe(textOf(4))
+  }
+})
+
+test('acknowledgements go on from where the answer is, not from where the worker began', async () => {
+  const rig = createRig()
+  const [first, second] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('hello')
+  const text = answer.text()
+  await settled()
+  first.tokens(0, 100)
+  first.disconnect()
+  await settled()
+  second.tokens(100, 64)
+  await settled()
+  expect(second.acks).toStrictEqual([164])
+  second.tokens(164, 1, toFinish(165))
+  expect(await text).toBe(textOf(165))
+})
+
+test('a worker that says it is draining is left for another one', async () => {
+  const rig = createRig()
+  const [first, second] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('hello')
+  await settled()
+  first.tokens(0, 3)
+  rig.leaving.add(first.peerId)
+  rig.pass(100)
+  expect(first.wasCancelled).toBe(true)
+  second.tokens(3, 1, toFinish(4))
+  expect(await answer.text()).toBe(textOf(4))
+})
+
+test('a worker lost in mid-answer with no other in sight fails the answer with the text so far', async () => {
+  const rig = createRig()
+  const worker = rig.addWorker()
   const answer = rig.asker.ask('hello')
   await settled()
   worker.tokens(0, 3)
   worker.disconnect()
+  rig.pass(5_100)
   const read: string[] = []
   const failure = await (async () => {
     for await (const { text } of answer) read.push(text)
   })().catch((error: AnswerError) => error)
-  expect(failure).toMatchObject({ code: 'QM_WORKER_LOST', partial: textOf(3), name: 'QMeshError' })
+  expect(failure).toMatchObject({
+    code: 'QM_WORKER_LOST',
+    partial: textOf(3),
+    name: 'QMeshError',
+    message: expect.stringContaining('No other worker could go on') as string,
+  })
   expect(read.join('')).toBe(textOf(3))
   expect(answer.partial).toBe(textOf(3))
 })

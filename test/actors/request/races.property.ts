@@ -26,6 +26,9 @@ async function race(
   }
   await scheduler.waitIdle()
   await settled()
+  // Nobody else comes to go on with an answer that was cut off.
+  rig.pass(5_100)
+  await settled()
   const ends = rig.standing.filter(([what]) => ['finished', 'failed', 'cancelled'].includes(what))
   expect(ends).toHaveLength(1)
   expect(rig.dispatcher.size).toBe(0)

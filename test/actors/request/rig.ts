@@ -12,6 +12,7 @@ import {
 import { Asker, type AskDefaults, type AskerPorts } from '../../../actors/request/asker.ts'
 import { Dispatcher } from '../../../actors/request/dispatcher.ts'
 import type { WorkerWire } from '../../../actors/peer/wire.ts'
+import type { LifeSigns } from '../../../machines/request/index.ts'
 
 export const model: ModelAd = { id: 'tiny', hash: 'a'.repeat(64), contextTokens: 4_096, slots: 2 }
 
@@ -33,6 +34,8 @@ export class ScriptedWorker implements WorkerWire {
   readonly peerId: PeerId
   readonly heard: ClientMessage[] = []
   readonly #dispatcher: Dispatcher
+  /** Alive unless a test says otherwise. */
+  life: LifeSigns = { heardAtMs: Infinity, silenceMsMax: 150, ping: () => {} }
   /** Called with each message of the client, within its `send`: the hardest order there is. */
   onMessage: ((message: ClientMessage) => void) | undefined
 
@@ -119,6 +122,8 @@ export interface Rig {
   readonly requester: ActorRefFrom<ReturnType<Asker['createRequester']>>
   readonly workers: ScriptedWorker[]
   readonly standing: StandingEntry[]
+  /** Workers that said they are draining. */
+  readonly leaving: Set<PeerId>
   addWorker(): ScriptedWorker
   /** Steps the clock in small ticks: one jump would skip timers that are started by timers. */
   pass(ms: number): void
@@ -133,6 +138,7 @@ export function createRig(
   const dispatcher = new Dispatcher(now)
   const workers: ScriptedWorker[] = []
   const standing: StandingEntry[] = []
+  const leaving = new Set<PeerId>()
   const ports: AskerPorts = {
     dispatcher,
     now,
@@ -149,6 +155,9 @@ export function createRig(
         const worker = workers.find(({ peerId }) => !exclude.has(peerId) && dispatcher.isConnected(peerId))
         return worker ? { workerId: worker.peerId, model } : null
       }),
+    hasChoice: ({ exclude }) =>
+      workers.some(({ peerId }) => !exclude.has(peerId) && dispatcher.isConnected(peerId)),
+    isLeaving: (workerId) => leaving.has(workerId),
     whyNobody: ({ modelId }) => ({ code: 'QM_NO_WORKERS', message: `nobody has ${modelId}` }),
     requester: () => requester,
     defaults: options.defaults,
@@ -167,6 +176,7 @@ export function createRig(
     requester,
     workers,
     standing,
+    leaving,
     addWorker: () => {
       const worker = new ScriptedWorker(dispatcher, toPeerId(workers.length + 1)).connect()
       workers.push(worker)

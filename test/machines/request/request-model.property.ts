@@ -9,7 +9,7 @@ import { createRequestRig, flatStall, type RequestRig } from './request-rig.ts'
 interface Model {
   phase: 'discovering' | 'opening' | 'queued' | 'starting' | 'flowing' | 'held' | 'done' | 'failed'
   known: number
-  codes: (ErrorCode | undefined)[]
+  tries: { readonly worker: number; code?: ErrorCode }[]
   silenceLeftMs: number
   deadlineLeftMs: number
   /** Milliseconds until it looks again, while no worker is known. */
@@ -30,12 +30,15 @@ const silenceMs: Record<Model['phase'], number> = {
 }
 
 const attemptsMax = 3
+const handoverMs = 1_270
+/** Of the codes below, those after which a worker may be tried once more. */
+const mayReturn: readonly (ErrorCode | undefined)[] = ['QM_QUEUE_FULL', 'QM_WORKER_LOST', 'QM_DRAINING']
 
 const initialModel = (known: number): Model => {
   const model: Model = {
     phase: 'discovering',
     known,
-    codes: [],
+    tries: [],
     silenceLeftMs: 0,
     deadlineLeftMs: 20_010,
     lookLeftMs: 250,
@@ -52,34 +55,62 @@ function enter(model: Model, phase: Model['phase']): void {
   model.silenceLeftMs = silenceMs[phase]
 }
 
-function look(model: Model): void {
+/** The first worker that is not left out, or undefined. */
+function choose({ known, tries }: Model, isPatient: boolean): number | undefined {
+  const excluded = tries.filter(({ code }) => !(isPatient && mayReturn.includes(code)))
+  const workers = Array.from({ length: known }, (_, worker) => worker)
+  return workers.find((worker) => !excluded.some((tried) => tried.worker === worker))
+}
+
+function look(model: Model, isPatient = true): void {
   model.lookLeftMs = 250
-  if (model.known <= model.codes.length) return
-  model.codes.push(undefined)
+  const worker = choose(model, isPatient)
+  if (worker === undefined) return
+  model.tries.push({ worker })
   enter(model, 'opening')
 }
 
 function end(model: Model, outcome: ErrorCode | 'done'): void {
-  const last = model.codes.length - 1
-  if (outcome !== 'done' && last >= 0) model.codes[last] ??= outcome
+  const last = model.tries.at(-1)
+  if (outcome !== 'done' && last) last.code ??= outcome
   model.outcome = outcome
   enter(model, outcome === 'done' ? 'done' : 'failed')
 }
 
 const isAttempting = ({ phase }: Model): boolean => !['discovering', 'done', 'failed'].includes(phase)
 
+const codesOf = ({ tries }: Model) => tries.map(({ code }) => code)
+
+/** What the reader is told when it is over. */
+function verdict(model: Model): ErrorCode {
+  const codes = codesOf(model)
+  const code = codes.at(-1)
+  if (code === undefined) return 'QM_NO_WORKERS'
+  const isAgreed = codes.every((other) => other === code)
+  const isFinal = errorCatalogue[code].retry === 'never'
+  return model.tokens > 0 || isAgreed || isFinal ? code : 'QM_ATTEMPTS_EXHAUSTED'
+}
+
 function fail(model: Model, code: ErrorCode): void {
-  const { codes } = model
-  codes[codes.length - 1] = code
+  const last = model.tries.at(-1)
+  if (last) last.code = code
+  const codes = codesOf(model)
   const { retry } = errorCatalogue[code]
   const mayRetry = retry === 'elsewhere' || codes.filter((other) => other === code).length === 1
-  if (model.tokens === 0 && codes.length < attemptsMax && mayRetry && model.known > codes.length) {
-    codes.push(undefined)
-    enter(model, 'opening')
+  const isOver = codes.length >= attemptsMax || !mayRetry
+  const isInVain = model.tokens === 0 && choose(model, false) === undefined
+  if (isOver || isInVain) {
+    end(model, verdict(model))
     return
   }
-  const isAgreed = codes.every((other) => other === code)
-  end(model, model.tokens > 0 || isAgreed || retry === 'never' ? code : 'QM_ATTEMPTS_EXHAUSTED')
+  enter(model, 'discovering')
+  model.silenceLeftMs = model.tokens > 0 ? handoverMs : silenceMs.discovering
+  look(model, false)
+}
+
+/** A doubt counts only where there is somewhere better to be. */
+function doubt(model: Model, code: ErrorCode): void {
+  if (model.tries.length < attemptsMax && choose(model, false) !== undefined) fail(model, code)
 }
 
 function pass(model: Model): void {
@@ -90,7 +121,7 @@ function pass(model: Model): void {
   const isSilent = model.silenceLeftMs <= 0
   if (model.deadlineLeftMs <= 0 && !(isSilent && model.silenceLeftMs < model.deadlineLeftMs)) {
     end(model, 'QM_DEADLINE_PASSED')
-  } else if (isSilent && model.phase === 'discovering') end(model, 'QM_NO_WORKERS')
+  } else if (isSilent && model.phase === 'discovering') end(model, verdict(model))
   else if (isSilent && model.phase === 'held') end(model, 'QM_READER_TOO_SLOW')
   else if (isSilent) fail(model, 'QM_WORKER_STALLED')
   else if (model.phase === 'discovering' && model.lookLeftMs <= 0) look(model)
@@ -129,7 +160,8 @@ class Do implements Step {
   run(model: Model, rig: RequestRig): void {
     this.#onModel(model)
     this.#onReal(rig)
-    const { phase, codes, outcome } = model
+    const { phase, outcome } = model
+    const codes = codesOf(model)
     assert.deepStrictEqual(view(rig), { phase, codes, outcome })
     // Only the latest attempt runs, and only while the request does: an attempt that leaks would occupy a slot.
     const running = rig.attempts.filter(({ stopped }) => stopped === 0).length
@@ -205,7 +237,10 @@ const steps = [
         model.tokens = 1
         enter(model, 'flowing')
       },
-      (rig) => send(rig, (attempt) => ({ type: 'attempt.started', attempt, atMs: rig.clock.now() })),
+      (rig) => {
+        const tokens = rig.actor.getSnapshot().context.tokens + 1
+        send(rig, (attempt) => ({ type: 'attempt.started', attempt, tokens, atMs: rig.clock.now() }))
+      },
       (model) => isAttempting(model) && !isStreaming(model),
     ),
   ),
@@ -245,6 +280,15 @@ const steps = [
           isAttempting,
         ),
     ),
+  fc.constantFrom('QM_WORKER_LOST' as const, 'QM_DRAINING' as const).map(
+    (code) =>
+      new Do(
+        `doubt ${code}`,
+        (model) => doubt(model, code),
+        (rig) => send(rig, (attempt) => ({ type: 'attempt.doubted', attempt, code })),
+        isAttempting,
+      ),
+  ),
   fc.constant(
     new Do(
       'finish',
@@ -295,7 +339,10 @@ test('the request machine does what a model without machine does', () => {
         ),
         (known, commands) => {
           fc.modelRun(
-            () => ({ model: initialModel(known), real: createRequestRig({ attemptsMax }, known) }),
+            () => ({
+              model: initialModel(known),
+              real: createRequestRig({ attemptsMax, handoverMs }, known),
+            }),
             commands,
           )
         },

@@ -57,12 +57,16 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
       }
       return null
     },
+    hasElsewhere: (exclude) =>
+      Array.from({ length: state.known }, (_, index) => toWorkerId(index)).some((id) => !exclude.has(id)),
+    watch: { signsOf: () => null, isLeaving: () => false, now: () => clock.now() },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
     report: (fact) => void facts.push(fact),
     now: () => clock.now(),
     promptTokens: 0,
     attemptsMax: 3,
     discoverMs: 2_520,
+    handoverMs: 1_270,
     deadlineMs: 20_010,
     stall: flatStall,
     ...over,

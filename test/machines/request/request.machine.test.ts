@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { AnyStateNode } from 'xstate'
+import type { ErrorCode } from '../../../protocol/index.ts'
 import { getShortestPaths } from 'xstate/graph'
 import {
+  type LifeSigns,
   defaultStallPolicy,
   requestMachine,
   type RequestCommand,
@@ -24,9 +26,9 @@ const phases: Record<string, (rig: RequestRig) => void> = {
   opening: () => {},
   queued: (rig) => queued(rig, 0, 3),
   starting: (rig) => queued(rig, 0, 0),
-  flowing: (rig) => rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, atMs: 0 }),
+  flowing: (rig) => rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, tokens: 1, atMs: 0 }),
   held: (rig) => {
-    rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, atMs: 0 })
+    rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, tokens: 1, atMs: 0 })
     rig.attempts[0]?.send({ type: 'attempt.held', attempt: 0 })
   },
 }
@@ -35,6 +37,9 @@ function queued(rig: RequestRig, attempt: number, position: number, promptTokens
   rig.attempts[attempt]?.send({ type: 'attempt.queued', attempt, position, etaMs: 0, promptTokens })
 }
 
+const firstCodeOf = (rig: RequestRig): ErrorCode | undefined =>
+  rig.actor.getSnapshot().context.attempts[0]?.code
+
 const codeOf = (rig: RequestRig): string | undefined => rig.actor.getSnapshot().output?.failure?.code
 
 test('every state can be reached', () => {
@@ -42,12 +47,15 @@ test('every state can be reached', () => {
   const input = (known: number): RequestInput => ({
     requestId: 'f'.repeat(32),
     choose: (exclude) => (exclude.size < known ? { workerId: toWorkerId(exclude.size), model } : null),
+    hasElsewhere: (exclude) => exclude.size < known,
+    watch: { signsOf: () => null, isLeaving: () => false, now: () => 0 },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
     report: () => {},
     now: () => 0,
     promptTokens: 0,
     attemptsMax: 2,
     discoverMs: 1,
+    handoverMs: 1,
     deadlineMs: 1,
     stall: flatStall,
   })
@@ -56,10 +64,11 @@ test('every state can be reached', () => {
     { type: 'workers.changed' },
     { type: 'attempt.queued', attempt: 0, position: 2, etaMs: 0, promptTokens: 1 },
     { type: 'attempt.queued', attempt: 0, position: 0, etaMs: 0, promptTokens: 1 },
-    { type: 'attempt.started', attempt: 0, atMs: 0 },
+    { type: 'attempt.started', attempt: 0, tokens: 1, atMs: 0 },
     { type: 'attempt.held', attempt: 0 },
     { type: 'attempt.resumed', attempt: 0 },
     { type: 'attempt.finished', attempt: 0, finish },
+    { type: 'attempt.doubted', attempt: 0, code: 'QM_WORKER_LOST' },
     { type: 'attempt.failed', attempt: 0, code: 'QM_QUEUE_FULL', tokens: 0 },
   ]
   for (const known of [0, 2]) {
@@ -117,13 +126,12 @@ describe.each(Object.keys(phases))('while %s', (phase) => {
     expect(rig.attempts[0]?.stopped).toBe(1)
   })
 
-  test('silence ends the attempt, and moves it elsewhere only before the first token', () => {
+  test('silence ends the attempt, and moves it elsewhere unless it was the reader who was silent', () => {
     const rig = enter()
     rig.pass(4_100)
     const [first] = rig.actor.getSnapshot().context.attempts
     expect(first?.code).toBe(phase === 'held' ? 'QM_READER_TOO_SLOW' : 'QM_WORKER_STALLED')
-    const isStreaming = phase === 'flowing' || phase === 'held'
-    expect(rig.attempts.length > 1).toBe(!isStreaming)
+    expect(rig.attempts.length > 1).toBe(phase !== 'held')
   })
 
   test('an event of an attempt that is over changes nothing', () => {
@@ -174,7 +182,7 @@ test('every sign of progress starts the stall timer again', () => {
   }
   expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: { streaming: 'flowing' } })
   rig.pass(1_750)
-  expect(codeOf(rig)).toBe('QM_WORKER_STALLED')
+  expect(firstCodeOf(rig)).toBe('QM_WORKER_STALLED')
 })
 
 test('a reader who is behind stops the stall timer, and one who catches up starts it again', () => {
@@ -185,7 +193,97 @@ test('a reader who is behind stops the stall timer, and one who catches up start
   rig.pass(1_700)
   expect(rig.actor.getSnapshot().status).toBe('active')
   rig.pass(100)
-  expect(codeOf(rig)).toBe('QM_WORKER_STALLED')
+  expect(firstCodeOf(rig)).toBe('QM_WORKER_STALLED')
+})
+
+describe('an answer that was cut off', () => {
+  const cutOff = (known: number, code: ErrorCode = 'QM_WORKER_LOST'): RequestRig => {
+    const rig = createRequestRig({}, known)
+    phases['flowing']?.(rig)
+    rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code, tokens: 5 })
+    return rig
+  }
+
+  test('goes on at another worker', () => {
+    const rig = cutOff(2)
+    expect(rig.attempts[1]?.input.choice?.workerId).toBe(toWorkerId(1))
+    rig.attempts[1]?.send({ type: 'attempt.started', attempt: 1, tokens: 6, atMs: 0 })
+    rig.attempts[1]?.send({ type: 'attempt.finished', attempt: 1, finish })
+    expect(rig.actor.getSnapshot().output?.failure).toBeNull()
+  })
+
+  test('waits a little for a worker that may come, and then says what there is', () => {
+    const rig = cutOff(1, 'QM_WORKER_MISBEHAVED')
+    expect(rig.actor.getSnapshot().value).toStrictEqual({ selecting: 'discovering' })
+    rig.pass(1_300)
+    const failure = rig.actor.getSnapshot().output?.failure
+    expect(failure).toMatchObject({
+      code: 'QM_WORKER_MISBEHAVED',
+      message: expect.stringContaining('No other worker could go on after 5 tokens') as string,
+    })
+  })
+
+  test('goes back to the same worker if that was only lost, but not in one step', () => {
+    const rig = cutOff(1)
+    expect(rig.attempts).toHaveLength(1)
+    rig.actor.send({ type: 'workers.changed' })
+    expect(rig.attempts[1]?.input.choice?.workerId).toBe(toWorkerId(0))
+  })
+})
+
+describe('a doubt', () => {
+  const doubt = { type: 'attempt.doubted', attempt: 0, code: 'QM_DRAINING' } as const
+
+  test('moves the answer to another worker', () => {
+    const rig = createRequestRig({}, 2)
+    phases['flowing']?.(rig)
+    rig.attempts[0]?.send(doubt)
+    expect(firstCodeOf(rig)).toBe('QM_DRAINING')
+    expect(rig.attempts).toHaveLength(2)
+  })
+
+  test('changes nothing while there is no other worker, and is heard again when there is', () => {
+    const rig = createRequestRig({}, 1)
+    phases['flowing']?.(rig)
+    rig.attempts[0]?.send(doubt)
+    expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: { streaming: 'flowing' } })
+    rig.state.known = 2
+    rig.attempts[0]?.send(doubt)
+    expect(rig.attempts).toHaveLength(2)
+  })
+
+  test('comes within a quarter of a second from a worker that is not there any more', () => {
+    const pings: number[] = []
+    const signs: LifeSigns = { heardAtMs: 0, silenceMsMax: 150, ping: () => pings.push(rig.clock.now()) }
+    const rig: RequestRig = createRequestRig({
+      watch: { signsOf: () => signs, isLeaving: () => false, now: () => rig.clock.now() },
+    })
+    phases['flowing']?.(rig)
+    rig.pass(200)
+    expect(rig.attempts).toHaveLength(1)
+    rig.pass(100)
+    expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
+    expect(pings[0]).toBe(100)
+  })
+
+  test('does not come while the worker answers pings, however slow its tokens are', () => {
+    let heardAtMs = 0
+    const signs: LifeSigns = {
+      get heardAtMs() {
+        return heardAtMs
+      },
+      silenceMsMax: 150,
+      ping: () => {
+        heardAtMs = rig.clock.now()
+      },
+    }
+    const rig: RequestRig = createRequestRig({
+      watch: { signsOf: () => signs, isLeaving: () => false, now: () => rig.clock.now() },
+    })
+    phases['flowing']?.(rig)
+    rig.pass(1_700)
+    expect(rig.attempts).toHaveLength(1)
+  })
 })
 
 test('a long prompt is given longer to its first token', () => {

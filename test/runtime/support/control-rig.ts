@@ -38,7 +38,8 @@ export const sampleResult: AnswerResult = {
   workerId: id,
   modelId: 'tiny',
   modelHash: 'ef'.repeat(32),
-  attempts: [{ workerId: id, modelId: 'tiny', modelHash: 'ef'.repeat(32), atMs: 0 }],
+  attempts: [{ workerId: id, modelId: 'tiny', modelHash: 'ef'.repeat(32), atMs: 0, tokens: 2 }],
+  handovers: [],
 }
 
 export interface Asked {

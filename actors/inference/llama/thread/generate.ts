@@ -1,22 +1,30 @@
 import { performance } from 'node:perf_hooks'
-import { LlamaGrammarEvaluationState } from 'node-llama-cpp'
-import type { LlamaGrammar, LlamaModel, SequenceEvaluateOptions, Token } from 'node-llama-cpp'
-import { QMeshError, limits, type Sampling } from '../../../../protocol/index.ts'
+import type { LlamaGrammarEvaluationState, LlamaModel, SequenceEvaluateOptions, Token } from 'node-llama-cpp'
+import { QMeshError, limits, type ResumeMode } from '../../../../protocol/index.ts'
 import type { GenerateRequest, GenerationResult } from '../../engine.port.ts'
 import type { GenerationControl } from '../generation-control.ts'
 import type { VitalSigns } from '../vital-signs.ts'
+import type { AnswerText, TakenUp } from './answer-text.ts'
 import type { Outbox } from './outbox.ts'
 import type { Lease } from './sequence-pool.ts'
-import { StopFilter } from './stop-strings.ts'
-import type { TokenText } from './token-text.ts'
 
 /** What the grammar compiler puts behind the JSON so that the end is visible; it is not part of the answer. */
-const jsonEnd = '\n\n\n\n'
+export const jsonEnd = '\n\n\n\n'
 
+/** A request with everything about it that needs no slot. */
 export interface Prepared {
   readonly request: GenerateRequest
   readonly prompt: readonly Token[]
-  readonly grammar: LlamaGrammar | undefined
+  readonly text: AnswerText
+  /** How far the answer is in its grammar. */
+  readonly grammar: LlamaGrammarEvaluationState | undefined
+  /** What of the answer another worker has given already. */
+  readonly taken: Taken | undefined
+}
+
+export interface Taken extends TakenUp {
+  readonly tokens: readonly Token[]
+  readonly mode: ResumeMode
 }
 
 /** What one generation works with. */
@@ -26,7 +34,6 @@ export interface Lane {
   readonly lease: Lease
   readonly model: LlamaModel
   readonly control: GenerationControl
-  readonly text: TokenText
   readonly outbox: Outbox
   readonly vitals: VitalSigns
   /** Resolves when the node acknowledged or cancelled while the lane was paused. */
@@ -46,56 +53,74 @@ export interface GenerationEnd {
  * @throws QMeshError `QM_CANCELLED`
  */
 export async function generate(lane: Lane): Promise<GenerationEnd> {
-  const { prepared, lease, control, text, outbox } = lane
-  const { request, prompt } = prepared
+  const { prepared, lease, control, outbox, vitals, model } = lane
+  const { request, prompt, text, taken } = prepared
   const startedAtMs = performance.now()
-  const stops = new StopFilter(prepared.grammar ? [...request.stop, jsonEnd] : request.stop)
   const recent: Token[] = []
-  let tokens = 0
-  let firstAtMs = startedAtMs
+  let tokens = taken?.tokens.length ?? 0
+  let owed = taken?.owed ?? ''
+  let firstAtMs: number | undefined
   let lastAtMs = startedAtMs
   const end = (reason: GenerationResult['reason'], lastText: string): GenerationEnd => ({
-    lastText,
+    lastText: owed + lastText,
     result: {
       reason,
       promptTokens: prompt.length,
-      cachedTokens: lease.cachedTokens,
+      cachedTokens: Math.min(lease.cachedTokens, prompt.length),
       completionTokens: tokens,
-      firstTokenMs: Math.round(firstAtMs - startedAtMs),
+      ...(taken && { resumeMode: taken.mode }),
+      firstTokenMs: Math.round((firstAtMs ?? lastAtMs) - startedAtMs),
       totalMs: Math.round(lastAtMs - startedAtMs),
     },
   })
+  const endOfTurn = (): GenerationEnd => end('stop', text.flush())
+
+  // The worker before this one was lost with nothing left to say but the end.
+  if (taken?.stoppedBy !== undefined) return stopped(taken.stoppedBy)
+  if (tokens >= request.maxTokens) return end('length', text.flush())
+  if (taken?.hasEnded) return endOfTurn()
+  control.acknowledge(tokens)
 
   const rest = await prefill(lane)
-  const options = toEvaluateOptions(request.sampling, recent, lane.model, prepared.grammar)
+  const options = toEvaluateOptions(prepared, recent)
   const drawn = lease.sequence.evaluateWithMetadata(rest, {}, options)
   try {
+    let replaced = await replay(lane, drawn, recent)
     for (;;) {
-      const step = await lane.vitals.native(() => drawn.next())
+      const step = await vitals.native(() => drawn.next(replaced))
+      replaced = undefined
       throwIfCancelled(control)
-      if (step.done) return end('stop', stops.push(text.flush()).text + stops.flush())
+      if (step.done || model.isEogToken(step.value.token)) return endOfTurn()
       const { token } = step.value
       lastAtMs = performance.now()
-      if (tokens++ === 0) firstAtMs = lastAtMs
+      firstAtMs ??= lastAtMs
+      tokens++
       remember(recent, token, request.sampling.repeatLastTokens)
-      const certain = stops.push(text.push(token))
-      outbox.add(lane.id, token, certain.text, lastAtMs)
-      if (certain.stoppedBy !== undefined) {
-        return end(certain.stoppedBy === jsonEnd && prepared.grammar ? 'stop' : 'stop-string', '')
-      }
-      if (tokens >= request.maxTokens) return end('length', stops.push(text.flush()).text + stops.flush())
+      const certain = text.push(token)
+      outbox.add(lane.id, token, owed + certain.text, lastAtMs)
+      owed = ''
+      if (certain.stoppedBy !== undefined) return stopped(certain.stoppedBy)
+      if (tokens >= request.maxTokens) return end('length', text.flush())
       await pauseWhileUnread(lane, tokens)
     }
   } finally {
     await drawn.return()
   }
+
+  function stopped(by: string): GenerationEnd {
+    return end(by === jsonEnd && prepared.grammar ? 'stop' : 'stop-string', '')
+  }
 }
 
-/** Reads all of the prompt but its last batch, one batch at a time, and returns what is left. */
+/** The tokens that the slot must have read before it draws: what `SequencePool` looks for in the caches. */
+export const toContext = ({ prompt, taken }: Prepared): readonly Token[] =>
+  taken?.mode === 'fast' ? [...prompt, ...taken.tokens] : prompt
+
+/** Reads all of the context but its last batch, one batch at a time, and returns what is left. */
 async function prefill({ prepared, lease, control, vitals }: Lane): Promise<Token[]> {
   const { sequence } = lease
   const { batchSize } = sequence.context
-  let rest = prepared.prompt.slice(lease.cachedTokens)
+  let rest = toContext(prepared).slice(lease.cachedTokens)
   while (rest.length > batchSize) {
     throwIfCancelled(control)
     const batch = rest.slice(0, batchSize)
@@ -103,7 +128,41 @@ async function prefill({ prepared, lease, control, vitals }: Lane): Promise<Toke
     rest = rest.slice(batchSize)
   }
   throwIfCancelled(control)
+  if (!prepared.grammar || prepared.taken?.mode !== 'exact') return rest
+  // A grammar has gone through these tokens already; drawing them again would move it on twice.
+  for (const token of prepared.taken.tokens) {
+    await vitals.native(() => sequence.evaluateWithoutGeneratingNewTokens(rest))
+    throwIfCancelled(control)
+    rest = [token]
+  }
   return rest
+}
+
+type Drawn = ReturnType<Lease['sequence']['evaluateWithMetadata']>
+
+/**
+ * Draws the tokens of an exact resume once more, one at a time as their first worker did, and puts the ones that the
+ * reader has in the place of what was drawn: batches, and the random numbers, are then those of an undisturbed run.
+ *
+ * @returns the last of them, which is yet to be read
+ */
+async function replay(
+  { prepared: { taken, request, grammar }, control, vitals }: Lane,
+  drawn: Drawn,
+  recent: Token[],
+): Promise<Token | undefined> {
+  if (taken?.mode !== 'exact' || grammar) {
+    for (const token of taken?.tokens ?? []) remember(recent, token, request.sampling.repeatLastTokens)
+    return undefined
+  }
+  let last: Token | undefined
+  for (const token of taken.tokens) {
+    await vitals.native(() => drawn.next(last))
+    throwIfCancelled(control)
+    remember(recent, token, request.sampling.repeatLastTokens)
+    last = token
+  }
+  return last
 }
 
 /** Only this lane waits: a sequence that asks for no token is simply not in the next batch. */
@@ -128,20 +187,17 @@ function remember(recent: Token[], token: Token, max: number): void {
   if (recent.length > max) recent.shift()
 }
 
-function toEvaluateOptions(
-  sampling: Sampling,
-  recent: Token[],
-  model: LlamaModel,
-  grammar: LlamaGrammar | undefined,
-): SequenceEvaluateOptions {
-  const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens, seed } = sampling
+function toEvaluateOptions({ request, grammar, taken }: Prepared, recent: Token[]): SequenceEvaluateOptions {
+  const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens, seed } = request.sampling
   return {
     temperature,
     topK,
     topP,
     minP,
     // Absent, the library would take the time in seconds: equal for all requests of one second.
-    seed: seed ?? Math.floor(Math.random() * 0xffff_ffff),
+    seed: toSeed(seed ?? Math.floor(Math.random() * 0xffff_ffff), taken),
+    // An end that is drawn while a known token is replayed must not end the drawing.
+    yieldEogToken: true,
     ...(repeatPenalty !== 1 &&
       repeatLastTokens > 0 && {
         // Only tokens of the answer: a prompt's own control tokens are not repetition.
@@ -151,6 +207,10 @@ function toEvaluateOptions(
           maxPunishTokens: repeatLastTokens,
         },
       }),
-    ...(grammar && { grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar }) }),
+    ...(grammar && { grammarEvaluationState: grammar }),
   }
 }
+
+/** A fast resume cannot go through the random numbers that were used: the same ones again would repeat what they drew. */
+const toSeed = (seed: number, taken: Taken | undefined): number =>
+  taken?.mode === 'fast' ? (seed + taken.tokens.length) % 2 ** 32 : seed

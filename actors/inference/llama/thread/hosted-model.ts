@@ -1,15 +1,17 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { LlamaGrammar } from 'node-llama-cpp'
+import type { LlamaGrammar, Token } from 'node-llama-cpp'
 import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
-import type { GenerateRequest } from '../../engine.port.ts'
+import type { GenerateRequest, GenerationResult } from '../../engine.port.ts'
 import { GenerationControl } from '../generation-control.ts'
 import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
-import { generate, type Prepared } from './generate.ts'
+import { AnswerText } from './answer-text.ts'
+import { generate, jsonEnd, toContext, type Prepared } from './generate.ts'
+import { toGrammarState } from './grammar-state.ts'
 import { compileJsonSchema } from './json-schema.ts'
 import type { Loaded } from './loaded.ts'
 import { Outbox } from './outbox.ts'
-import { TokenText } from './token-text.ts'
+import { toResumeMode, toResumeTokens } from './resume.ts'
 
 /**
  * One loaded model and the requests on it, in its own thread. Calls flow in as tasks, tokens flow out through the
@@ -25,6 +27,8 @@ export class HostedModel {
   readonly #pieces = new Map<number, string>()
   readonly #sleepers = new Map<number, () => void>()
   readonly #running = new Map<GenerationControl, Promise<void>>()
+  /** Milliseconds per token that answers took lately. */
+  #tokenMs: number | undefined
 
   constructor(loaded: Loaded, { port }: LoadTask, vitals: VitalSigns) {
     this.#loaded = loaded
@@ -51,8 +55,22 @@ export class HostedModel {
     if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
     if (prompt.length + request.maxTokens > facts.contextTokens) throw exceeded(String(prompt.length))
     const grammar = request.jsonSchema === undefined ? undefined : await this.#grammar(request.jsonSchema)
-    this.#prepared.set(request.jobId, { request, prompt, grammar })
+    this.#prepared.set(request.jobId, this.#toPrepared(request, prompt, grammar))
     return { ok: true, promptTokens: prompt.length }
+  }
+
+  #toPrepared(request: GenerateRequest, prompt: readonly Token[], grammar?: LlamaGrammar): Prepared {
+    const { model, decoder, vocabularySize } = this.#loaded
+    const { resume } = request
+    const tokens = resume ? toResumeTokens(resume, model, vocabularySize) : []
+    const text = new AnswerText(decoder, this.#pieces, grammar ? [...request.stop, jsonEnd] : request.stop)
+    return {
+      request,
+      prompt,
+      text,
+      taken: resume && { ...text.takeUp(resume), tokens, mode: toResumeMode(resume, this.#tokenMs) },
+      grammar: grammar && toGrammarState(this.#loaded, grammar, tokens),
+    }
   }
 
   release(jobId: string): TaskAnswer {
@@ -85,12 +103,12 @@ export class HostedModel {
   }
 
   async #run(jobId: string, lane: number, control: GenerationControl): Promise<void> {
-    const { model, pool, decoder } = this.#loaded
+    const { model, pool } = this.#loaded
     const prepared = this.#prepared.get(jobId)
     this.#prepared.delete(jobId)
     try {
       if (!prepared) throw new QMeshError('QM_INTERNAL', `job "${jobId}" was not prepared on this host`)
-      const lease = await this.#vitals.native(() => pool.take(prepared.prompt))
+      const lease = await this.#vitals.native(() => pool.take(toContext(prepared)))
       if (!lease) throw new QMeshError('QM_INTERNAL', `no free slot for job "${jobId}"`)
       try {
         const { result, lastText } = await generate({
@@ -99,12 +117,12 @@ export class HostedModel {
           lease,
           model,
           control,
-          text: new TokenText(decoder, this.#pieces),
           outbox: this.#outbox,
           vitals: this.#vitals,
           sleep: () => new Promise((resolve) => this.#sleepers.set(lane, resolve)),
         })
         lease.release()
+        this.#learnSpeed(prepared, result)
         this.#outbox.end(lane, lastText, { type: 'finished', lane, result })
       } catch (error) {
         lease.release()
@@ -116,6 +134,14 @@ export class HostedModel {
     } finally {
       this.#sleepers.delete(lane)
     }
+  }
+
+  /** Over the latest ten answers or so. */
+  #learnSpeed({ taken }: Prepared, { completionTokens, firstTokenMs, totalMs }: GenerationResult): void {
+    const gaps = completionTokens - (taken?.tokens.length ?? 0) - 1
+    if (gaps < 1) return
+    const tokenMs = (totalMs - firstTokenMs) / gaps
+    this.#tokenMs = this.#tokenMs === undefined ? tokenMs : this.#tokenMs + (tokenMs - this.#tokenMs) / 10
   }
 
   /** Compiling takes milliseconds, and clients tend to send the same schema again. */

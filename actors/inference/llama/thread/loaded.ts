@@ -17,6 +17,8 @@ export interface Loaded {
   readonly pool: SequencePool
   readonly prompts: PromptEncoder
   readonly decoder: PieceDecoder
+  /** Token ids are below it. */
+  readonly vocabularySize: number
   close(): Promise<void>
 }
 
@@ -46,6 +48,7 @@ export async function loadModel(
     pool: new SequencePool(sequences),
     prompts: createPromptEncoder(model, vitals),
     decoder: createDecoder(model, vitals),
+    vocabularySize: model.fileInfo.metadata.tokenizer?.ggml.tokens.length ?? 0,
     facts: {
       id: spec.id,
       hash,

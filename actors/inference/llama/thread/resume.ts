@@ -1,0 +1,33 @@
+import type { LlamaModel, Token } from 'node-llama-cpp'
+import { QMeshError, type Resume, type ResumeMode } from '../../../../protocol/index.ts'
+
+/** Milliseconds that an exact resume may take longer: beyond, the reader notices, and near-ties matter less. */
+const exactMsMax = 1_000
+/** Milliseconds per token of a host that has not answered yet: a slow one of those that are of use. */
+const unknownTokenMs = 50
+
+/** @param tokenMs milliseconds per token that this host takes; undefined before its first answer */
+export function toResumeMode({ mode, tokens }: Resume, tokenMs: number | undefined): ResumeMode {
+  if (mode !== undefined) return mode
+  return tokens.length * (tokenMs ?? unknownTokenMs) <= exactMsMax ? 'exact' : 'fast'
+}
+
+/**
+ * The tokens as this model's own.
+ *
+ * @throws QMeshError `QM_RESUME_INVALID` for one outside its vocabulary, or one that ends an answer
+ */
+export function toResumeTokens({ tokens }: Resume, model: LlamaModel, vocabularySize: number): Token[] {
+  for (const token of tokens) {
+    if (token >= vocabularySize) {
+      throw new QMeshError(
+        'QM_RESUME_INVALID',
+        `the token ${token} is outside the vocabulary of ${vocabularySize}`,
+      )
+    }
+    if (model.isEogToken(token as Token)) {
+      throw new QMeshError('QM_RESUME_INVALID', `the token ${token} ends an answer, nothing can follow it`)
+    }
+  }
+  return [...tokens] as Token[]
+}

@@ -1,0 +1,68 @@
+import { limits } from '../../protocol/index.ts'
+import type { LifeSigns } from '../../machines/request/index.ts'
+
+/** Milliseconds: less than this is a busy event loop at the other end, not an absence. */
+const silenceMsMin = 150
+/** Milliseconds believed before the first answer to a ping. */
+const silenceMsFirst = 300
+const silenceMsLimit = 5_000
+
+/**
+ * When a peer was last heard, and how long its silence after a ping may be. The bound is the retransmission time-out of
+ * RFC 6298, section 2: the smoothed round trip and four times its variation, so that a far or busy peer is given longer.
+ */
+export class PeerLifeSigns implements LifeSigns {
+  readonly #now: () => number
+  readonly #send: (id: number) => void
+  #heardAtMs: number
+  #id = 0
+  #pingedAtMs: number | undefined
+  #roundTripMs: number | undefined
+  #variationMs = 0
+
+  /** @param send says a ping with this number */
+  constructor(now: () => number, send: (id: number) => void) {
+    this.#now = now
+    this.#send = send
+    this.#heardAtMs = now()
+  }
+
+  get heardAtMs(): number {
+    return this.#heardAtMs
+  }
+
+  get silenceMsMax(): number {
+    if (this.#roundTripMs === undefined) return silenceMsFirst
+    const timeoutMs = this.#roundTripMs + 4 * this.#variationMs
+    return Math.min(silenceMsLimit, Math.max(silenceMsMin, Math.ceil(timeoutMs)))
+  }
+
+  /** Several requests may watch the same peer: one ping under way serves them all. */
+  ping(): void {
+    const nowMs = this.#now()
+    if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs < silenceMsMin / 3) return
+    this.#id = this.#id >= limits.pingIdMax ? 0 : this.#id + 1
+    this.#pingedAtMs = nowMs
+    this.#send(this.#id)
+  }
+
+  /** Anything came from the peer. */
+  heard(): void {
+    this.#heardAtMs = this.#now()
+  }
+
+  /** @returns whether it answers the latest ping; one that was overtaken says nothing about the round trip. */
+  answered(id: number): boolean {
+    if (id !== this.#id || this.#pingedAtMs === undefined) return false
+    const sampleMs = this.#now() - this.#pingedAtMs
+    this.#pingedAtMs = undefined
+    if (this.#roundTripMs === undefined) {
+      this.#roundTripMs = sampleMs
+      this.#variationMs = sampleMs / 2
+    } else {
+      this.#variationMs += (Math.abs(this.#roundTripMs - sampleMs) - this.#variationMs) / 4
+      this.#roundTripMs += (sampleMs - this.#roundTripMs) / 8
+    }
+    return true
+  }
+}

@@ -1,0 +1,114 @@
+import { assign, sendParent, setup } from 'xstate'
+import type { PeerId } from '../../protocol/index.ts'
+import type { LifeSigns } from './life-signs.ts'
+import type { AttemptDoubted } from './request-events.ts'
+
+/** What is known of a worker at this moment; asked again and again. Never throws. */
+export interface WatchPort {
+  /** Null while it is not connected: whoever carries the prompt says that. */
+  signsOf(workerId: PeerId): LifeSigns | null
+  /** It said that it is draining. */
+  isLeaving(workerId: PeerId): boolean
+  now(): number
+}
+
+export interface LivenessInput {
+  readonly workerId: PeerId
+  /** Index of the attempt that is watched. */
+  readonly attempt: number
+  readonly watch: WatchPort
+}
+
+export interface LivenessContext extends LivenessInput {
+  readonly pingedAtMs: number
+  /** Looks at the silence since the ping. */
+  readonly looks: number
+}
+
+/** Milliseconds between two looks at a worker, and the silence after which it is asked whether it is there. */
+const lookMs = 50
+/**
+ * The silence after a ping is measured in this many steps. If it was this process that stood still, what came meanwhile
+ * is read between two of them.
+ */
+const looksMax = 3
+/** Milliseconds until the same doubt is said again: a worker to go to may have come. */
+const repeatMs = 250
+
+const liveness = setup({
+  types: { input: {} as LivenessInput, context: {} as LivenessContext },
+  actions: {
+    ping: assign(({ context: { watch, workerId } }) => {
+      watch.signsOf(workerId)?.ping()
+      return { pingedAtMs: watch.now(), looks: 0 }
+    }),
+    countLook: assign({ looks: ({ context }) => context.looks + 1 }),
+    doubt: sendParent(({ context }, code: AttemptDoubted['code']): AttemptDoubted => ({
+      type: 'attempt.doubted',
+      attempt: context.attempt,
+      code,
+    })),
+  },
+  guards: {
+    isLeaving: ({ context: { watch, workerId } }) => watch.isLeaving(workerId),
+    wasHeardLately: ({ context: { watch, workerId } }) => {
+      const signs = watch.signsOf(workerId)
+      return signs === null || watch.now() - signs.heardAtMs <= lookMs
+    },
+    wasHeardSince: ({ context: { watch, workerId, pingedAtMs } }) => {
+      const signs = watch.signsOf(workerId)
+      return signs === null || signs.heardAtMs >= pingedAtMs
+    },
+    hasLooksLeft: ({ context }) => context.looks + 1 < looksMax,
+  },
+  delays: {
+    look: lookMs,
+    step: ({ context: { watch, workerId } }) => (watch.signsOf(workerId)?.silenceMsMax ?? 0) / looksMax,
+    repeat: repeatMs,
+  },
+})
+
+/**
+ * Watches the worker of one attempt: watching → probing → silent. It ends nothing: it says its doubt, and the request
+ * decides whether there is somewhere better to be.
+ */
+export const livenessMachine = liveness.createMachine({
+  id: 'liveness',
+  options: { maxIterations: 1_000 },
+  context: ({ input }) => ({ ...input, pingedAtMs: 0, looks: 0 }),
+  initial: 'watching',
+  states: {
+    watching: {
+      after: {
+        look: [
+          { guard: 'isLeaving', target: 'leaving' },
+          { guard: 'wasHeardLately', target: 'watching', reenter: true },
+          { target: 'probing', actions: 'ping' },
+        ],
+      },
+    },
+    /** It was asked whether it is there. */
+    probing: {
+      after: {
+        step: [
+          { guard: 'wasHeardSince', target: 'watching' },
+          { guard: 'hasLooksLeft', target: 'probing', reenter: true, actions: 'countLook' },
+          { target: 'silent' },
+        ],
+      },
+    },
+    silent: {
+      entry: { type: 'doubt', params: 'QM_WORKER_LOST' },
+      after: {
+        repeat: [
+          { guard: 'wasHeardSince', target: 'watching' },
+          { target: 'silent', reenter: true },
+        ],
+      },
+    },
+    leaving: {
+      entry: { type: 'doubt', params: 'QM_DRAINING' },
+      after: { repeat: [{ guard: 'isLeaving', target: 'leaving', reenter: true }, { target: 'watching' }] },
+    },
+  },
+})
