@@ -32,15 +32,28 @@ LARGEST_ADDEND = 20
 LARGEST_FACTOR = 12
 
 
+# How many of the questions come from `knowledge/later.yaml` in the stages that use it.
+LATER_MESH = 0.14
+LATER_OUTSIDE = 0.5
+
+
 class Intents:
     """Entries with one answer and many ways to ask."""
 
-    def __init__(self, patterns: Patterns, entries: list[dict]):
+    def __init__(self, patterns: Patterns, entries: list[dict], later: dict[str, str] | None = None):
+        """`later` has more ways to ask for some of the answers, by id; these answers then come up more often."""
         self.patterns = patterns
         self.entries = [(" ".join(e["answer"].split()), lines_of(e["ask"])) for e in entries]
+        of_id = {e["id"]: number for number, e in enumerate(entries)}
+        self.later = [(self.entries[of_id[id]][0], lines_of(asks)) for id, asks in (later or {}).items()]
 
     def sample(self, rng: random.Random) -> tuple[str, str]:
-        answer, asks = rng.choice(self.entries)
+        more = self.later and rng.random() < LATER_MESH
+        if more:
+            # By the number of their patterns: the weakest answers have most of them.
+            answer, asks = rng.choices(self.later, [len(asks) for _, asks in self.later])[0]
+        else:
+            answer, asks = rng.choice(self.entries)
         return self.patterns.expand(rng.choice(asks), rng), answer
 
 
@@ -325,7 +338,7 @@ class Stories:
 
 
 class Outside:
-    def __init__(self, patterns: Patterns, sums: Sums):
+    def __init__(self, patterns: Patterns, sums: Sums, later: dict[str, str] | None = None):
         spec = load("outside.yaml")
         self.patterns = patterns
         self.sums = sums
@@ -340,12 +353,17 @@ class Outside:
             (self.names(spec["places"]), lines_of(spec["asks_places"])),
             *((names, lines_of(spec["asks_things"])) for names in things),
         ]
+        self.later = lines_of(later["whole"]) if later else []
+        self.groups = {name.upper(): self.names(later[name]) for name in ("org", "device", "animal")} if later else {}
 
     @staticmethod
     def names(block: str) -> list[str]:
         return [name.strip() for name in " ".join(block.split()).split(",") if name.strip()]
 
     def sample(self, rng: random.Random) -> tuple[str, str]:
+        if self.later and rng.random() < LATER_OUTSIDE:
+            question = self.patterns.expand(rng.choice(self.later), rng)
+            return re.sub(r"\$([A-Z]+)", lambda m: rng.choice(self.groups[m[1]]), question), self.answer
         roll = rng.random()
         if roll < 0.36:
             question = self.about_topic(rng)
