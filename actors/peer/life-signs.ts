@@ -2,7 +2,7 @@ import { limits } from '../../protocol/index.ts'
 import type { LifeSigns } from '../../machines/request/index.ts'
 
 /** Milliseconds: less than this is a busy event loop at the other end, not an absence. */
-const silenceMsMin = 150
+const silenceMsMin = 120
 /** Milliseconds believed before the first answer to a ping. */
 const silenceMsFirst = 300
 const silenceMsLimit = 5_000

@@ -26,7 +26,7 @@ export interface LivenessContext extends LivenessInput {
 }
 
 /** Milliseconds between two looks at a worker, and the silence after which it is asked whether it is there. */
-const lookMs = 50
+const lookMs = 40
 /**
  * The silence after a ping is measured in this many steps. If it was this process that stood still, what came meanwhile
  * is read between two of them.
@@ -34,6 +34,8 @@ const lookMs = 50
 const looksMax = 3
 /** Milliseconds until the same doubt is said again: a worker to go to may have come. */
 const repeatMs = 250
+/** Milliseconds of silence after a ping that no busy computer explains. */
+const certainMs = 5_000
 
 const liveness = setup({
   types: { input: {} as LivenessInput, context: {} as LivenessContext },
@@ -47,6 +49,7 @@ const liveness = setup({
       type: 'attempt.doubted',
       attempt: context.attempt,
       code,
+      isCertain: code === 'QM_WORKER_LOST' && context.watch.now() - context.pingedAtMs >= certainMs,
     })),
   },
   guards: {
@@ -76,6 +79,8 @@ export const livenessMachine = liveness.createMachine({
   id: 'liveness',
   options: { maxIterations: 1_000 },
   context: ({ input }) => ({ ...input, pingedAtMs: 0, looks: 0 }),
+  // The first answer tells how far away the worker is, before it matters.
+  entry: 'ping',
   initial: 'watching',
   states: {
     watching: {

@@ -177,8 +177,8 @@ const request = setup({
     leadsElsewhere: ({ context: { attempts, attemptsMax } }, failed: Failure) =>
       nextStep({ attempts: withEnd(attempts, failed), attemptsMax }) === 'elsewhere',
     /** A doubt is no proof: a worker is left only for another one. */
-    isBetterElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }) =>
-      attempts.length < attemptsMax && hasElsewhere(toExcluded(attempts, false)),
+    isBetterElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }, isCertain: boolean) =>
+      isCertain || (attempts.length < attemptsMax && hasElsewhere(toExcluded(attempts, false))),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
@@ -352,7 +352,7 @@ export const requestMachine = request.createMachine({
         'attempt.doubted': [
           isStale,
           {
-            guard: 'isBetterElsewhere',
+            guard: { type: 'isBetterElsewhere', params: ({ event }) => event.isCertain },
             actions: raise(({ context, event: { attempt, code } }) => ({
               type: 'attempt.failed',
               attempt,

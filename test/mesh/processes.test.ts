@@ -44,7 +44,34 @@ describe('nodes in processes of their own', () => {
     expect(await Promise.all(exits)).toEqual([0, 0])
   })
 
-  it('a worker that is killed in mid-answer fails the stream with its code and the text so far', async () => {
+  it('a stream survives the death of its worker, and is the one it would have been', async () => {
+    const mesh = await createTestMesh()
+    const workers = await Promise.all([forkWorker(mesh), forkWorker(mesh)])
+    const client = await mesh.client()
+    await expect.poll(() => client.workers().length, { timeout: 20_000 }).toBe(2)
+    const asked = { maxTokens: 400, temperature: 0, resume: 'exact' } as const
+    const whole = await client.ask('about to die', asked).result
+    const answer = client.ask('about to die', asked)
+    let served: string | undefined
+    answer.on('worker', ({ workerId }) => {
+      served ??= workerId
+    })
+    const tokens: number[] = []
+    for await (const chunk of answer) {
+      tokens.push(...chunk.tokens)
+      const serving = workers.find(({ id }) => id === served)
+      if (tokens.length > 40 && serving?.child.killed === false) serving.child.kill('SIGKILL')
+    }
+    const { text, usage, handovers, attempts } = await answer.result
+    expect(text).toBe(whole.text)
+    expect(tokens).toHaveLength(400)
+    expect(usage.completionTokens).toBe(400)
+    const other = workers.find(({ id }) => id !== served)?.id
+    expect(handovers).toMatchObject([{ from: served, to: other, code: 'QM_WORKER_LOST' }])
+    expect(attempts.reduce((sum, attempt) => sum + attempt.tokens, 0)).toBe(400)
+  })
+
+  it('a worker that is killed with no other to go on fails the stream with its code and the text so far', async () => {
     const mesh = await createTestMesh()
     const { child } = await forkWorker(mesh)
     const client = await mesh.client()

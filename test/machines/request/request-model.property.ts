@@ -109,8 +109,9 @@ function fail(model: Model, code: ErrorCode): void {
 }
 
 /** A doubt counts only where there is somewhere better to be. */
-function doubt(model: Model, code: ErrorCode): void {
-  if (model.tries.length < attemptsMax && choose(model, false) !== undefined) fail(model, code)
+function doubt(model: Model, code: ErrorCode, isCertain: boolean): void {
+  if (isCertain) fail(model, code)
+  else if (model.tries.length < attemptsMax && choose(model, false) !== undefined) fail(model, code)
 }
 
 function pass(model: Model): void {
@@ -280,12 +281,12 @@ const steps = [
           isAttempting,
         ),
     ),
-  fc.constantFrom('QM_WORKER_LOST' as const, 'QM_DRAINING' as const).map(
-    (code) =>
+  fc.tuple(fc.constantFrom('QM_WORKER_LOST' as const, 'QM_DRAINING' as const), fc.boolean()).map(
+    ([code, isCertain]) =>
       new Do(
-        `doubt ${code}`,
-        (model) => doubt(model, code),
-        (rig) => send(rig, (attempt) => ({ type: 'attempt.doubted', attempt, code })),
+        `${isCertain ? 'be certain of' : 'doubt'} ${code}`,
+        (model) => doubt(model, code, isCertain),
+        (rig) => send(rig, (attempt) => ({ type: 'attempt.doubted', attempt, code, isCertain })),
         isAttempting,
       ),
   ),

@@ -4,6 +4,7 @@ import {
   requestMachine,
   type AttemptEvent,
   type AttemptInput,
+  type LifeSigns,
   type RequestFact,
   type RequestInput,
   type StallPolicy,
@@ -32,15 +33,15 @@ export interface RequestRig {
   readonly facts: RequestFact[]
   /** Attempts begun, in order, and how often each was stopped. */
   readonly attempts: { readonly input: AttemptInput; stopped: number; send(event: AttemptEvent): void }[]
-  /** Workers known; the first that is not excluded is chosen. */
-  readonly state: { known: number }
+  /** Workers known, of which the first that is not excluded is chosen, and what shows that they live. */
+  readonly state: { known: number; signs: LifeSigns | null }
   pass(ms: number): void
 }
 
 export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): RequestRig {
   const clock = new SimulatedClock()
   const facts: RequestFact[] = []
-  const state = { known }
+  const state: RequestRig['state'] = { known, signs: null }
   const attempts: RequestRig['attempts'] = []
   const attempt = fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const entry = { input, stopped: 0, send: sendBack }
@@ -59,7 +60,7 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
     },
     hasElsewhere: (exclude) =>
       Array.from({ length: state.known }, (_, index) => toWorkerId(index)).some((id) => !exclude.has(id)),
-    watch: { signsOf: () => null, isLeaving: () => false, now: () => clock.now() },
+    watch: { signsOf: () => state.signs, isLeaving: () => false, now: () => clock.now() },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
     report: (fact) => void facts.push(fact),
     now: () => clock.now(),

@@ -68,7 +68,7 @@ test('every state can be reached', () => {
     { type: 'attempt.held', attempt: 0 },
     { type: 'attempt.resumed', attempt: 0 },
     { type: 'attempt.finished', attempt: 0, finish },
-    { type: 'attempt.doubted', attempt: 0, code: 'QM_WORKER_LOST' },
+    { type: 'attempt.doubted', attempt: 0, code: 'QM_WORKER_LOST', isCertain: false },
     { type: 'attempt.failed', attempt: 0, code: 'QM_QUEUE_FULL', tokens: 0 },
   ]
   for (const known of [0, 2]) {
@@ -232,7 +232,7 @@ describe('an answer that was cut off', () => {
 })
 
 describe('a doubt', () => {
-  const doubt = { type: 'attempt.doubted', attempt: 0, code: 'QM_DRAINING' } as const
+  const doubt = { type: 'attempt.doubted', attempt: 0, code: 'QM_DRAINING', isCertain: false } as const
 
   test('moves the answer to another worker', () => {
     const rig = createRequestRig({}, 2)
@@ -252,37 +252,46 @@ describe('a doubt', () => {
     expect(rig.attempts).toHaveLength(2)
   })
 
-  test('comes within a quarter of a second from a worker that is not there any more', () => {
-    const pings: number[] = []
-    const signs: LifeSigns = { heardAtMs: 0, silenceMsMax: 150, ping: () => pings.push(rig.clock.now()) }
-    const rig: RequestRig = createRequestRig({
-      watch: { signsOf: () => signs, isLeaving: () => false, now: () => rig.clock.now() },
-    })
+  const silent: LifeSigns = { heardAtMs: 0, silenceMsMax: 150, ping: () => {} }
+
+  test('comes soon about a worker that is not there any more', () => {
+    const rig = createRequestRig()
+    rig.state.signs = silent
     phases['flowing']?.(rig)
-    rig.pass(200)
+    rig.pass(150)
     expect(rig.attempts).toHaveLength(1)
-    rig.pass(100)
+    rig.pass(250)
     expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
-    expect(pings[0]).toBe(100)
+  })
+
+  test('becomes certain after five seconds of silence, wherever else there is', () => {
+    const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
+    rig.state.signs = silent
+    phases['flowing']?.(rig)
+    rig.pass(4_500)
+    expect(firstCodeOf(rig)).toBeUndefined()
+    rig.pass(1_000)
+    expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
   })
 
   test('does not come while the worker answers pings, however slow its tokens are', () => {
+    const rig = createRequestRig()
     let heardAtMs = 0
-    const signs: LifeSigns = {
+    let pings = 0
+    rig.state.signs = {
       get heardAtMs() {
         return heardAtMs
       },
       silenceMsMax: 150,
       ping: () => {
+        pings++
         heardAtMs = rig.clock.now()
       },
     }
-    const rig: RequestRig = createRequestRig({
-      watch: { signsOf: () => signs, isLeaving: () => false, now: () => rig.clock.now() },
-    })
     phases['flowing']?.(rig)
     rig.pass(1_700)
     expect(rig.attempts).toHaveLength(1)
+    expect(pings).toBeGreaterThan(10)
   })
 })
 
@@ -293,7 +302,6 @@ test('a long prompt is given longer to its first token', () => {
   expect(rig.attempts).toHaveLength(1)
   rig.pass(100)
   expect(rig.attempts).toHaveLength(2)
-})
 
 test('attempts are bounded, and every reason is told', () => {
   const rig = createRequestRig({}, 9)
@@ -311,7 +319,6 @@ test('attempts are bounded, and every reason is told', () => {
   expect(rig.attempts).toHaveLength(3)
   expect(output?.failure).toMatchObject({ code: 'QM_ATTEMPTS_EXHAUSTED', retryAfterMs: 898 })
   for (const code of codes) expect(output?.failure?.message).toContain(code)
-})
 
 test('one worker alone cannot end a request with a verdict; two who agree can', () => {
   const rig = createRequestRig({}, 3)
@@ -319,4 +326,3 @@ test('one worker alone cannot end a request with a verdict; two who agree can', 
   expect(rig.attempts).toHaveLength(2)
   rig.attempts[1]?.send({ type: 'attempt.failed', attempt: 1, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
   expect(codeOf(rig)).toBe('QM_CONTEXT_EXCEEDED')
-})
