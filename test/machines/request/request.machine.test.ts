@@ -302,6 +302,7 @@ test('a long prompt is given longer to its first token', () => {
   expect(rig.attempts).toHaveLength(1)
   rig.pass(100)
   expect(rig.attempts).toHaveLength(2)
+})
 
 test('attempts are bounded, and every reason is told', () => {
   const rig = createRequestRig({}, 9)
@@ -319,6 +320,7 @@ test('attempts are bounded, and every reason is told', () => {
   expect(rig.attempts).toHaveLength(3)
   expect(output?.failure).toMatchObject({ code: 'QM_ATTEMPTS_EXHAUSTED', retryAfterMs: 898 })
   for (const code of codes) expect(output?.failure?.message).toContain(code)
+})
 
 test('one worker alone cannot end a request with a verdict; two who agree can', () => {
   const rig = createRequestRig({}, 3)
@@ -326,3 +328,4 @@ test('one worker alone cannot end a request with a verdict; two who agree can', 
   expect(rig.attempts).toHaveLength(2)
   rig.attempts[1]?.send({ type: 'attempt.failed', attempt: 1, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
   expect(codeOf(rig)).toBe('QM_CONTEXT_EXCEEDED')
+})
