@@ -23,9 +23,13 @@ export const output = {
   /** Text of a model. On a terminal its control characters are shown instead of obeyed. */
   answer: (text: string): Promise<void> => write(process.stdout.isTTY ? plainText(text) : text),
   json: (value: unknown): Promise<void> => write(`${JSON.stringify(value, undefined, 2)}\n`),
-  /** A table with aligned columns; text of peers in it is made plain. */
-  table: (rows: readonly (readonly string[])[]): Promise<void> => {
-    const plain = rows.map((row) => row.map((cell) => plainText(cell)))
+  /**
+   * A table with aligned columns; text of peers in it is made plain and stays in its row.
+   *
+   * @param isCut rows end where a terminal's lines do; a pipe gets all of them
+   */
+  table: (rows: readonly (readonly string[])[], { isCut = false } = {}): Promise<void> => {
+    const plain = rows.map((row) => row.map((cell) => plainText(cell).replaceAll(/\s+/g, ' ')))
     const widths =
       plain[0]?.map((_, column) => Math.max(...plain.map((row) => row[column]?.length ?? 0))) ?? []
     const lines = plain.map((row) =>
@@ -34,9 +38,17 @@ export const output = {
         .join('  ')
         .trimEnd(),
     )
-    return write(`${lines.join('\n')}\n`)
+    // Some terminals say that they have no columns.
+    const columns =
+      isCut && process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity
+    return write(`${lines.map((line) => fit(line, columns)).join('\n')}\n`)
   },
 }
 
+function fit(line: string, columns: number): string {
+  return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`
+}
+
 /** Standard error: what a person wants to know beside the answer. */
-export const note = (text: string): void => void process.stderr.write(`${text}\n`)
+export const note = (text: string): void =>
+  void process.stderr.write(`${process.stderr.isTTY ? plainText(text) : text}\n`)

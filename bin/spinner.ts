@@ -1,4 +1,5 @@
 import type { Ora } from 'ora'
+import { plainText } from '../runtime/plain-text.ts'
 
 export interface Spinner {
   /** Says what is being waited for. */
@@ -16,7 +17,7 @@ export function createSpinner(initial: string): Spinner {
   if (!process.stderr.isTTY || !(process.stderr.columns > 0)) {
     return { text: () => undefined, stop: () => undefined }
   }
-  let current = initial
+  let current = plainText(initial)
   let ora: Ora | undefined
   let isStopped = false
   const start = async (): Promise<void> => {
@@ -27,8 +28,8 @@ export function createSpinner(initial: string): Spinner {
   const timer = setTimeout(() => void start(), patienceMs)
   return {
     text: (text) => {
-      current = text
-      if (ora) ora.text = text
+      current = plainText(text)
+      if (ora) ora.text = current
     },
     stop: () => {
       isStopped = true

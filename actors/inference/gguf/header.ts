@@ -14,6 +14,8 @@ export const ggufLimits = {
   keyBytesMax: 65_535,
   nameBytesMax: 1_024,
   dimensionsMax: 4,
+  /** Of the engine. */
+  layersMax: 512,
 } as const
 
 export interface GgufHeader {
@@ -146,7 +148,37 @@ function checkHeader(reader: HeaderReader): GgufHeader {
       )
     }
   }
+  checkHyperparameters(path, metadata)
   return { version, tensorCount, metadata, dataOffset }
+}
+
+/** Values that the engine asserts instead of checking: a wrong one would end the whole process. */
+function checkHyperparameters(path: string, metadata: GgufHeader['metadata']): void {
+  const architecture = String(metadata.get('general.architecture'))
+  const get = (name: string): number | undefined => {
+    const value = metadata.get(`${architecture}.${name}`)
+    return value === undefined ? undefined : Number(value)
+  }
+  const refuse = (name: string, value: number): never => {
+    throw invalid(`"${path}" states ${architecture}.${name} as ${value}, which no model has`)
+  }
+  const layers = get('block_count')
+  if (layers !== undefined && !(layers >= 1 && layers <= ggufLimits.layersMax)) refuse('block_count', layers)
+  for (const name of ['attention.layer_norm_rms_epsilon', 'attention.layer_norm_epsilon']) {
+    const epsilon = get(name)
+    if (epsilon !== undefined && !(epsilon >= 0 && epsilon < 1)) refuse(name, epsilon)
+  }
+  // Others, like recurrent ones, write 0 where they have no such part.
+  if (architecture !== 'llama') return
+  for (const name of ['feed_forward_length', 'attention.head_count', 'attention.head_count_kv']) {
+    const value = get(name)
+    if (value !== undefined && !(value >= 1)) refuse(name, value)
+  }
+  const heads = get('attention.head_count')
+  const keyHeads = get('attention.head_count_kv')
+  if (heads !== undefined && keyHeads !== undefined && heads % keyHeads !== 0) {
+    refuse('attention.head_count_kv', keyHeads)
+  }
 }
 
 interface TensorExtent {

@@ -90,6 +90,29 @@ describe('a bad model file is refused before native code sees it', () => {
     expect(check).toThrow(message)
   })
 
+  // The engine asserts these, which would end the process.
+  it.each([
+    ['llama.block_count', 0],
+    ['llama.block_count', 0xffff_ffff],
+    ['llama.feed_forward_length', 0],
+    ['llama.attention.head_count', 0],
+    ['llama.attention.head_count_kv', 0],
+    ['llama.attention.head_count_kv', 7],
+    ['llama.attention.layer_norm_rms_epsilon', 0xffc0_0000],
+    ['llama.attention.layer_norm_rms_epsilon', 0xbf80_0000],
+  ])('with %s of the bits %d', (key, bits) => {
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(key.length))
+    const path = damaged('parameter.gguf', (bytes) => {
+      const value = bytes.indexOf(Buffer.concat([length, Buffer.from(key)])) + 8 + key.length + 4
+      bytes.writeUInt32LE(bits, value)
+    })
+    expect(() => checkGgufFile(path)).toThrow(
+      expect.objectContaining({ code: 'QM_MODEL_FILE_INVALID' }) as Error,
+    )
+    expect(() => checkGgufFile(path)).toThrow(key)
+  })
+
   it('through the engine too', async () => {
     const missing = rig.load({ id: 'bad', path: at('none.gguf') })
     await expect(missing).rejects.toMatchObject({ code: 'QM_MODEL_FILE_MISSING' })
