@@ -11,10 +11,11 @@ const node = await createNode({
   mdns: false,
   gpuLayers: 0,
   threads: Number(threads),
+  pauseWhenBusy: false,
   logLevel: 'silent',
 })
 await node.ready
 process.on('disconnect', () => {
   void node.stop().then(() => process.exit(0))
 })
-process.send?.('ready')
+process.send?.(node.id)
