@@ -1,13 +1,15 @@
 import { isModelPath, type Config } from '../runtime/config/index.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { QMeshNode } from '../runtime/index.ts'
-import { findRunningNode, type ControlPort } from '../runtime/control/index.ts'
+import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
 import type { Spinner } from './spinner.ts'
 
 /** A way to ask the mesh: through a node that runs here anyway, or through one that lives as long as the command. */
 export interface MeshAccess {
-  readonly port: ControlPort
+  readonly port: MeshPort
+  /** The node goes on when the command is over. */
+  readonly isLasting?: true
   /** What every question asks for: the model, if the command named one, and whether it must stay here. */
   readonly target: { readonly model?: string; readonly localOnly?: true }
   close(): Promise<void>
@@ -29,7 +31,7 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
   const running = isPath ? undefined : await findRunningNode(config.dataDir)
   if (running) {
     const target = { ...(model !== undefined && { model }), ...(localOnly && { localOnly }) }
-    return { port: running, target, close: () => Promise.resolve() }
+    return { port: running, isLasting: true, target, close: () => Promise.resolve() }
   }
   if (isPath || model === builtInModelId) return loadHere(request, [model])
   if (localOnly) return loadHere(request, config.models)

@@ -73,7 +73,7 @@ export const errorCatalogue = {
     'elsewhere',
     'The worker is busy with other things and takes no requests now.',
   ),
-  QM_DRAINING: entry('network', 'elsewhere', 'The worker is stopping and takes no new requests.'),
+  QM_DRAINING: entry('network', 'elsewhere', 'The worker is pausing or stopping and takes no new requests.'),
   QM_DEADLINE_PASSED: entry(
     'client',
     'never',
@@ -102,6 +102,7 @@ export const errorCatalogue = {
   QM_TOO_MANY_REQUESTS: entry('client', 'later', 'This node already has as many open requests as it may.'),
   QM_REQUEST_INVALID: entry('client', 'never', 'The request has a missing option or one out of bounds.'),
   QM_NODE_STOPPED: entry('client', 'never', 'The node is stopping or has stopped.'),
+  QM_REQUEST_UNKNOWN: entry('client', 'never', 'The node remembers no such request.'),
 
   // Model files.
   QM_MODEL_FILE_MISSING: entry('operator', 'never', 'The model file does not exist or cannot be read.'),

@@ -1,9 +1,10 @@
 import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
-import { Dispatcher } from '../actors/request/dispatcher.ts'
 import type { RequesterCommand } from '../machines/request/index.ts'
 import { explainNoChoice, WorkerDirectory } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { Logger } from './logger.ts'
+import { CountingDispatcher } from './why/counting-dispatcher.ts'
+import { RequestTraces } from './why/request-traces.ts'
 import { randomInt } from 'node:crypto'
 
 export interface ClientSideOptions {
@@ -30,7 +31,8 @@ export function createClientSide({
   defaults,
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
-  const dispatcher = new Dispatcher(now)
+  const traces = new RequestTraces({ now })
+  const dispatcher = new CountingDispatcher(now, (requestId, tokens) => traces.delivered(requestId, tokens))
   /** Workers that said they are draining. */
   const leaving = new Set<PeerId>()
   const changed = (): void => {
@@ -60,9 +62,11 @@ export function createClientSide({
     },
     choose: (query) => {
       const choice = choose(query)
+      traces.chose(query, choice.trace)
       logger.debug({ requestId: query.requestId, workerId: choice.workerId }, 'worker chosen')
       return choice.workerId === null ? null : choice
     },
+    observe: (requestId, fact) => traces.observe(requestId, fact),
     hasChoice: ({ affinityKey: _, ...query }) => choose({ ...query, affinityKey: '' }).workerId !== null,
     isLeaving: (workerId) => leaving.has(workerId),
     whyNobody: (query) => {
@@ -82,6 +86,7 @@ export function createClientSide({
     asker,
     directory,
     dispatcher,
+    traces,
     hello: (workerId: PeerId, { models, protocol }: Hello): void => {
       directory.hello(workerId, { models, protocol, local: false }, now())
       changed()

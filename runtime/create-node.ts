@@ -1,8 +1,10 @@
 import { z } from 'zod'
+import type { Engine } from '../actors/inference/engine.port.ts'
 import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
 import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
+import type { Tier, TierPort } from '../machines/scheduling/index.ts'
 import { type ChatMessage, type PeerId, QMeshError } from '../protocol/index.ts'
 import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
@@ -15,6 +17,7 @@ import { toModelSpecs } from './model-specs.ts'
 import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
 import { packageVersion } from './version.ts'
+import type { RequestExplanation, RequestSummary, WhyOptions } from './why/request-explanation.ts'
 
 /** Everything of the configuration, and what only a program can give. */
 export interface NodeOptions extends ConfigInput {
@@ -26,6 +29,10 @@ export interface NodeOptions extends ConfigInput {
   readonly ephemeral?: boolean
   /** Lets `qmesh-node status`, `ask` and the like reach this node through a socket in its data directory. */
   readonly control?: boolean
+  /** The tiers of clients that this node's worker knows, until credit decides; everybody else is Bronze. */
+  readonly tiers?: Readonly<Record<PeerId, Tier>>
+  /** Stands between the node and its engine, to watch or to slow what it does. */
+  readonly wrapEngine?: (engine: Engine) => Engine
 }
 
 /** A node that asks. Everything it holds is released by `stop`. */
@@ -40,6 +47,15 @@ export interface QMeshClient {
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer
   workers(): WorkerSummary[]
   status(): NodeStatus
+  /** The latest requests of this node, the latest first. */
+  requests(): RequestSummary[]
+  /**
+   * Why a request went where it went, and how it ended: what each choice was made from, and what came of it.
+   *
+   * @param requestId or its beginning; absent, the latest request
+   * @throws QMeshError `QM_REQUEST_UNKNOWN`
+   */
+  why(requestId?: string, options?: WhyOptions): RequestExplanation
   on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
   off<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
   /** Stops in order: nothing new, what runs may finish, then everything closes. May be called twice. */
@@ -53,6 +69,13 @@ export interface QMeshNode extends QMeshClient {
    * the node itself goes on as a client.
    */
   readonly ready: Promise<void>
+  /**
+   * Takes nothing of others until `resume`: what they have waiting is refused with `QM_DRAINING`, what runs goes on until
+   * its client has moved it. This node's own questions are answered as ever. Says what the node is doing now.
+   */
+  drain(): NodeStatus
+  /** Takes `drain` back. Other reasons to pause stay: see `status().health.pausedBy`. */
+  resume(): NodeStatus
 }
 
 const knownNodesFile = 'dht-nodes.json'
@@ -67,7 +90,14 @@ const knownNodesSchema = z
  * @throws QMeshError for a configuration, data directory or identity that cannot be used
  */
 export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> {
-  const { logger: givenLogger, ephemeral = false, control = false, ...given } = options
+  const {
+    logger: givenLogger,
+    ephemeral = false,
+    control = false,
+    tiers,
+    wrapEngine = (engine: Engine) => engine,
+    ...given
+  } = options
   const config = configFromOptions({ logLevel: 'warn', ...given })
   const models = await toModelSpecs(config)
   const logger = givenLogger ?? createLogger({ level: config.logLevel, file: config.logFile })
@@ -87,11 +117,14 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       models,
       logger,
       swarmSettings: toSwarmSettings(config, identity, models.length > 0, knownNodes),
-      engine: createLlamaEngine({
-        workerUrl: inferenceWorkerUrl,
-        hashCache: dataDir && createHashCache(dataDir),
-        onLog: (level, message) => logger.debug({ engine: level }, message),
-      }),
+      engine: wrapEngine(
+        createLlamaEngine({
+          workerUrl: inferenceWorkerUrl,
+          hashCache: dataDir && createHashCache(dataDir),
+          onLog: (level, message) => logger.debug({ engine: level }, message),
+        }),
+      ),
+      tiers: tiers && tiersFrom(tiers),
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
     const node = new Node(system, identity, config, dataDir, logger)
@@ -176,7 +209,8 @@ class Node implements QMeshNode {
 
   status(): NodeStatus {
     const { worker, network, address } = this.#system
-    const { score, state, capacityShare } = worker.health
+    const { score, state } = worker.health
+    const { pauses } = worker
     const { length, capacity, slotsBusy, slots } = worker.queue
     return {
       id: this.id,
@@ -193,8 +227,29 @@ class Node implements QMeshNode {
       },
       models: [...worker.models],
       queue: { length, capacity, slotsBusy, slots },
-      health: { score, state, accepting: !worker.isDraining && capacityShare > 0 },
+      health: {
+        score,
+        state,
+        accepting: pauses.length === 0,
+        ...(pauses.length > 0 && { pausedBy: [...pauses] }),
+      },
     }
+  }
+
+  requests(): RequestSummary[] {
+    return this.#system.client.traces.list()
+  }
+
+  why(requestId?: string, options?: WhyOptions): RequestExplanation {
+    return this.#system.client.traces.why(requestId, options)
+  }
+
+  drain(): NodeStatus {
+    return this.#setDrained(true)
+  }
+
+  resume(): NodeStatus {
+    return this.#setDrained(false)
   }
 
   on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this {
@@ -212,6 +267,12 @@ class Node implements QMeshNode {
     return this.#stopped
   }
 
+  #setDrained(isDrained: boolean): NodeStatus {
+    if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
+    this.#system.setDrained(isDrained)
+    return this.status()
+  }
+
   async #stop(): Promise<void> {
     this.#logger.info('stopping')
     await this.#system.stop()
@@ -220,6 +281,11 @@ class Node implements QMeshNode {
     this.#logger.info('stopped')
     this.#logger.flush()
   }
+}
+
+function tiersFrom(given: Readonly<Record<PeerId, Tier>>): TierPort {
+  const tiers = new Map(Object.entries(given))
+  return { tierOf: (clientId) => tiers.get(clientId) ?? 'bronze' }
 }
 
 /** Rejects when there are models and none of them came up. */

@@ -1,4 +1,5 @@
-import { toQMeshError, type ErrorCode } from '../protocol/index.ts'
+import { AnswerError } from '../actors/request/answer.ts'
+import { toQMeshError, type ErrorCode, type RequestId } from '../protocol/index.ts'
 import { toExitCode } from './exit-codes.ts'
 import { plainText } from './plain-text.ts'
 
@@ -9,6 +10,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   QM_NO_WORKERS:
     'start a worker with "qmesh-node up --model FILE", or name a mesh with --bootstrap and --secret',
   QM_ATTEMPTS_EXHAUSTED: 'try again in a moment; "qmesh-node workers" shows who is there',
+  QM_REQUEST_UNKNOWN: '"qmesh-node why --list" shows which requests are remembered',
   QM_QUEUE_FULL: 'try again in a moment',
   QM_MODEL_UNKNOWN: '"qmesh-node workers" shows which models there are',
   QM_CONTEXT_EXCEEDED: 'shorten the prompt, lower --max-tokens, or use a worker with a larger context',
@@ -28,6 +30,8 @@ export interface ErrorReport {
   readonly message: string
   readonly hint: string | undefined
   readonly exitCode: number
+  /** The request that failed, for `why`. */
+  readonly requestId: RequestId | undefined
   /** Stack traces of the error and its causes, for developers only. */
   readonly stack: string
 }
@@ -42,6 +46,7 @@ export function toErrorReport(error: unknown): ErrorReport {
       .trim(),
     hint: hints[failure.code],
     exitCode: toExitCode(failure.code),
+    requestId: failure instanceof AnswerError ? failure.requestId : undefined,
     stack: stacks(failure),
   }
 }

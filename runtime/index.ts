@@ -8,6 +8,13 @@ export {
 } from './create-node.ts'
 export type { NodeEvents } from './node-system.ts'
 export type { ModelStatus, NodeStatus } from './node-status.ts'
+export type {
+  AttemptExplanation,
+  ChoiceExplanation,
+  RequestExplanation,
+  RequestSummary,
+  WhyOptions,
+} from './why/request-explanation.ts'
 export type { WorkerSummary } from './control/index.ts'
 export { Answer, AnswerError, type AnswerAttempt, type AnswerResult } from '../actors/request/answer.ts'
 export type { AnswerEvents } from '../actors/request/answer-events.ts'

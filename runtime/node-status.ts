@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { pauseReasons } from '../machines/duty/index.ts'
 import { errorCodes, healthStates, modelHashSchema, modelIdSchema, peerIdSchema } from '../protocol/index.ts'
 
 const count = z.number().int().min(0)
@@ -45,7 +46,10 @@ export const nodeStatusSchema = z.object({
     /** 0–100, 100 is idle. */
     score: z.number(),
     state: z.enum(healthStates),
+    /** Whether others may ask. */
     accepting: z.boolean(),
+    /** Why they may not: `shutdown`, `owner`, `quiet-hours`, `battery`, `load`; absent while it serves. */
+    pausedBy: z.array(z.enum(pauseReasons)).min(1).optional(),
   }),
 })
 export type NodeStatus = z.infer<typeof nodeStatusSchema>

@@ -2,10 +2,20 @@ import { EventEmitter } from 'node:events'
 import { type Actor, type AnyActorLogic, type AnyActorRef, createActor } from 'xstate'
 import { createInferenceLogic } from '../actors/inference/create-inference.ts'
 import type { Engine, ModelSpec } from '../actors/inference/engine.port.ts'
+import { createLookActor } from '../actors/duty/look.ts'
+import type { SurroundingsPort } from '../actors/duty/surroundings.port.ts'
 import { createSampleActor } from '../actors/health/os-sampler.ts'
 import { connectLocally, type LocalWires } from '../actors/peer/local-wire.ts'
 import type { AskDefaults } from '../actors/request/asker.ts'
 import { createSwarm, type NodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
+import {
+  dutyMachine,
+  lookIntervalMs,
+  parseQuietHours,
+  type DutyCommand,
+  type DutyEmitted,
+  type DutyInput,
+} from '../machines/duty/index.ts'
 import {
   healthSamplerMachine,
   type HealthSamplerCommand,
@@ -23,6 +33,7 @@ import {
   type SchedulerCommand,
   type SchedulerEmitted,
   type SchedulerInput,
+  type TierPort,
 } from '../machines/scheduling/index.ts'
 import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
 import { errorCatalogue, limits, type PeerId, QMeshError } from '../protocol/index.ts'
@@ -41,6 +52,10 @@ export interface NodeSystemOptions {
   readonly logger: Logger
   readonly onKnownNodes: (nodes: readonly NodeAddress[]) => void
   readonly askDefaults?: Partial<AskDefaults> | undefined
+  /** Absent: everybody is Bronze. */
+  readonly tiers?: TierPort | undefined
+  /** The clock and the battery; replaced in tests. */
+  readonly surroundings?: SurroundingsPort | undefined
 }
 
 /** What a program that embeds a node can listen to. */
@@ -57,6 +72,7 @@ export interface NodeEvents {
 }
 
 interface Commands {
+  readonly duty: DutyCommand
   readonly 'health-sampler': HealthSamplerCommand
   readonly inference: InferenceCommand
   readonly requester: RequesterCommand
@@ -66,8 +82,6 @@ interface Commands {
 
 /** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
 const stopWithinMs = { inference: 16_000, others: 6_000 } as const
-/** Milliseconds that running answers have to finish before a stopping worker cuts them. */
-const drainWithinMs = 8_000
 
 /**
  * All actors of one node, wired. What one part emits the next is told here, and nowhere else: the parts do not know
@@ -95,10 +109,11 @@ export class NodeSystem {
       now,
       queueCapacity: config.queueCapacity,
       pauseWhenBusy: config.pauseWhenBusy,
-      tiers: bronzeForAll,
+      tiers: options.tiers ?? bronzeForAll,
       scheduler: () => this.#to('scheduler'),
       inference: () => this.#to('inference'),
       onChanged: () => this.#publisher.changed(),
+      onUrgent: () => this.#publisher.flush(),
     })
     this.client = createClientSide({
       selfId,
@@ -197,6 +212,17 @@ export class NodeSystem {
     })
   }
 
+  /**
+   * Pauses or resumes serving others, at the owner's wish.
+   *
+   * @throws QMeshError `QM_ACTOR_GAVE_UP` while the part that decides it is down
+   */
+  setDrained(isDrained: boolean): void {
+    const duty = this.#to('duty')
+    if (!duty) throw new QMeshError('QM_ACTOR_GAVE_UP', 'the part that pauses this node is not running now')
+    duty.send({ type: isDrained ? 'duty.drain' : 'duty.resume' })
+  }
+
   /** Resolves when everything is closed; the second call waits for the first. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
@@ -204,9 +230,10 @@ export class NodeSystem {
   }
 
   async #stop(): Promise<void> {
-    this.worker.drain()
-    this.#publisher.flush()
-    await this.worker.intake.idle(drainWithinMs)
+    const duty = this.#to('duty')
+    if (duty) duty.send({ type: 'duty.leave' })
+    else this.worker.dutyChanged(['shutdown'])
+    await this.worker.intake.idle(this.#options.config.drainSeconds * 1_000)
     this.worker.intake.refuseAll('QM_DRAINING')
     const stopped = new Promise<void>((resolve) => {
       this.#node.subscribe({ complete: resolve })
@@ -225,7 +252,7 @@ export class NodeSystem {
   }
 
   #createNode(now: () => number): Actor<typeof nodeMachine> {
-    const { models, engine, config, logger } = this.#options
+    const { models, engine, config, logger, surroundings } = this.#options
     const { hosts, closings, runJob } = this.worker
     const part = (child: AnyActorLogic) =>
       subsystemMachine.provide({
@@ -242,6 +269,7 @@ export class NodeSystem {
     const node = createActor(
       nodeMachine.provide({
         actors: {
+          duty: part(dutyMachine.provide({ actors: { look: createLookActor(surroundings) } })),
           'health-sampler': part(healthSamplerMachine.provide({ actors: { sample: createSampleActor() } })),
           inference: part(createInferenceLogic({ engine, hosts, closings, runJob })),
           scheduler: part(schedulerMachine),
@@ -253,6 +281,7 @@ export class NodeSystem {
         input: {
           now,
           subsystems: [
+            spec('duty', false, () => this.#toDutyInput()),
             spec('health-sampler', false, () => ({ intervalMs: 1_000 }) satisfies HealthSamplerInput),
             spec(
               'inference',
@@ -299,16 +328,40 @@ export class NodeSystem {
     return node
   }
 
+  /** A part that is started again knows what its forerunner knew. */
+  #toDutyInput(): DutyInput {
+    const { quietHours, batteryMin } = this.#options.config
+    const { pauses, isOverloaded } = this.worker
+    return {
+      policy: { quietHours: quietHours.flatMap((text) => parseQuietHours(text) ?? []), batteryMin },
+      pauses,
+      isOverloaded,
+      intervalMs: lookIntervalMs,
+    }
+  }
+
   /** A part was started, restarted, or is down. Listeners are attached before the actor runs: nothing is missed. */
   #attach(name: SubsystemName, ref: AnyActorRef | undefined): void {
     if (ref) this.#refs.set(name, ref)
     else this.#refs.delete(name)
     switch (name) {
+      case 'duty':
+        // Without it the worker stays as it is: it neither refuses without a reason nor forgets one.
+        ref?.on('duty.changed', (event) => {
+          const { pauses } = event as DutyEmitted
+          this.#options.logger.info({ because: pauses }, pauses.length > 0 ? 'pausing' : 'serving')
+          this.worker.dutyChanged(pauses)
+        })
+        return
       case 'health-sampler':
-        if (!ref) return this.worker.healthLost()
+        if (!ref) {
+          this.worker.healthLost()
+          return this.#tellLoad()
+        }
         ref.on('health.changed', (event) => {
           const { score, state, capacityShare } = event as HealthSamplerEmitted
           this.worker.healthChanged({ score, state, capacityShare })
+          this.#tellLoad()
         })
         return
       case 'inference':
@@ -344,7 +397,12 @@ export class NodeSystem {
         ref.on('*', (event) => this.#heard(event as SwarmEmitted))
         return
       case 'requester':
+        if (!ref) this.client.traces.lost()
     }
+  }
+
+  #tellLoad(): void {
+    this.#to('duty')?.send({ type: 'load.reported', isOverloaded: this.worker.isOverloaded })
   }
 
   #heard(event: SwarmEmitted): void {

@@ -9,6 +9,7 @@ import type {
   RunJobInput,
   SlotFreed,
 } from '../machines/inference/index.ts'
+import type { PauseReason } from '../machines/duty/index.ts'
 import { type Health, toCapacity } from '../machines/health/index.ts'
 import {
   RateLimiter,
@@ -32,6 +33,8 @@ export interface WorkerSideOptions {
   readonly inference: () => { send(command: InferenceCommand): void } | undefined
   /** What the worker can say of itself has changed. */
   readonly onChanged: () => void
+  /** The same, and nobody may wait to hear it. */
+  readonly onUrgent: () => void
 }
 
 /** Best guess until the first sample: nothing is promised, nothing refused. */
@@ -63,7 +66,7 @@ export class WorkerSide {
   readonly #slots = new Map<SlotId, { readonly modelId: ModelId; isKnown: boolean; isBusy: boolean }>()
   #health: Health = unknownHealth
   #queue: QueueReport = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
-  #isDraining = false
+  #pauses: readonly PauseReason[] = []
 
   constructor(options: WorkerSideOptions) {
     this.#options = options
@@ -93,12 +96,18 @@ export class WorkerSide {
     return this.#health
   }
 
+  /** Other programs need all of the machine. */
+  get isOverloaded(): boolean {
+    return this.#health.capacityShare === 0
+  }
+
   get queue(): QueueReport {
     return this.#queue
   }
 
-  get isDraining(): boolean {
-    return this.#isDraining
+  /** Why it takes nothing from others; empty while it serves. */
+  get pauses(): readonly PauseReason[] {
+    return this.#pauses
   }
 
   /** What peers are told. */
@@ -109,6 +118,7 @@ export class WorkerSide {
       healthScore: this.#health.score,
       state: this.#health.state,
       accepting: this.#closedBecause() === undefined,
+      ...(this.#pauses.length > 0 && { draining: true }),
       queueLength: length,
       queueCapacity: capacity,
       slotsBusy,
@@ -117,11 +127,12 @@ export class WorkerSide {
     }
   }
 
-  /** The same for the node's own client, whom a busy machine refuses nothing. */
+  /** The same for the node's own client, whom the machine refuses nothing until it stops. */
   localStatus(): Status {
-    const status = this.status()
+    const { draining: _, ...status } = this.status()
     return {
       ...status,
+      ...(this.#isStopping && { draining: true }),
       accepting: this.#closedBecause(this.#options.selfId) === undefined,
       state: status.state === 'overloaded' ? 'busy' : status.state,
     }
@@ -256,11 +267,30 @@ export class WorkerSide {
     this.#options.onChanged()
   }
 
-  /** Takes nothing new from now on; what waits goes elsewhere, what runs may finish. */
-  drain(): void {
-    this.#isDraining = true
-    this.#options.onChanged()
-    this.intake.refuseAll('QM_DRAINING', ({ phase }) => phase !== 'running')
+  /**
+   * There are other reasons to rest than before, or none any more. With one, others get nothing new and what they have
+   * waiting goes elsewhere; what runs goes on until they have moved it. A node that stops treats its owner like them.
+   */
+  dutyChanged(pauses: readonly PauseReason[]): void {
+    this.#pauses = pauses
+    // First the word that nobody is taken, or whoever is refused comes straight back.
+    this.#options.onUrgent()
+    const code = this.#pauseCode
+    if (code === undefined) return
+    this.intake.refuseAll(
+      code,
+      ({ phase, wire }) => phase !== 'running' && (this.#isStopping || wire.peerId !== this.#options.selfId),
+    )
+  }
+
+  get #isStopping(): boolean {
+    return this.#pauses.includes('shutdown')
+  }
+
+  /** What others are told while it rests. */
+  get #pauseCode(): ErrorCode | undefined {
+    if (this.#pauses.length === 0) return undefined
+    return this.#pauses.every((reason) => reason === 'load') ? 'QM_OVERLOADED' : 'QM_DRAINING'
   }
 
   #submit(job: Job): void {
@@ -281,11 +311,10 @@ export class WorkerSide {
   }
 
   #closedBecause(clientId?: PeerId): ErrorCode | undefined {
-    if (this.#isDraining) return 'QM_DRAINING'
+    if (this.#isStopping) return 'QM_DRAINING'
     // While a part is down an empty queue means nothing, and must not look like an invitation.
     if (!this.#options.scheduler() || !this.#options.inference()) return 'QM_OVERLOADED'
-    if (clientId === this.#options.selfId) return undefined
-    return this.#health.capacityShare === 0 ? 'QM_OVERLOADED' : undefined
+    return clientId === this.#options.selfId ? undefined : this.#pauseCode
   }
 
   #ready(model: LoadedModel, slotIds: readonly SlotId[]): void {

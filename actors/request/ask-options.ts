@@ -48,7 +48,7 @@ const askOptionsSchema = z.strictObject({
   signal: z.instanceof(AbortSignal).optional(),
   /** Milliseconds for the whole request, from the question to the last token. */
   deadlineMs: durationMs.optional(),
-  /** Milliseconds to wait for a first worker to appear. */
+  /** Milliseconds to wait for a worker to appear: for a first one, or to go on with an answer that was cut off. */
   discoverMs: durationMs.optional(),
   /** Workers tried before giving up. */
   attemptsMax: z.number().int().min(1).max(limits.peersMax).optional(),

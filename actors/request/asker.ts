@@ -63,19 +63,12 @@ export interface AskerPorts {
 export interface AskDefaults {
   /** Workers tried before giving up. */
   readonly attemptsMax: number
-  /** Milliseconds to wait for a first worker: a mesh takes some seconds to join. */
+  /** Milliseconds to wait for a worker: a mesh takes some seconds to join, a lost model some to be loaded again. */
   readonly discoverMs: number
-  /** Milliseconds to wait for a worker that goes on with an answer that was cut off. */
-  readonly handoverMs: number
   readonly stall: StallPolicy
 }
 
-const askDefaults: AskDefaults = {
-  attemptsMax: 5,
-  discoverMs: 15_000,
-  handoverMs: 5_000,
-  stall: defaultStallPolicy,
-}
+const askDefaults: AskDefaults = { attemptsMax: 5, discoverMs: 15_000, stall: defaultStallPolicy }
 
 /**
  * Where questions enter. It owns the open jobs: the requester's actors decide, the dispatcher carries, and here both meet
@@ -167,7 +160,6 @@ export class Asker {
       now,
       attemptsMax: options.attemptsMax ?? defaults.attemptsMax,
       discoverMs: options.discoverMs ?? defaults.discoverMs,
-      handoverMs: defaults.handoverMs,
       deadlineMs: options.deadlineMs ?? null,
       stall: defaults.stall,
     }

@@ -260,7 +260,9 @@ export class Intake implements ClientDesk {
   #fail(job: Job, error: QMeshError, report: JobReport): void {
     const isKnown = this.#jobs.get(job.id) === job
     this.#forget(job)
-    if (isKnown && !job.isAbandoned) answerError(job.wire, job.prompt.requestId, error)
+    // Cancelled, but not by its client: what ran it was taken away.
+    const said = error.code === 'QM_CANCELLED' ? new QMeshError('QM_ENGINE_CRASHED') : error
+    if (isKnown && !job.isAbandoned) answerError(job.wire, job.prompt.requestId, said)
     report.failed(error)
   }
 

@@ -1,9 +1,10 @@
 import { addAskFlags, readJsonSchema, toAskOptions, type AskFlags } from '../ask-flags.ts'
 import { listenForInterrupt } from '../interrupt.ts'
 import type { AddCommand } from '../command.ts'
-import { openMeshAccess } from '../mesh-access.ts'
+import { explanationLines } from '../explanation-lines.ts'
+import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
-import { output } from '../output.ts'
+import { note, output } from '../output.ts'
 import { quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
 import { createSpinner } from '../spinner.ts'
@@ -14,6 +15,7 @@ Examples:
   qmesh-node ask "What is the capital of France?"
   git diff | qmesh-node ask --system "Write a commit message." -
   qmesh-node ask --model ./smollm2.gguf --local --temperature 0 "Count to five."
+  qmesh-node ask --why "Who are you?"
   qmesh-node ask --json --json-schema '{"type":"object"}' "Describe a fox." | jq .text
 
 With a node running on the data directory the question goes through it; otherwise a client is started for this one
@@ -22,6 +24,7 @@ question. Everybody who answers reads your prompt: do not send secrets.`
 interface Flags extends AskFlags {
   readonly json?: boolean
   readonly jsonSchema?: string
+  readonly why?: boolean
 }
 
 export const addAsk: AddCommand = (program, exit) => {
@@ -31,6 +34,7 @@ export const addAsk: AddCommand = (program, exit) => {
     .argument('[prompt...]', 'the question; "-" or nothing reads standard input')
     .option('--json', 'print the result as one JSON document')
     .option('--json-schema <schema>', 'the answer satisfies this JSON schema: JSON text or a file')
+    .option('--why', 'explain on standard error why the question went where it went; with --json: as "why"')
     .addHelpText('after', examples)
   addAskFlags(command).action(async (words: string[], flags: Flags) => {
     const interrupt = listenForInterrupt()
@@ -52,10 +56,19 @@ export const addAsk: AddCommand = (program, exit) => {
         const messages = [...system, { role: 'user' as const, content: prompt }]
         const answer = access.port.ask(messages, { ...options, ...access.target, signal })
         follow(answer, spinner)
-        const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
-        spinner.stop()
-        if (flags.json) await output.json(result)
-        if (flags.stats) printStats(result)
+        try {
+          const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
+          spinner.stop()
+          const why = flags.why ? await access.port.why(result.requestId) : undefined
+          if (flags.json) await output.json({ ...result, ...(why && { why }) })
+          if (flags.stats) printStats(result)
+          if (why && !flags.json) note(`\n${explanationLines(why).join('\n')}`)
+          if (!why) pointToWhy(access, result.requestId)
+        } catch (error) {
+          spinner.stop()
+          if (interrupt.exitCode === undefined) await explainFailure(access, answer.requestId, flags)
+          throw error
+        }
       } finally {
         await access.close()
       }
@@ -68,4 +81,22 @@ export const addAsk: AddCommand = (program, exit) => {
       interrupt.dispose()
     }
   })
+}
+
+/** A person at a terminal learns how to ask where the answer came from; a script knows or does not care. */
+function pointToWhy({ isLasting }: MeshAccess, requestId: string | undefined): void {
+  if (!process.stderr.isTTY || requestId === undefined) return
+  note(isLasting ? `why: qmesh-node why ${requestId.slice(0, 8)}` : 'why: ask with --why')
+}
+
+async function explainFailure(
+  access: MeshAccess,
+  requestId: string | undefined,
+  { why }: Flags,
+): Promise<void> {
+  if (!why) return pointToWhy(access, requestId)
+  try {
+    // One that never came as far as choosing a worker has nothing to explain: the error says it all.
+    if (requestId !== undefined) note(explanationLines(await access.port.why(requestId)).join('\n'))
+  } catch {}
 }

@@ -2,6 +2,7 @@ import { requireRunningNode } from '../../runtime/control/index.ts'
 import type { AddCommand } from '../command.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { output } from '../output.ts'
+import { pauseText } from '../pause-text.ts'
 
 const keys = ['dataDir'] as const
 
@@ -21,6 +22,7 @@ export const addStatus: AddCommand = (program) => {
     const status = await (await requireRunningNode(config.dataDir)).status()
     if (flags.json) return output.json(status)
     const { network, queue, health, models } = status
+    const paused = pauseText(status)
     await output.table([
       ['id', status.id],
       ...(status.name === undefined ? [] : [['name', status.name]]),
@@ -33,6 +35,7 @@ export const addStatus: AddCommand = (program) => {
         'health',
         `${health.state} (${Math.round(health.score)}), ${health.accepting ? 'taking' : 'refusing'} requests`,
       ],
+      ...(paused === undefined ? [] : [['paused', paused]]),
       [
         'queue',
         `${queue.length} of ${queue.capacity} waiting, ${queue.slotsBusy} of ${queue.slots} slots busy`,

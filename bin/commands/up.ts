@@ -16,8 +16,8 @@ Examples:
 
 It runs until Ctrl-C or SIGTERM and then stops in order; a second Ctrl-C ends it at once.`
 
-/** Milliseconds from the first signal until the process ends, finished or not. */
-const stopDeadlineMs = 30_000
+/** Milliseconds that everything but the running answers may take to stop; then the process ends, finished or not. */
+const stopDeadlineMs = 22_000
 
 export const addUp: AddCommand = (program, exit) => {
   const command = program
@@ -32,7 +32,7 @@ export const addUp: AddCommand = (program, exit) => {
     // A signal may come while it starts: then it stops as soon as it has started.
     const shutdown = listenForShutdown({
       stop: async () => (await starting).stop(),
-      deadlineMs: stopDeadlineMs,
+      deadlineMs: config.drainSeconds * 1_000 + stopDeadlineMs,
       onSignal: (signal, isForced) =>
         note(isForced ? 'forced to stop' : `${signal}: stopping, again to force it`),
       onFailure: ({ message }) => note(`stopping failed: ${message}`),

@@ -1,4 +1,4 @@
-import { findRunningNode, type ControlPort } from '../../runtime/control/index.ts'
+import { findRunningNode, type MeshPort } from '../../runtime/control/index.ts'
 import { listenForInterrupt } from '../interrupt.ts'
 import type { AddCommand } from '../command.ts'
 import { openClient } from '../mesh-access.ts'
@@ -14,7 +14,7 @@ Examples:
   qmesh-node workers --bootstrap 192.168.1.5:49737 --wait 10
   qmesh-node workers --json | jq '.[].models[].id'`
 
-type Workers = Awaited<ReturnType<ControlPort['workers']>>
+type Workers = Awaited<ReturnType<MeshPort['workers']>>
 
 export const addWorkers: AddCommand = (program, exit) => {
   const command = program
@@ -49,7 +49,7 @@ export const addWorkers: AddCommand = (program, exit) => {
 }
 
 /** Waits for a first worker, then a moment for those that answer a little later. */
-async function discover(port: ControlPort, waitMs: number, signal: AbortSignal): Promise<Workers> {
+async function discover(port: MeshPort, waitMs: number, signal: AbortSignal): Promise<Workers> {
   const { setTimeout: sleep } = await import('node:timers/promises')
   let end = performance.now() + waitMs
   for (;;) {
@@ -62,19 +62,22 @@ async function discover(port: ControlPort, waitMs: number, signal: AbortSignal):
 
 async function print(workers: Workers): Promise<void> {
   if (workers.length === 0) return note('no worker is known; start one with: qmesh-node up --model FILE')
-  await output.table([
-    ['WORKER', 'MODELS', 'STATE', 'QUEUE', 'SLOTS', 'FIRST TOKEN', 'TOKENS/S', ''],
-    ...workers.map((worker) => [
-      short(worker.workerId),
-      worker.models.map(({ id }) => id).join(' ') || '–',
-      worker.accepting ? worker.state : `${worker.state}, refusing`,
-      `${worker.queueLength}/${worker.queueCapacity}`,
-      `${worker.slotsBusy}/${worker.slots}`,
-      worker.firstTokenMs === undefined ? '–' : `${Math.round(worker.firstTokenMs)} ms`,
-      worker.tokensPerSecond === undefined ? '–' : worker.tokensPerSecond.toFixed(1),
-      [worker.isLocal ? 'this machine' : '', worker.barred ? `not asked: ${worker.barred}` : '']
-        .filter(Boolean)
-        .join(', '),
-    ]),
-  ])
+  await output.table(
+    [
+      ['WORKER', 'MODELS', 'STATE', 'QUEUE', 'SLOTS', 'FIRST TOKEN', 'TOKENS/S', ''],
+      ...workers.map((worker) => [
+        short(worker.workerId),
+        worker.models.map(({ id }) => id).join(' ') || '–',
+        worker.accepting ? worker.state : `${worker.state}, refusing`,
+        `${worker.queueLength}/${worker.queueCapacity}`,
+        `${worker.slotsBusy}/${worker.slots}`,
+        worker.firstTokenMs === undefined ? '–' : `${Math.round(worker.firstTokenMs)} ms`,
+        worker.tokensPerSecond === undefined ? '–' : worker.tokensPerSecond.toFixed(1),
+        [worker.isLocal ? 'this machine' : '', worker.barred ? `not asked: ${worker.barred}` : '']
+          .filter(Boolean)
+          .join(', '),
+      ]),
+    ],
+    { isCut: true },
+  )
 }

@@ -48,6 +48,7 @@ const node = setup({
     emitted: {} as NodeEmitted,
   },
   actors: {
+    duty: subsystemMachine,
     'health-sampler': subsystemMachine,
     inference: subsystemMachine,
     requester: subsystemMachine,

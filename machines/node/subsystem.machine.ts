@@ -13,7 +13,7 @@ import { stopOrphans } from '../stop-orphans.ts'
 import { recentRestarts, type RestartPolicy, toBackOffMs } from './restart-policy.ts'
 
 /** Whose events these are; the node has one subsystem machine for each. */
-export type SubsystemName = 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'swarm'
+export type SubsystemName = 'duty' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'swarm'
 
 export interface SubsystemInput {
   readonly name: SubsystemName

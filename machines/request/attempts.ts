@@ -84,6 +84,8 @@ const returnCodes: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
   'QM_OVERLOADED',
   'QM_QUEUE_FULL',
   'QM_RATE_LIMITED',
+  // While it loads the model again.
+  'QM_MODEL_UNKNOWN',
 ])
 
 /** Workers that are left out of the next choice. A search that is `patient` has found nobody new, and takes old ones back. */
@@ -109,8 +111,8 @@ export function toFailure(attempts: readonly AttemptRecord[], tokens: number): F
     return {
       code: last.code,
       message:
-        `${last.message ?? errorCatalogue[last.code].sentence} No other worker could go on after ${tokens} tokens ` +
-        `(${reasons.join(', ')}).`,
+        `No other worker could go on after ${tokens} tokens (${reasons.join(', ')}): ` +
+        (last.message ?? errorCatalogue[last.code].sentence),
       retryAfterMs,
     }
   }

@@ -35,10 +35,8 @@ export interface RequestInput {
   readonly promptTokens: number
   /** Workers tried before giving up. */
   readonly attemptsMax: number
-  /** Milliseconds to wait for a first worker to appear. */
+  /** Milliseconds to wait for a worker to appear: for a first one, or for one that goes on with what was cut off. */
   readonly discoverMs: number
-  /** Milliseconds to wait for a worker that goes on with an answer that was cut off. */
-  readonly handoverMs: number
   /** Milliseconds for the whole request; null for `limits.durationMsMax`. */
   readonly deadlineMs: number | null
   readonly stall: StallPolicy
@@ -182,7 +180,7 @@ const request = setup({
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
-    discover: ({ context }) => (context.tokens > 0 ? context.handoverMs : context.discoverMs),
+    discover: ({ context }) => context.discoverMs,
     recheck: recheckMs,
     openingStall: ({ context }) => openingDelayMs(context.stall, context.promptTokens),
     queuedStall: ({ context }) => queuedDelayMs(context.stall, context.etaMs),

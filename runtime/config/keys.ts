@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseQuietHours } from '../../machines/duty/index.ts'
 import { limits, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
 import { parseHostPort } from './host-port.ts'
 import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
@@ -225,6 +226,35 @@ export const configKeys = {
     default: () => true,
     flag: '--pause-when-busy',
     example: 'pauseWhenBusy = true',
+  }),
+  quietHours: key({
+    schema: z.array(z.string().refine((text) => parseQuietHours(text) !== undefined)).max(16),
+    kind: 'list',
+    doc: 'Parts of the day, local time, in which the node takes no requests of others. They may run over midnight.',
+    expects: 'a list of at most 16 parts of the day',
+    expectsEach: 'HH:MM-HH:MM, like 22:00-07:00',
+    default: () => [],
+    defaultText: 'none',
+    flag: '--quiet-hours <from-to>',
+    example: 'quietHours = ["22:00-07:00"]',
+  }),
+  batteryMin: key({
+    schema: whole(0, 100),
+    kind: 'integer',
+    doc: 'Percent of battery below which a machine without mains takes no requests of others, until it has 5 more or is plugged in; 0 switches it off, 100 keeps to mains. Batteries are read on Linux only so far.',
+    expects: 'a whole number from 0 to 100',
+    default: () => 30,
+    flag: '--battery-min <percent>',
+    example: 'batteryMin = 30',
+  }),
+  drainSeconds: key({
+    schema: whole(0, 3_600),
+    kind: 'integer',
+    doc: 'Seconds that running answers have, when the node stops, to move to another worker or to finish.',
+    expects: 'a whole number from 0 to 3600',
+    default: () => 8,
+    flag: '--drain-seconds <number>',
+    example: 'drainSeconds = 8',
   }),
   logLevel: key({
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

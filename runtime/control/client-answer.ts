@@ -1,9 +1,9 @@
 import { AnswerEmitter } from '../../actors/request/answer-events.ts'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
-import type { AnswerResult } from '../../actors/request/answer.ts'
-import { QMeshError } from '../../protocol/index.ts'
+import { AnswerError, type AnswerAttempt, type AnswerResult } from '../../actors/request/answer.ts'
+import { QMeshError, type RequestId } from '../../protocol/index.ts'
 import { parseResult, type Replies } from './request.ts'
-import { answerEventNames, answerEventSchemas } from './commands/ask.ts'
+import { answerEventNames, answerEventSchemas, askedNotice, askedSchema } from './commands/ask.ts'
 import type { Notice } from './messages.ts'
 import type { ControlAnswer } from './control.port.ts'
 
@@ -21,6 +21,9 @@ export function createControlAnswer(
   // Also for whoever waits for the result while nobody is reading any more.
   anySignal.addEventListener('abort', () => reject(new QMeshError('QM_CANCELLED')), { once: true })
   let isStarted = false
+  let requestId: RequestId | undefined
+  const attempts: AnswerAttempt[] = []
+  events.on('attemptFailed', (attempt) => attempts.push(attempt))
 
   async function* read(): AsyncGenerator<AnswerChunk, void, undefined> {
     if (isStarted) throw new QMeshError('QM_REQUEST_INVALID', 'an answer can be read only once')
@@ -32,14 +35,18 @@ export function createControlAnswer(
         if (reply.type === 'chunk') {
           text += reply.text
           yield reply
+        } else if (reply.type === 'notice' && reply.name === askedNotice) {
+          requestId = askedSchema.safeParse(reply.value).data?.requestId
         } else if (reply.type === 'notice') notify(events, reply)
         else if (reply.type === 'result') result = { ...parseResult('ask', reply.value), text }
       }
       if (!result) throw new QMeshError('QM_NODE_STOPPED', 'the node stopped before the answer was complete')
       resolve(result)
     } catch (error) {
-      reject(error)
-      throw error
+      const failure =
+        requestId === undefined ? error : toAnswerError(error, { requestId, partial: text, attempts })
+      reject(failure)
+      throw failure
     } finally {
       reject(new QMeshError('QM_CANCELLED'))
     }
@@ -52,6 +59,9 @@ export function createControlAnswer(
 
   return {
     [Symbol.asyncIterator]: read,
+    get requestId() {
+      return requestId
+    },
     get result() {
       if (!isStarted) drain().catch(() => undefined)
       return promise
@@ -59,6 +69,16 @@ export function createControlAnswer(
     on: (event, listener) => events.on(event, listener),
     cancel: () => stop.abort(),
   }
+}
+
+/** An answer fails the same way whether its node is in this process or another. */
+function toAnswerError(error: unknown, context: ConstructorParameters<typeof AnswerError>[2]): unknown {
+  if (!(error instanceof QMeshError)) return error
+  const { code, message, retryAfterMs } = error
+  return new AnswerError(code, message, context, {
+    cause: error,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  })
 }
 
 /** A notice of a later version, or one that makes no sense, is nobody's problem. */

@@ -54,6 +54,10 @@ export function createControlClient(path: string): ControlClient {
     call,
     status: () => call('status', {}),
     workers: () => call('workers', {}),
+    requests: () => call('requests', {}),
+    why: (requestId, { replay } = {}) => call('why', { requestId, replay }),
+    drain: () => call('drain', {}),
+    resume: () => call('resume', {}),
     ask: (messages, { signal, jsonSchema, ...options }) => {
       const args = {
         messages,

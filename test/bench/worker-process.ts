@@ -1,8 +1,15 @@
 import { createNode } from '../../runtime/index.ts'
 
 /** A worker in a process of its own, as in real life. */
-const [modelPath = '', threads = '1', contextTokens = '512', slots = '8', bootstrap = '', dataDir = ''] =
-  process.argv.slice(2)
+const [
+  modelPath = '',
+  threads = '1',
+  contextTokens = '512',
+  slots = '8',
+  bootstrap = '',
+  dataDir = '',
+  queueCapacity = '64',
+] = process.argv.slice(2)
 const node = await createNode({
   dataDir,
   models: [{ path: modelPath, contextTokens: Number(contextTokens), slots: Number(slots) }],
@@ -11,6 +18,7 @@ const node = await createNode({
   mdns: false,
   gpuLayers: 0,
   threads: Number(threads),
+  queueCapacity: Number(queueCapacity),
   pauseWhenBusy: false,
   logLevel: 'silent',
 })

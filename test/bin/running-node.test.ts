@@ -2,7 +2,13 @@ import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import { QMeshError } from '../../protocol/index.ts'
-import { createControlRig, sampleResult, sampleStatus } from '../runtime/support/control-rig.ts'
+import {
+  createControlRig,
+  drainedStatus,
+  sampleExplanation,
+  sampleResult,
+  sampleStatus,
+} from '../runtime/support/control-rig.ts'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { cli, runMain, startCli } from './cli.ts'
 
@@ -106,6 +112,132 @@ describe('with a running node', { timeout }, () => {
       /^model +tiny: ready, 2 slots, 512 tokens of context, cpu$/m,
     )
     expect(await runMain(home, args('workers', '--json'))).toMatchObject({ code: 0, stdout: '[]\n' })
+  })
+})
+
+describe('drain and resume', { timeout }, () => {
+  it('say what the node does then', async () => {
+    const { home, args } = await rig()
+    expect(await runMain(home, args('drain'))).toEqual({
+      code: 0,
+      stdout: 'paused: drained; "qmesh-node resume" serves again; quiet hours; 2 still open\n',
+      stderr: '',
+    })
+    expect(JSON.parse((await runMain(home, args('drain', '--json'))).stdout)).toEqual(drainedStatus)
+    expect((await runMain(home, args('resume'))).stdout).toBe('serving\n')
+    expect(JSON.parse((await runMain(home, args('resume', '--json'))).stdout)).toEqual(sampleStatus)
+  })
+
+  it('are seen in the status', async () => {
+    const { home, args } = await rig({ port: { status: () => drainedStatus } })
+    const { stdout } = await runMain(home, args('status'))
+    expect(stdout).toMatch(/^health +idle \(90\), refusing requests$/m)
+    expect(stdout).toMatch(/^paused +drained; .*; quiet hours$/m)
+  })
+
+  it('drain --wait returns when nothing runs any more, and says how far it is', async () => {
+    const queue = { length: 0, capacity: 10, slots: 2 }
+    let slotsBusy = 3
+    const status = () => ({ ...drainedStatus, queue: { ...queue, slotsBusy: Math.max(0, --slotsBusy) } })
+    const { home, args } = await rig({ port: { drain: status, status } })
+    expect(await runMain(home, args('drain', '--wait'))).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^paused: .*quiet hours\n$/),
+      stderr: 'waiting for 2 answers\nwaiting for one answer\n',
+    })
+  })
+
+  it('drain --wait fails at its deadline and leaves the node drained', async () => {
+    const { home, args } = await rig({ port: { status: () => drainedStatus } })
+    const run = await runMain(home, args('drain', '--wait', '--timeout', '0.3'))
+    expect(run.code).toBe(1)
+    expect(run.stderr).toMatch(/error QM_DEADLINE_PASSED: 2 answers still open after 0.3 s; .*stays drained/)
+  })
+
+  it('drain --wait is left by Ctrl-C', async () => {
+    const { home, args } = await rig({ port: { status: () => drainedStatus } })
+    const child = startCli(home, args('drain', '--wait'))
+    await once(child.stderr, 'data')
+    child.kill('SIGINT')
+    expect(await once(child, 'exit')).toEqual([130, null])
+  })
+
+  it.each(['drain', 'resume', 'why'])('%s says so when no node runs', async (name) => {
+    const home = await tempDir()
+    const run = await runMain(home, [name, '--json'])
+    expect(run.code).toBe(1)
+    expect(run.stderr).toMatch(/^error QM_NODE_NOT_RUNNING: .*qmesh-node up/)
+  })
+})
+
+describe('why', { timeout }, () => {
+  it('tells the story of a request', async () => {
+    const why = vi.fn<() => typeof sampleExplanation>(() => sampleExplanation)
+    const { home, args } = await rig({ port: { why } })
+    const { code, stdout } = await runMain(home, args('why', 'CDCD', '--replay'))
+    expect(code).toBe(0)
+    expect(why).toHaveBeenCalledWith('CDCD', { replay: true })
+    expect(stdout).toContain('outcome answered, 30 tokens, 860 ms, 2 tries, 1 handover\n')
+    expect(stdout).toContain('try 1 at 0 ms: tiny on 343434343434…\n')
+    expect(stdout).toContain(
+      '  place 2 in its queue, about 300 ms, first token after 100 ms, 10 tokens, over after 650 ms\n',
+    )
+    // What a worker wrote does not reach the terminal as it is.
+    expect(stdout).toContain('  ended with QM_DRAINING: going␛[31m\n')
+    expect(stdout).toContain('went on after 10 tokens, gap 700 ms')
+    expect(stdout).toMatch(/chosen of 2 known workers: drawn among the best.*; seed 7; made again: the same/)
+    expect(stdout).toMatch(/^ +abababababab… +chosen +slot-free +0\.910 +0\.90 +0\.50 +0\.25 +1\.00 +0\.0$/m)
+    expect(stdout).toMatch(/^ +121212121212… +out: model$/m)
+    expect(JSON.parse((await runMain(home, args('why', '--json'))).stdout)).toEqual(sampleExplanation)
+  })
+
+  it('lists what is remembered', async () => {
+    const { attempts: _, ...summary } = sampleExplanation
+    const { home, args } = await rig({ port: { requests: () => [summary] } })
+    const { stdout } = await runMain(home, args('why', '--list'))
+    expect(stdout).toMatch(/^cdcdcdcdcdcd… +2024-01-02 03:04:05 +any +answered +2 +1 +30 +860 ms$/m)
+    expect(JSON.parse((await runMain(home, args('why', '--list', '--json'))).stdout)).toEqual([summary])
+    const empty = await rig()
+    expect((await runMain(empty.home, empty.args('why', '--list'))).stderr).toContain('asked nothing')
+  })
+
+  it('refuses what is no id, and passes on that a request is unknown', async () => {
+    const unknown = () => {
+      throw new QMeshError('QM_REQUEST_UNKNOWN', 'no such request here')
+    }
+    const { home, args } = await rig({ port: { why: unknown } })
+    expect(await runMain(home, args('why', 'no-id'))).toMatchObject({ code: 2 })
+    expect(await runMain(home, args('why', 'cd', '--list'))).toMatchObject({ code: 2 })
+    const run = await runMain(home, args('why', 'cd'))
+    expect(run).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^error QM_REQUEST_UNKNOWN: no such[^]*why --list/),
+    })
+  })
+
+  it('ask --why explains beside the answer, or in its document', async () => {
+    const { home, args } = await rig()
+    const run = await runMain(home, args('ask', '--why', 'hi'))
+    expect(run).toMatchObject({ code: 0, stdout: 'hello world\n' })
+    expect(run.stderr).toContain(`request ${sampleExplanation.requestId}\n`)
+    const { stdout } = await runMain(home, args('ask', '--why', '--json', 'hi'))
+    expect(JSON.parse(stdout)).toEqual({ ...sampleResult, why: sampleExplanation })
+  })
+
+  it('ask --why explains a failure too', async () => {
+    const { home, args } = await rig({
+      chunks: async function* (): AsyncGenerator<AnswerChunk> {
+        yield { text: 'half', tokens: [1] }
+        throw new QMeshError('QM_WORKER_LOST', 'gone')
+      },
+    })
+    const run = await runMain(home, args('ask', '--why', 'hi'))
+    expect(run).toMatchObject({ code: 1, stdout: 'half\n' })
+    expect(run.stderr).toMatch(/^request cdcd[^]*\nerror QM_WORKER_LOST: gone\n$/)
+    const { stdout } = await runMain(home, args('ask', '--json', 'hi'))
+    expect(JSON.parse(stdout)).toEqual({
+      error: { code: 'QM_WORKER_LOST', message: 'gone', requestId: sampleResult.requestId },
+    })
   })
 })
 

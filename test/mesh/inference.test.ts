@@ -172,7 +172,7 @@ describe('a prompt crosses the mesh', () => {
     await expect.poll(() => node.status().network.state, { timeout: 10_000 }).toBe('offline')
   })
 
-  it('moves a waiting request on when its worker stops politely, and lets the running one finish', async () => {
+  it('moves waiting and running requests on when their worker stops politely', async () => {
     const mesh = await createTestMesh()
     const first = await mesh.worker({ models: [mesh.model({ slots: 1 })] })
     const client = await mesh.client()
@@ -188,9 +188,11 @@ describe('a prompt crosses the mesh', () => {
     await expect.poll(() => serving().length, { timeout: 20_000 }).toBe(2)
     const stopped = first.stop()
     expect((await waiting.result).workerId).toBe(second.id)
+    await expect.poll(() => client.why(running.requestId).tries, { timeout: 5_000 }).toBe(2)
     while (!(await iterator.next()).done);
     const result = await running.result
-    expect(result.workerId).toBe(first.id)
+    expect(result.attempts[0]).toMatchObject({ workerId: first.id, code: 'QM_DRAINING' })
+    expect(result.workerId).toBe(second.id)
     expect(result.usage.completionTokens).toBe(long.maxTokens)
     await stopped
   })

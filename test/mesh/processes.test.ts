@@ -75,7 +75,7 @@ describe('nodes in processes of their own', () => {
     const mesh = await createTestMesh()
     const { child } = await forkWorker(mesh)
     const client = await mesh.client()
-    const answer = client.ask('about to die', { maxTokens: 400, temperature: 0 })
+    const answer = client.ask('about to die', { maxTokens: 400, temperature: 0, discoverMs: 2_000 })
     let text = ''
     const reading = (async () => {
       for await (const chunk of answer) {

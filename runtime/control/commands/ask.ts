@@ -79,11 +79,19 @@ const askResultSchema = z.object({
   handovers: z.array(handoverSchema),
 })
 
+/** The first notice of an answer, before anything happens: its request. */
+export const askedNotice = 'asked'
+export const askedSchema = z.object({ requestId: requestIdSchema })
+
 export const askCommand = defineCommand({
   args: askArgsSchema,
   result: askResultSchema,
   run: async ({ port, signal, send }, { messages, ...options }) => {
     const answer = port.ask(messages, { ...options, signal })
+    const { requestId } = answer
+    if (requestId !== undefined) {
+      void send({ type: 'notice', name: askedNotice, value: { requestId } }).catch(() => undefined)
+    }
     for (const name of answerEventNames) {
       // Nobody waits for a notice: the chunks that follow wait for a slow reader anyway.
       answer.on(name, (value) => void send({ type: 'notice', name, value }).catch(() => undefined))

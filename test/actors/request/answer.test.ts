@@ -173,7 +173,7 @@ describe('failures', () => {
     worker.tokens(0, 2)
     worker.error('QM_ENGINE_CRASHED')
     worker.disconnect()
-    rig.pass(5_100)
+    rig.pass(15_100)
     const iterator = answer[Symbol.asyncIterator]()
     expect((await iterator.next()).value?.text).toBe(textOf(2))
     expect(await failureOf(iterator.next())).toMatchObject({ code: 'QM_ENGINE_CRASHED', partial: textOf(2) })

@@ -171,7 +171,7 @@ test('a worker lost in mid-answer with no other in sight fails the answer with t
   await settled()
   worker.tokens(0, 3)
   worker.disconnect()
-  rig.pass(5_100)
+  rig.pass(15_100)
   const read: string[] = []
   const failure = await (async () => {
     for await (const { text } of answer) read.push(text)

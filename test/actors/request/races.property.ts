@@ -27,7 +27,7 @@ async function race(
   await scheduler.waitIdle()
   await settled()
   // Nobody else comes to go on with an answer that was cut off.
-  rig.pass(5_100)
+  rig.pass(15_100)
   await settled()
   const ends = rig.standing.filter(([what]) => ['finished', 'failed', 'cancelled'].includes(what))
   expect(ends).toHaveLength(1)

@@ -4,6 +4,7 @@ import { defaultRestartPolicy } from '../../../machines/node/restart-policy.ts'
 import { subsystemMachine, type SubsystemName } from '../../../machines/node/subsystem.machine.ts'
 
 export const subsystemNames: readonly SubsystemName[] = [
+  'duty',
   'health-sampler',
   'inference',
   'scheduler',
@@ -73,6 +74,7 @@ export function createNodeRig() {
   const node = createActor(
     nodeMachine.provide({
       actors: {
+        duty: supervised,
         'health-sampler': supervised,
         inference: supervised,
         scheduler: supervised,
@@ -86,7 +88,7 @@ export function createNodeRig() {
         subsystems: subsystemNames.map((name) => ({
           name,
           policy: defaultRestartPolicy,
-          hasOwnStop: name !== 'health-sampler',
+          hasOwnStop: name !== 'duty' && name !== 'health-sampler',
           stopWithinMs: 1_000,
           createInput: () => ({}),
         })),

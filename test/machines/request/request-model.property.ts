@@ -30,7 +30,6 @@ const silenceMs: Record<Model['phase'], number> = {
 }
 
 const attemptsMax = 3
-const handoverMs = 1_270
 /** Of the codes below, those after which a worker may be tried once more. */
 const mayReturn: readonly (ErrorCode | undefined)[] = ['QM_QUEUE_FULL', 'QM_WORKER_LOST', 'QM_DRAINING']
 
@@ -104,7 +103,6 @@ function fail(model: Model, code: ErrorCode): void {
     return
   }
   enter(model, 'discovering')
-  model.silenceLeftMs = model.tokens > 0 ? handoverMs : silenceMs.discovering
   look(model, false)
 }
 
@@ -342,7 +340,7 @@ test('the request machine does what a model without machine does', () => {
           fc.modelRun(
             () => ({
               model: initialModel(known),
-              real: createRequestRig({ attemptsMax, handoverMs }, known),
+              real: createRequestRig({ attemptsMax }, known),
             }),
             commands,
           )

@@ -67,7 +67,6 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
     promptTokens: 0,
     attemptsMax: 3,
     discoverMs: 2_520,
-    handoverMs: 1_270,
     deadlineMs: 20_010,
     stall: flatStall,
     ...over,

@@ -55,7 +55,6 @@ test('every state can be reached', () => {
     promptTokens: 0,
     attemptsMax: 2,
     discoverMs: 1,
-    handoverMs: 1,
     deadlineMs: 1,
     stall: flatStall,
   })
@@ -215,7 +214,7 @@ describe('an answer that was cut off', () => {
   test('waits a little for a worker that may come, and then says what there is', () => {
     const rig = cutOff(1, 'QM_WORKER_MISBEHAVED')
     expect(rig.actor.getSnapshot().value).toStrictEqual({ selecting: 'discovering' })
-    rig.pass(1_300)
+    rig.pass(2_550)
     const failure = rig.actor.getSnapshot().output?.failure
     expect(failure).toMatchObject({
       code: 'QM_WORKER_MISBEHAVED',

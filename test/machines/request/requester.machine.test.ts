@@ -48,7 +48,6 @@ function createRequesterRig(requestsMax = 1_024) {
         promptTokens: 0,
         attemptsMax: 1,
         discoverMs: 10_000,
-        handoverMs: 5_000,
         deadlineMs: null,
         stall: flatStall,
         ...over,

@@ -141,6 +141,13 @@ describe('bad input', () => {
     ['bootstrap = ["10.0.0.1:1", "nowhere"]', '"bootstrap[1]" must be host:port'],
     ['bootstrap = "10.0.0.1:1"', '"bootstrap" must be a list'],
     ['allow = ["abc"]', '"allow[0]" must be an id of 64 hex characters'],
+    ['quietHours = ["22:00-07:00", "22-7"]', '"quietHours[1]" must be HH:MM-HH:MM, like 22:00-07:00'],
+    [
+      `quietHours = [${'"01:00-02:00",'.repeat(17)}]`,
+      '"quietHours" must be a list of at most 16 parts of the day',
+    ],
+    ['batteryMin = 101', '"batteryMin" must be a whole number from 0 to 100'],
+    ['drainSeconds = -1', '"drainSeconds" must be a whole number from 0 to 3600'],
     ['host = "::1"', '"host" must be an IPv4 address'],
     ['logLevel = "loud"', 'one of trace, debug, info, warn, error, fatal, silent'],
     ['mdns = "maybe"', '"mdns" must be true or false'],

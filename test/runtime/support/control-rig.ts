@@ -13,6 +13,7 @@ import {
   type ControlPort,
 } from '../../../runtime/control/index.ts'
 import type { NodeStatus } from '../../../runtime/node-status.ts'
+import type { RequestExplanation } from '../../../runtime/why/request-explanation.ts'
 import { tempDir } from './temp-dir.ts'
 
 const id = 'ab'.repeat(32)
@@ -40,6 +41,66 @@ export const sampleResult: AnswerResult = {
   modelHash: 'ef'.repeat(32),
   attempts: [{ workerId: id, modelId: 'tiny', modelHash: 'ef'.repeat(32), atMs: 0, tokens: 2 }],
   handovers: [],
+}
+
+export const drainedStatus: NodeStatus = {
+  ...sampleStatus,
+  health: { score: 90, state: 'idle', accepting: false, pausedBy: ['owner', 'quiet-hours'] },
+}
+
+const choice = {
+  workerId: id,
+  manner: 'band',
+  seed: 7,
+  known: 2,
+  reasons: [
+    {
+      workerId: id,
+      modelId: 'tiny',
+      standing: 'chosen',
+      group: 'slot-free',
+      score: 0.91,
+      terms: { health: 0.9, responsiveness: 0.5, performance: 0.25, queueAvailability: 1, queued: 0 },
+    },
+    { workerId: '12'.repeat(32), rejected: 'model' },
+  ],
+}
+
+export const sampleExplanation: RequestExplanation = {
+  requestId: 'cd'.repeat(16),
+  askedAt: '2024-01-02T03:04:05.678Z',
+  state: 'answered',
+  localOnly: false,
+  tries: 2,
+  handovers: 1,
+  tokens: 30,
+  totalMs: 860,
+  attempts: [
+    {
+      workerId: '34'.repeat(32),
+      modelId: 'tiny',
+      modelHash: 'ef'.repeat(32),
+      atMs: 0,
+      tokens: 10,
+      queued: { position: 2, etaMs: 300 },
+      firstTokenMs: 100,
+      totalMs: 650,
+      code: 'QM_DRAINING',
+      message: 'going\u001b[31m',
+      choice,
+    },
+    {
+      workerId: id,
+      modelId: 'tiny',
+      modelHash: 'ef'.repeat(32),
+      atMs: 650,
+      tokens: 20,
+      firstTokenMs: 200,
+      totalMs: 210,
+      handover: { afterTokens: 10, gapMs: 700 },
+      choice: { ...choice, isReproduced: true },
+    },
+  ],
 }
 
 export interface Asked {
@@ -76,6 +137,10 @@ export async function createControlRig(options: RigOptions = {}): Promise<Contro
   const port: ControlPort = {
     status: () => sampleStatus,
     workers: () => [],
+    requests: () => [],
+    why: () => sampleExplanation,
+    drain: () => drainedStatus,
+    resume: () => sampleStatus,
     ask: (input, askOptions) => {
       const record: Asked = { input, options: askOptions, pulled: 0, isLeft: false }
       asked.push(record)
@@ -121,6 +186,7 @@ async function* hello(): AsyncGenerator<AnswerChunk> {
 function fakeAnswer(record: Asked, chunks: AsyncIterable<AnswerChunk>): ControlAnswer {
   const events = new AnswerEmitter()
   return {
+    requestId: sampleResult.requestId,
     async *[Symbol.asyncIterator]() {
       events.emit('queued', { position: 3, etaMs: 250, promptTokens: 3 })
       try {

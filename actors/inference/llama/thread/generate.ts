@@ -112,6 +112,10 @@ export async function generate(lane: Lane): Promise<GenerationEnd> {
   }
 }
 
+/** An exact resume draws the tokens once more, unless a grammar has gone through them already. */
+const isDrawnAgain = (taken: Taken | undefined, grammar: Prepared['grammar']): boolean =>
+  taken?.mode === 'exact' && !grammar
+
 /** The tokens that the slot must have read before it draws: what `SequencePool` looks for in the caches. */
 export const toContext = ({ prompt, taken }: Prepared): readonly Token[] =>
   taken?.mode === 'fast' ? [...prompt, ...taken.tokens] : prompt
@@ -151,7 +155,7 @@ async function replay(
   drawn: Drawn,
   recent: Token[],
 ): Promise<Token | undefined> {
-  if (taken?.mode !== 'exact' || grammar) {
+  if (!taken || !isDrawnAgain(taken, grammar)) {
     for (const token of taken?.tokens ?? []) remember(recent, token, request.sampling.repeatLastTokens)
     return undefined
   }
@@ -195,7 +199,7 @@ function toEvaluateOptions({ request, grammar, taken }: Prepared, recent: Token[
     topP,
     minP,
     // Absent, the library would take the time in seconds: equal for all requests of one second.
-    seed: toSeed(seed ?? Math.floor(Math.random() * 0xffff_ffff), taken),
+    seed: toSeed(seed ?? Math.floor(Math.random() * 0xffff_ffff), taken, isDrawnAgain(taken, grammar)),
     // An end that is drawn while a known token is replayed must not end the drawing.
     yieldEogToken: true,
     ...(repeatPenalty !== 1 &&
@@ -211,6 +215,9 @@ function toEvaluateOptions({ request, grammar, taken }: Prepared, recent: Token[
   }
 }
 
-/** A fast resume cannot go through the random numbers that were used: the same ones again would repeat what they drew. */
-const toSeed = (seed: number, taken: Taken | undefined): number =>
-  taken?.mode === 'fast' ? (seed + taken.tokens.length) % 2 ** 32 : seed
+/**
+ * Only tokens that are drawn again use up the random numbers of the first worker. Where they are read instead, the same
+ * numbers from the start would repeat what they drew.
+ */
+const toSeed = (seed: number, taken: Taken | undefined, isDrawnAgain: boolean): number =>
+  taken && !isDrawnAgain ? (seed + taken.tokens.length) % 2 ** 32 : seed

@@ -1,0 +1,5 @@
+export { pauseReasons } from './duty.ts'
+export type { Battery, DutyPolicy, PauseReason, Surroundings } from './duty.ts'
+export { dutyMachine, lookIntervalMs } from './duty.machine.ts'
+export type { DutyCommand, DutyContext, DutyEmitted, DutyInput } from './duty.machine.ts'
+export { parseQuietHours } from './quiet-hours.ts'
