@@ -1,7 +1,15 @@
+import { AnswerLengths } from './answer-lengths.ts'
+
 /** Tokens of a request: those of its prompt are known, those of its answer only bounded. */
 export interface Work {
   readonly promptTokens: number
   readonly maxTokens: number
+}
+
+/** A request in its slot. */
+export interface Run {
+  readonly work: Work
+  readonly elapsedMs: number
 }
 
 /** What a finished request turned out to cost. */
@@ -10,6 +18,8 @@ export interface Service {
   readonly completionTokens: number
   /** Milliseconds in the slot. */
   readonly runMs: number
+  /** The bound that the answer had; absent where it had none. */
+  readonly maxTokens?: number | undefined
 }
 
 /** Guesses used until a model has answered: a small model on two ordinary cores. */
@@ -25,10 +35,10 @@ const newestWeight = 0.2
 export class ServiceEstimate {
   #promptTokenMs: number = guess.promptTokenMs
   #completionTokenMs: number = guess.completionTokenMs
-  #completionTokens: number = guess.completionTokens
+  readonly #lengths = new AnswerLengths(guess.completionTokens)
   #answers = 0
 
-  learn({ promptTokens, completionTokens, runMs }: Service): void {
+  learn({ promptTokens, completionTokens, runMs, maxTokens = Infinity }: Service): void {
     const promptMs = promptTokens * this.#promptTokenMs
     const completionMs = completionTokens * this.#completionTokenMs
     const guessedMs = promptMs + completionMs
@@ -40,7 +50,7 @@ export class ServiceEstimate {
     const common = 1 / this.#answers
     this.#promptTokenMs *= correction ** (common + (1 - common) * (promptMs / guessedMs))
     this.#completionTokenMs *= correction ** (common + (1 - common) * (completionMs / guessedMs))
-    this.#completionTokens += (completionTokens - this.#completionTokens) * weight
+    this.#lengths.learn(completionTokens, completionTokens >= maxTokens)
   }
 
   /** Milliseconds in a slot until the first token. */
@@ -48,19 +58,39 @@ export class ServiceEstimate {
     return promptTokens * this.#promptTokenMs
   }
 
+  /** Tokens that an answer will have, on average, of those that may have so many. */
+  answerTokens(maxTokens: number): number {
+    return this.#lengths.expected(maxTokens)
+  }
+
+  /** Milliseconds in a slot for so many tokens read and written. */
+  costMs(promptTokens: number, answerTokens: number): number {
+    return promptTokens * this.#promptTokenMs + answerTokens * this.#completionTokenMs
+  }
+
   /** Milliseconds in a slot, first to last. */
-  runMs(work: Work): number {
-    const completionTokens = Math.min(work.maxTokens, this.#completionTokens)
-    return this.prefillMs(work) + completionTokens * this.#completionTokenMs
+  runMs({ promptTokens, maxTokens }: Work): number {
+    return this.costMs(promptTokens, this.answerTokens(maxTokens))
+  }
+
+  /**
+   * Milliseconds that each of those running still takes. Of four that are alike the first ends well before the mean and
+   * the last well after it, and whoever waits gets the first: so each is given its own part of what is likely.
+   */
+  remainingMs(running: readonly Run[]): number[] {
+    const tokensOf = ({ work, elapsedMs }: Run, part: number): number => {
+      const done = Math.max(0, elapsedMs - this.prefillMs(work)) / this.#completionTokenMs
+      return this.#lengths.remaining(done, work.maxTokens, part)
+    }
+    return running
+      .map((run) => ({ run, middle: tokensOf(run, 0.5) }))
+      .toSorted((a, b) => a.middle - b.middle)
+      .map(({ run }, at) => {
+        const readingMs = Math.max(0, this.prefillMs(run.work) - Math.max(0, run.elapsedMs))
+        return readingMs + tokensOf(run, (at + 0.5) / running.length) * this.#completionTokenMs
+      })
   }
 }
-
-/** Of an estimate that has run out, this part is still expected: a late one is not about to end any moment. */
-const overrunShare = 0.1
-
-/** Milliseconds a running request still takes. */
-export const remainingMs = (expectedMs: number, elapsedMs: number): number =>
-  Math.max(expectedMs - elapsedMs, expectedMs * overrunShare)
 
 /** When each of those waiting starts: every one takes the slot that is free first. */
 export class Timeline {

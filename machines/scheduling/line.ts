@@ -1,7 +1,9 @@
 import { limits, type ModelId } from '../../protocol/index.ts'
-import { remainingMs, ServiceEstimate, Timeline } from './eta.ts'
-import type { SlotId, Submission } from './scheduler.events.ts'
+import { ArrivalRates } from './arrival-rates.ts'
+import { ServiceEstimate, Timeline } from './eta.ts'
+import type { SlotFreed, SlotId, Submission } from './scheduler.events.ts'
 import { TieredQueue, type Ticket } from './tiered-queue.ts'
+import { tierTerms } from './tiers.ts'
 
 /** A request between admission and the end of its run. */
 export interface Job extends Submission {
@@ -11,6 +13,8 @@ export interface Job extends Submission {
   readonly expiresAtMs: number
   ticket: Ticket<Job> | undefined
   startedAtMs: number
+  /** Expected of its answer when it joined; kept, so that what was added is what is taken away. */
+  answerTokens: number
   /** The position its client was told last. */
   toldPosition: number
 }
@@ -25,11 +29,12 @@ export class Line {
   readonly queue = new TieredQueue<Job>()
   readonly estimate = new ServiceEstimate()
   readonly running = new Map<SlotId, Job>()
+  readonly #rates = new ArrivalRates()
   readonly #slots = new Set<SlotId>()
   /** Free slots, the one freed last on top: its cache is the warmest. */
   readonly #free: SlotId[] = []
   #promptTokens = 0
-  #maxTokens = 0
+  #answerTokens = 0
   readonly modelId: ModelId
 
   constructor(modelId: ModelId) {
@@ -62,9 +67,11 @@ export class Line {
   }
 
   /** Returns the job that ran there; undefined when the slot was free already, which changes nothing. */
-  freeSlot(slotId: SlotId): Job | undefined {
+  freeSlot(freed: SlotFreed): Job | undefined {
+    const { slotId } = freed
     const job = this.running.get(slotId)
     if (job === undefined) return undefined
+    this.estimate.learn({ ...freed, maxTokens: job.maxTokens })
     this.running.delete(slotId)
     this.#free.push(slotId)
     return job
@@ -79,10 +86,12 @@ export class Line {
     return slotId
   }
 
-  join(job: Job): void {
+  join(job: Job, nowMs: number): void {
+    this.#rates.arrived(tierTerms[job.tier].rank, nowMs)
     job.ticket = this.queue.enqueue(job, job.tier, job.atMs)
     this.#promptTokens += job.promptTokens
-    this.#maxTokens += job.maxTokens
+    job.answerTokens = this.estimate.answerTokens(job.maxTokens)
+    this.#answerTokens += job.answerTokens
   }
 
   /** Takes a job out of the queue, from wherever it stands. */
@@ -110,7 +119,7 @@ export class Line {
     } else {
       startMs = timeline.startAfter(ahead * this.meanRunMs())
     }
-    return clampMs(startMs + this.estimate.prefillMs(job))
+    return this.#firstTokenMs(job, startMs, nowMs)
   }
 
   /** Visits the first of those waiting in their order, each with its forecast. */
@@ -122,28 +131,43 @@ export class Line {
     const timeline = this.#timeline(nowMs)
     this.queue.walk(({ value }, ahead) => {
       const startMs = timeline.start(this.estimate.runMs(value))
-      visit(value, ahead + 1, () => clampMs(startMs + this.estimate.prefillMs(value)))
+      visit(value, ahead + 1, () => this.#firstTokenMs(value, startMs, nowMs))
     }, limit)
   }
 
   /** How long those waiting take in a slot, on average. */
   meanRunMs(): number {
     const size = Math.max(1, this.queue.size)
-    const work = { promptTokens: this.#promptTokens / size, maxTokens: this.#maxTokens / size }
-    return this.estimate.runMs(work)
+    return this.estimate.costMs(this.#promptTokens / size, this.#answerTokens / size)
+  }
+
+  /**
+   * Adds those who will come later and go first, and its own prompt, to the start that the line of now gives. While
+   * these are served more of them come, which settles after a few rounds: the head start bounds them.
+   */
+  #firstTokenMs(job: Job, startMs: number, nowMs: number): number {
+    let laterMs = startMs
+    const eachMs = this.meanRunMs() / Math.max(1, this.slots)
+    for (let round = 0; round < 3; round++) {
+      const overtaking = this.#rates.overtaking(tierTerms[job.tier].rank, nowMs - job.atMs, laterMs, nowMs)
+      if (overtaking === 0) break
+      laterMs = startMs + overtaking * eachMs
+    }
+    return clampMs(laterMs + this.estimate.prefillMs(job))
   }
 
   #timeline(nowMs: number): Timeline {
-    const busyMs = Array.from(this.#free, () => 0)
-    for (const job of this.running.values()) {
-      busyMs.push(remainingMs(this.estimate.runMs(job), nowMs - job.startedAtMs))
-    }
+    const running = Array.from(this.running.values(), (work) => ({
+      work,
+      elapsedMs: nowMs - work.startedAtMs,
+    }))
+    const busyMs = [...Array.from(this.#free, () => 0), ...this.estimate.remainingMs(running)]
     return new Timeline(busyMs)
   }
 
   #forget(job: Job): void {
     job.ticket = undefined
     this.#promptTokens -= job.promptTokens
-    this.#maxTokens -= job.maxTokens
+    this.#answerTokens -= job.answerTokens
   }
 }

@@ -13,7 +13,7 @@ export interface SchedulerContext {
   readonly nowMs: () => number
   /** Mutable, see its class: the machine owns it alone, and snapshots of this machine are not meant to be kept. */
   readonly scheduler: Scheduler
-  /** Instant for which the expiry timer is set; infinite when none is. */
+  /** Instant, by the scheduler's steady clock, for which the expiry timer is set; infinite when none is. */
   readonly armedForMs: number
   /** The scheduler's `changes` at the last report. */
   readonly reportedAt: number
@@ -59,7 +59,7 @@ const schedulerSetup = setup({
   delays: {
     announceInterval: announceMs,
     reportInterval: reportMs,
-    untilExpiry: ({ context }) => Math.max(0, context.armedForMs - context.nowMs()),
+    untilExpiry: ({ context }) => context.scheduler.untilMs(context.armedForMs, context.nowMs()),
   },
   guards: {
     someoneWaits: ({ context }) => context.scheduler.waiting > 0,

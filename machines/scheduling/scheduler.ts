@@ -2,6 +2,7 @@ import { limits, type ErrorCode, type ModelId, type PeerId } from '../../protoco
 import { admit } from './admission.ts'
 import { ExpiryHeap } from './expiry-heap.ts'
 import { Line, type Job } from './line.ts'
+import { SteadyClock } from './steady-clock.ts'
 import type {
   JobId,
   QueueReport,
@@ -27,6 +28,8 @@ const retryMs = { min: 100, max: 60_000 } as const
  * Every decision of the scheduler, without time or messages of its own: each method takes the instant and returns
  * what is to be said, in order. It is mutable on purpose: a million waiting requests are not copied at every event.
  *
+ * Instants that come in are those of the clock beneath; all that is kept and compared is by a steady one.
+ *
  * Always true between two calls: nobody waits for a model that has a free slot.
  */
 export class Scheduler {
@@ -37,6 +40,7 @@ export class Scheduler {
   readonly #expiries = new ExpiryHeap<Job>((job) => job.ticket !== undefined)
   readonly #waiting: number[] = tiers.map(() => 0)
   readonly #perClientMax: number
+  readonly #clock = new SteadyClock()
   #capacity: number
   #refusal: ErrorCode | undefined
   #admissions = 0
@@ -56,9 +60,14 @@ export class Scheduler {
     return this.#changes
   }
 
-  /** When the first deadline of those waiting passes; infinite when none has one. */
+  /** When the first deadline of those waiting passes, by the steady clock; infinite when none has one. */
   get nextExpiryMs(): number {
     return this.#expiries.nextMs
+  }
+
+  /** Milliseconds until an instant of the steady clock. */
+  untilMs(steadyMs: number, clockMs: number): number {
+    return Math.max(0, steadyMs - this.#clock.read(clockMs))
   }
 
   report(): QueueReport {
@@ -79,7 +88,7 @@ export class Scheduler {
     return job?.ticket && line?.queue.aheadOf(job.ticket)
   }
 
-  submit(submission: Submission, nowMs: number): SchedulerEmitted[] {
+  submit(submission: Submission, clockMs: number): SchedulerEmitted[] {
     const { jobId, clientId, modelId, tier, deadlineMs } = submission
     const refuse = (code: ErrorCode, retryAfterMs?: number): SchedulerEmitted[] => [
       { type: 'request.refused', jobId, code, ...(retryAfterMs !== undefined && { retryAfterMs }) },
@@ -91,18 +100,32 @@ export class Scheduler {
     if ((this.#perClient.get(clientId) ?? 0) >= this.#perClientMax) {
       return refuse('QM_RATE_LIMITED', this.#retryAfterMs(line))
     }
-    const expiresAtMs = deadlineMs === undefined ? Infinity : submission.atMs + deadlineMs
+    const nowMs = this.#clock.read(clockMs)
+    // Its age is what counts: it arrived by the clock beneath, which may have jumped since the start.
+    const atMs = nowMs - Math.max(0, clockMs - submission.atMs)
+    const expiresAtMs = deadlineMs === undefined ? Infinity : atMs + deadlineMs
     if (expiresAtMs <= nowMs) return refuse('QM_DEADLINE_PASSED')
 
     const said: SchedulerEmitted[] = []
     if (!line.hasFreeSlot) {
+      // Nobody is refused or put out for the sake of one whose time is over and whose timer is late.
+      said.push(...this.#expireDue(nowMs))
       const admission = admit(tierTerms[tier].rank, { capacity: this.#capacity, waiting: this.#waiting })
-      if (admission.kind === 'refuse') return refuse('QM_QUEUE_FULL', this.#retryAfterMs(line))
+      if (admission.kind === 'refuse') return [...said, ...refuse('QM_QUEUE_FULL', this.#retryAfterMs(line))]
       if (admission.kind === 'displace') said.push(...this.#displace(admission.rank))
     }
     const order = this.#admissions++
     this.#changes++
-    const job: Job = { ...submission, order, expiresAtMs, ticket: undefined, startedAtMs: 0, toldPosition: 0 }
+    const job: Job = {
+      ...submission,
+      atMs,
+      order,
+      expiresAtMs,
+      ticket: undefined,
+      startedAtMs: 0,
+      answerTokens: 0,
+      toldPosition: 0,
+    }
     this.#jobs.set(jobId, job)
     this.#perClient.set(clientId, (this.#perClient.get(clientId) ?? 0) + 1)
     if (line.hasFreeSlot) {
@@ -110,7 +133,7 @@ export class Scheduler {
       said.push(...this.#assign(line, job, nowMs))
       return said
     }
-    line.join(job)
+    line.join(job, nowMs)
     this.#waiting[tierTerms[tier].rank] = (this.#waiting[tierTerms[tier].rank] ?? 0) + 1
     if (expiresAtMs !== Infinity) this.#expiries.add(job, expiresAtMs)
     const ahead = job.ticket === undefined ? 0 : line.queue.aheadOf(job.ticket)
@@ -127,7 +150,7 @@ export class Scheduler {
     return true
   }
 
-  addSlot(slotId: SlotId, modelId: ModelId, nowMs: number): SchedulerEmitted[] {
+  addSlot(slotId: SlotId, modelId: ModelId, clockMs: number): SchedulerEmitted[] {
     const known = this.#slotLines.get(slotId)
     if (known !== undefined) return []
     const line = this.#lines.get(modelId) ?? new Line(modelId)
@@ -135,7 +158,7 @@ export class Scheduler {
     this.#slotLines.set(slotId, line)
     this.#changes++
     line.addSlot(slotId)
-    return this.#dispatch(line, nowMs)
+    return this.#dispatch(line, this.#clock.read(clockMs))
   }
 
   removeSlot(slotId: SlotId): void {
@@ -145,13 +168,12 @@ export class Scheduler {
     if (job !== undefined) this.#forget(job)
   }
 
-  freeSlot(freed: SlotFreed, nowMs: number): SchedulerEmitted[] {
+  freeSlot(freed: SlotFreed, clockMs: number): SchedulerEmitted[] {
     const line = this.#slotLines.get(freed.slotId)
-    const job = line?.freeSlot(freed.slotId)
+    const job = line?.freeSlot(freed)
     if (line === undefined || job === undefined) return []
     this.#forget(job)
-    line.estimate.learn(freed)
-    return this.#dispatch(line, nowMs)
+    return this.#dispatch(line, this.#clock.read(clockMs))
   }
 
   /** Refuses everybody who waits for a model that will not come back. */
@@ -176,7 +198,11 @@ export class Scheduler {
   }
 
   /** Takes out those whose deadline has passed. */
-  expire(nowMs: number): SchedulerEmitted[] {
+  expire(clockMs: number): SchedulerEmitted[] {
+    return this.#expireDue(this.#clock.read(clockMs))
+  }
+
+  #expireDue(nowMs: number): SchedulerEmitted[] {
     const said: SchedulerEmitted[] = []
     for (let job = this.#expiries.takeDue(nowMs); job !== undefined; job = this.#expiries.takeDue(nowMs)) {
       this.#drop(job, false)
@@ -189,7 +215,8 @@ export class Scheduler {
    * Tells those who moved. Far back a step is no news: a position is told again when it changed by a hundredth, so a
    * departure causes a number of messages that grows with the logarithm of the queue, not with its length.
    */
-  announce(nowMs: number): SchedulerEmitted[] {
+  announce(clockMs: number): SchedulerEmitted[] {
+    const nowMs = this.#clock.read(clockMs)
     const said: SchedulerEmitted[] = []
     for (const line of this.#lines.values()) {
       line.forecast(nowMs, toldMax, (job, position, etaMs) => {

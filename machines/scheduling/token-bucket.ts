@@ -1,4 +1,5 @@
 import type { PeerId } from '../../protocol/index.ts'
+import { SteadyClock } from './steady-clock.ts'
 import type { Tier } from './tiers.ts'
 
 export interface Rate {
@@ -41,6 +42,8 @@ const clientsMax = 10_000
 /** One bucket per client and tier, bounded: the one unused longest is forgotten, and by then it is full again. */
 export class RateLimiter {
   readonly #buckets = new Map<string, Bucket>()
+  /** A clock set back must not leave a client without requests until it has caught up. */
+  readonly #clock = new SteadyClock()
   readonly #rates: Readonly<Record<Tier, Rate>>
 
   constructor(rates: Readonly<Record<Tier, Rate>> = tierRates) {
@@ -48,7 +51,8 @@ export class RateLimiter {
   }
 
   /** Milliseconds the client has to wait, 0 when it may go on now. */
-  take(clientId: PeerId, tier: Tier, nowMs: number): number {
+  take(clientId: PeerId, tier: Tier, clockMs: number): number {
+    const nowMs = this.#clock.read(clockMs)
     const key = `${tier} ${clientId}`
     const bucket = this.#buckets.get(key)
     const taken = take(bucket, this.#rates[tier], nowMs)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { remainingMs, ServiceEstimate, Timeline } from '../../../machines/scheduling/eta.ts'
+import { AnswerLengths } from '../../../machines/scheduling/answer-lengths.ts'
+import { ServiceEstimate, Timeline } from '../../../machines/scheduling/eta.ts'
 import { createRandom } from '../../../machines/selection/random.ts'
 
 describe('service estimate', () => {
@@ -62,9 +63,42 @@ describe('timeline', () => {
     expect(new Timeline([]).start(5)).toBe(Infinity)
     expect(new Timeline([]).startAfter(5)).toBe(Infinity)
   })
+})
 
-  it('expects a late one to take a while yet', () => {
-    expect(remainingMs(1_000, 300)).toBe(700)
-    expect(remainingMs(1_000, 5_000)).toBe(100)
+describe('answer lengths', () => {
+  const learnt = (...lengths: number[]): AnswerLengths => {
+    const known = new AnswerLengths(128)
+    for (const length of lengths) known.learn(length)
+    return known
+  }
+
+  it('cuts only the long ones by a bound', () => {
+    expect(learnt(10, 20, 60).expected(30)).toBe(20)
+    expect(learnt(10, 20, 60).expected(1_000)).toBe(30)
+    expect(new AnswerLengths(128).expected(1_000)).toBe(128)
+  })
+
+  it('expects of one that has run for long what the long ones took', () => {
+    const known = learnt(10, 20, 60)
+    expect(known.remaining(0, 1_000, 0.5)).toBe(20)
+    expect(known.remaining(15, 1_000, 0)).toBe(5)
+    expect(known.remaining(15, 1_000, 0.5)).toBe(45)
+    expect(known.remaining(20, 50, 0.5)).toBe(30)
+    // Longer than any: not about to end any moment, and never beyond its bound.
+    expect(known.remaining(70, 1_000, 0.5)).toBe(3)
+    expect(known.remaining(70, 71, 0.5)).toBe(1)
+    expect(known.remaining(71, 71, 0.5)).toBe(0)
+  })
+
+  it('takes an answer that was cut for the longer one it would have been', () => {
+    const known = learnt(10, 100, 200)
+    known.learn(50, true)
+    expect(known.expected(10_000)).toBe((10 + 100 + 200 + 150) / 4)
+  })
+
+  it('follows the latest sixty-four', () => {
+    expect(learnt(...Array.from({ length: 200 }, (_, at) => (at < 130 ? 1_000 : 10))).expected(9_999)).toBe(
+      10,
+    )
   })
 })

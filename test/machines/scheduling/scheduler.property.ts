@@ -220,7 +220,7 @@ describe('scheduler machine', () => {
           real.actor.stop()
         }
       }),
-      { numRuns: 150 },
+      { numRuns: Number(process.env['QMESH_TEST_RUNS'] ?? 150) },
     )
   })
 })

@@ -1,0 +1,184 @@
+// What has to hold depends on what was said.
+/* oxlint-disable vitest/no-conditional-expect */
+import fc from 'fast-check'
+import { createActor, SimulatedClock } from 'xstate'
+import { describe, expect, it } from 'vitest'
+import { bronzeReserve } from '../../../machines/scheduling/admission.ts'
+import { schedulerMachine } from '../../../machines/scheduling/scheduler.machine.ts'
+import { Scheduler } from '../../../machines/scheduling/scheduler.ts'
+import { headStartMsMax, tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+
+interface Turn {
+  readonly kind: 'submit' | 'free' | 'cancel' | 'lose' | 'add' | 'resize' | 'pass' | 'jumpBack'
+  readonly tier: Tier
+  readonly pick: number
+}
+
+const kinds = ['submit', 'submit', 'submit', 'submit', 'free', 'free', 'cancel', 'pass', 'pass'] as const
+const faults = ['lose', 'add', 'resize', 'jumpBack'] as const
+
+const turnsMax = 120
+const history = fc.array(
+  fc.record<Turn>({
+    kind: fc.constantFrom(...kinds, ...faults),
+    tier: fc.constantFrom(...tiers),
+    pick: fc.nat(6_000),
+  }),
+  { minLength: 1, maxLength: turnsMax, size: 'max' },
+)
+
+interface Waiting {
+  readonly jobId: string
+  readonly tier: Tier
+  /** By a clock that no jump touches. */
+  readonly cameMs: number
+}
+
+/** Plays a history on the real scheduler, and checks after every turn what its documentation promises. */
+function play(turns: readonly Turn[]): void {
+  let capacity = 20
+  let clockMs = 1_000_000
+  let trueMs = 0
+  let jobs = 0
+  let waiting: Waiting[] = []
+  const running = new Map<string, string>()
+  const slots = new Set<string>()
+  const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
+  const count = (tier: Tier): number => waiting.filter((one) => one.tier === tier).length
+
+  const hear = (said: ReturnType<Scheduler['submit']>, newcomer?: Waiting): void => {
+    for (const one of said) {
+      if (one.type === 'request.admitted' && newcomer) {
+        waiting.push(newcomer)
+        if (one.position > 0) expect(one.position).toBe((scheduler.aheadOf(one.jobId) ?? -1) + 1)
+      }
+      if (one.type === 'request.displaced') {
+        const victim = waiting.find(({ jobId }) => jobId === one.jobId)
+        const rank = tierTerms[victim?.tier ?? 'master'].rank
+        expect(rank).toBeGreaterThan(tierTerms[newcomer?.tier ?? 'bronze'].rank)
+        // The last of its tier, and no Bronze out of the reserve.
+        expect(waiting.findLast(({ tier }) => tier === victim?.tier)).toBe(victim)
+        if (victim?.tier === 'bronze') expect(count('bronze')).toBeGreaterThan(bronzeReserve(capacity))
+        expect(one.retryAfterMs).toBeGreaterThan(0)
+        waiting = waiting.filter((other) => other !== victim)
+      }
+      if (one.type === 'request.refused') {
+        expect(one).toMatchObject({ code: 'QM_QUEUE_FULL' })
+        expect(one.retryAfterMs).toBeGreaterThan(0)
+        if (newcomer?.tier === 'bronze') expect(waiting.length).toBeGreaterThanOrEqual(capacity)
+      }
+      if (one.type === 'request.assigned') {
+        const next = waiting.find(({ jobId }) => jobId === one.jobId)
+        for (const other of waiting) {
+          if (next === undefined || other === next) continue
+          // Whoever is passed over by a later one is so within the head start, and never by its own tier or a lower.
+          const headStartMs = tierTerms[other.tier].waitMs - tierTerms[next.tier].waitMs
+          const allowedMs = Math.min(headStartMsMax, Math.max(0, headStartMs))
+          expect(next.cameMs - other.cameMs).toBeLessThanOrEqual(allowedMs)
+          if (other.tier === next.tier) expect(waiting.indexOf(other)).toBeGreaterThan(waiting.indexOf(next))
+        }
+        waiting = waiting.filter((other) => other !== next)
+        running.set(one.slotId, one.jobId)
+      }
+    }
+  }
+
+  const add = (slotId: string): void => {
+    slots.add(slotId)
+    hear(scheduler.addSlot(slotId, 'm', clockMs))
+  }
+  add('m/0')
+  for (const { kind, tier, pick } of turns) {
+    const slotId = [...running.keys()][pick % Math.max(1, running.size)] ?? 'm/9'
+    if (kind === 'submit') {
+      const newcomer = { jobId: `job${jobs++}`, tier, cameMs: trueMs }
+      const work = { promptTokens: 10, maxTokens: 10, clientId: 'c', modelId: 'm' }
+      const { jobId } = newcomer
+      hear(scheduler.submit({ ...work, jobId, tier, atMs: clockMs }, clockMs), newcomer)
+    } else if (kind === 'free' && running.delete(slotId)) {
+      const freed = { slotId, atMs: clockMs, promptTokens: 10, completionTokens: 5, runMs: 100 }
+      hear(scheduler.freeSlot(freed, clockMs))
+    } else if (kind === 'cancel' && waiting.length > 0) {
+      const gone = waiting[pick % waiting.length]
+      expect(scheduler.cancel(gone?.jobId ?? '')).toBe(true)
+      waiting = waiting.filter((one) => one !== gone)
+    } else if (kind === 'lose') {
+      running.delete(slotId)
+      slots.delete(slotId)
+      scheduler.removeSlot(slotId)
+    } else if (kind === 'add') {
+      add(`m/${pick % 3}`)
+    } else if (kind === 'resize') {
+      capacity = pick % 25
+      scheduler.setCapacity(capacity, undefined)
+    } else if (kind === 'pass') {
+      clockMs += pick
+      trueMs += pick
+      scheduler.expire(clockMs)
+    } else if (kind === 'jumpBack') {
+      clockMs -= pick * 100
+      // The jump is noticed at the next word; here at once.
+      scheduler.expire(clockMs)
+    }
+    const { length, slotsBusy } = scheduler.report()
+    expect(length).toBe(waiting.length)
+    expect(slotsBusy).toBe(running.size)
+    if (waiting.length > 0) expect(running.size).toBe(slots.size)
+  }
+}
+
+describe('fairness', () => {
+  it('holds through lost slots, changing capacity and clocks that jump back', () => {
+    fc.assert(fc.property(history, play), { numRuns: Number(process.env['QMESH_TEST_RUNS'] ?? 1_000) })
+  })
+
+  it('has a place for Bronze up to its tenth, whatever the others do', () => {
+    const newcomers = fc.array(fc.constantFrom(...tiers), { maxLength: 60 })
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 40 }), newcomers, (capacity, comers) => {
+        const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
+        scheduler.addSlot('m/0', 'm', 0)
+        const submit = (jobId: string, tier: Tier) =>
+          scheduler.submit(
+            { jobId, tier, clientId: 'c', modelId: 'm', promptTokens: 1, maxTokens: 1, atMs: 0 },
+            0,
+          )
+        submit('running', 'master')
+        for (const [at, tier] of comers.entries()) submit(`job${at}`, tier)
+        const bronze = comers.filter(
+          (tier, at) => tier === 'bronze' && scheduler.aheadOf(`job${at}`) !== undefined,
+        ).length
+        for (let more = bronze; more < bronzeReserve(capacity); more++) {
+          expect(submit(`more${more}`, 'bronze')).toMatchObject([{ type: 'request.admitted' }])
+        }
+      }),
+    )
+  })
+
+  it('says nothing and keeps no timer once its machine has been stopped, at whatever step', () => {
+    fc.assert(
+      fc.property(history, fc.nat(turnsMax), (turns, stopAt) => {
+        const clock = new SimulatedClock()
+        const actor = createActor(schedulerMachine, {
+          clock,
+          input: { nowMs: () => clock.now(), capacity: 20 },
+        })
+        let said = 0
+        actor.on('*', () => said++)
+        actor.start()
+        actor.send({ type: 'slot.added', slotId: 'm/0', modelId: 'm' })
+        for (const [at, { tier, pick }] of turns.slice(0, stopAt).entries()) {
+          const work = { promptTokens: 1, maxTokens: 1, clientId: `c${at}`, modelId: 'm' }
+          const deadlineMs = pick + 1
+          actor.send({ type: 'request.submit', ...work, jobId: `${at}`, tier, atMs: clock.now(), deadlineMs })
+          clock.increment(pick % 300)
+        }
+        actor.stop()
+        const before = said
+        clock.increment(60_000)
+        expect(said).toBe(before)
+      }),
+      { numRuns: Number(process.env['QMESH_TEST_RUNS'] ?? 50) },
+    )
+  })
+})
