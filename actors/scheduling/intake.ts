@@ -145,7 +145,9 @@ export class Intake implements ClientDesk {
       (result) => {
         job.finish(result)
         this.#forget(job)
-        report.finished(result)
+        // What other workers had generated was not this slot's work.
+        const resumed = job.prompt.resume?.tokens.length ?? 0
+        report.finished({ ...result, completionTokens: result.completionTokens - resumed })
       },
       (error: unknown) => this.#fail(job, toQMeshError(error, 'QM_INFERENCE_FAILED'), report),
     )

@@ -106,7 +106,8 @@ interface Finalists {
 const listedMax = 8
 
 /**
- * Chooses a worker. Pure: the same arguments give the same choice. One pass over the candidates keeps those of the best
+ * Chooses a worker, of two drawn from the band the one with less to do: two draws spread the load far more evenly than
+ * one (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001), and herd no more. Pure: the same arguments give the same choice. One pass over the candidates keeps those of the best
  * group so far, a second over these draws from the band, so that nothing is ever sorted.
  */
 export function select(
@@ -196,14 +197,22 @@ function draw(
     const trial = unknown[Math.floor(random() * unknown.length)]
     if (trial !== undefined) return { index: trial, manner: 'trial' }
   }
-  const manner = band.length === 1 ? 'best' : 'band'
-  let left = random() * total
-  for (const index of band) {
-    left -= weight(scores[index] ?? 0)
-    if (left < 0) return { index, manner }
+  if (band.length === 1) return { index: first, manner: 'best' }
+  const drawOne = (): number => {
+    let left = random() * total
+    for (const index of band) {
+      left -= weight(scores[index] ?? 0)
+      if (left < 0) return index
+    }
+    return first
   }
-  return { index: first, manner }
+  const [one, other] = [drawOne(), drawOne()]
+  return { index: fullness(candidates[other]) < fullness(candidates[one]) ? other : one, manner: 'band' }
 }
+
+/** Requests for each of its slots. */
+const fullness = (candidate: Candidate | undefined): number =>
+  candidate === undefined ? Infinity : openRequests(candidate) / slotsOf(candidate)
 
 /** Where all scores are zero, all weigh the same. */
 const weight = (score: number): number => score + 1e-9

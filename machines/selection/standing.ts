@@ -20,6 +20,8 @@ export interface Standing {
   /** When the probe under way began; undefined without one. */
   readonly probeSinceMs: number | undefined
   readonly refusalsInRow: number
+  /** Requests in a row that it said were the client's own fault. */
+  readonly verdictsInRow: number
   readonly pausedUntilMs: number
   /** Requests at once that a worker is trusted with; what is open beyond counts as queued. Grows by success. */
   readonly allowance: number
@@ -36,6 +38,10 @@ export const standingTerms = {
   failureWorkMax: 400,
   failureHalfLifeMs: 30_000,
   pauseMs: { first: 500, max: 30_000 },
+  /** Verdicts in a row that are believed. */
+  verdictsMax: 3,
+  /** Pause after each one beyond: short, for it may be the client after all. */
+  verdictPauseMs: 2_000,
   allowance: { first: 4, max: 64 },
 } as const
 
@@ -48,6 +54,7 @@ export const freshStanding: Standing = {
   openUntilMs: 0,
   probeSinceMs: undefined,
   refusalsInRow: 0,
+  verdictsInRow: 0,
   pausedUntilMs: 0,
   allowance: standingTerms.allowance.first,
 }
@@ -94,6 +101,7 @@ export const afterSuccess = (standing: Standing): Standing => ({
   openUntilMs: 0,
   probeSinceMs: undefined,
   refusalsInRow: 0,
+  verdictsInRow: 0,
   pausedUntilMs: 0,
   allowance: Math.min(standingTerms.allowance.max, standing.allowance + 1),
 })
@@ -173,7 +181,13 @@ export function afterFailure(
       return afterOwnFailure(standing, nowMs)
     case 'refusal':
       return afterRefusal(standing, nowMs, retryAfterMs)
-    case 'not-its-fault':
-      return afterCancel(standing)
+    case 'not-its-fault': {
+      // A client may be wrong a few times. A worker that finds every request wrong is a black hole with an excuse.
+      const verdictsInRow = standing.verdictsInRow + 1
+      const isBelieved = verdictsInRow <= standingTerms.verdictsMax
+      const pauseMs = isBelieved ? 0 : standingTerms.verdictPauseMs
+      const pausedUntilMs = Math.max(standing.pausedUntilMs, pauseMs === 0 ? 0 : nowMs + pauseMs)
+      return { ...afterCancel(standing), verdictsInRow, pausedUntilMs }
+    }
   }
 }

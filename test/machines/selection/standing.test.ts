@@ -93,7 +93,20 @@ describe('standing', () => {
     const after = afterFailure(freshStanding, code, 0, 0)
     expect(after.failuresInRow).toBe(blame === 'worker' ? 1 : 0)
     const isBlameless = blame === 'client' && code !== 'QM_MODEL_UNKNOWN'
-    expect(after === freshStanding).toBe(isBlameless)
+    if (isBlameless) expect(after).toStrictEqual({ ...freshStanding, verdictsInRow: 1 })
+    else expect(after).not.toMatchObject({ refusalsInRow: 0, failuresInRow: 0 })
+  })
+
+  it('believes a few verdicts in a row, and pauses a worker that finds every request wrong', () => {
+    let standing = freshStanding
+    for (let verdict = 1; verdict <= standingTerms.verdictsMax; verdict++) {
+      standing = afterFailure(standing, 'QM_CONTEXT_EXCEEDED', 0, 0)
+      expect(barrier(standing, 0)).toBeUndefined()
+    }
+    standing = afterFailure(standing, 'QM_JSON_SCHEMA_INVALID', 0, 0)
+    expect(barrier(standing, standingTerms.verdictPauseMs - 1)).toBe('refused-lately')
+    expect(barrier(standing, standingTerms.verdictPauseMs)).toBeUndefined()
+    expect(afterSuccess(standing)).toMatchObject({ verdictsInRow: 0, pausedUntilMs: 0 })
   })
 
   it('trusts with more at once by success, with less by failure', () => {
