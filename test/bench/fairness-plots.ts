@@ -24,7 +24,7 @@ await writePlot('wait-per-tier', {
     encoding: {
       x: { field: 'tier', sort: [...tiers], title: null },
       xOffset: { field: 'discipline', sort: [...disciplines] },
-      color: { field: 'discipline', sort: [...disciplines], title: null },
+      color: { field: 'discipline', type: 'nominal', sort: [...disciplines], title: null },
     },
     layer: [
       {
@@ -34,6 +34,7 @@ await writePlot('wait-per-tier', {
             field: 'p50',
             type: 'quantitative',
             scale: { type: 'symlog' },
+            axis: { values: [0, 1, 3, 10, 30, 100, 300, 1_000] },
             title: 'wait of those served, s',
           },
           y2: { field: 'p99' },
@@ -62,7 +63,7 @@ await writePlot('eta-calibration', {
   width: 420,
   height: 220,
   encoding: {
-    x: { field: 'load', title: 'load', axis: { labelAngle: 0 } },
+    x: { field: 'load', title: 'load', sort: null, axis: { labelAngle: 0 } },
     xOffset: { field: 'slots' },
     color: { field: 'slots', title: null },
   },

@@ -15,6 +15,7 @@ import { ask, type Asked } from '../support/inference-rig.ts'
 import { writeTinyGguf } from '../support/tiny-gguf.ts'
 import type { BenchRow } from './bench-row.ts'
 import { median } from './median.ts'
+import { writePlot } from './plot.ts'
 
 const rounds = 5
 /** Tokens that the dead worker had in its context: half of them prompt, half answer. */
@@ -87,6 +88,32 @@ async function measureReading(host: EngineHost, promptTokens: number, answerToke
   return result.firstTokenMs
 }
 
+interface Measure {
+  readonly context: number
+  readonly what: string
+  readonly ms: number
+}
+
+/** What is above the reading is noticing, choosing and asking. */
+const drawGaps = (measures: readonly Measure[]): Promise<void> =>
+  writePlot('handover-gap', {
+    data: { values: measures.map((measure) => ({ ...measure, ms: Math.round(measure.ms) })) },
+    width: 420,
+    height: 220,
+    mark: { type: 'point', filled: true, size: 40, opacity: 0.7 },
+    encoding: {
+      x: {
+        field: 'context',
+        type: 'ordinal',
+        title: 'tokens of context when the worker was killed',
+        axis: { labelAngle: 0 },
+      },
+      xOffset: { field: 'what', type: 'nominal' },
+      y: { field: 'ms', type: 'quantitative', title: 'milliseconds' },
+      color: { field: 'what', type: 'nominal', title: null },
+    },
+  })
+
 async function gapRows(root: string, modelPath: string, host: EngineHost): Promise<BenchRow[]> {
   const testnet = await createTestnet(3)
   const bootstrap = testnet.bootstrap.map(({ host, port }) => `${host}:${port}`)
@@ -111,6 +138,7 @@ async function gapRows(root: string, modelPath: string, host: EngineHost): Promi
   const mesh: Mesh = { client, workers, start }
   try {
     const rows: BenchRow[] = []
+    const measures: Measure[] = []
     for (const context of contexts) {
       const gaps: number[] = []
       const readings: number[] = []
@@ -118,6 +146,8 @@ async function gapRows(root: string, modelPath: string, host: EngineHost): Promi
         gaps.push(await measureGap(mesh, context / 2, context / 2))
         readings.push(await measureReading(host, context / 2, context / 2))
       }
+      measures.push(...gaps.map((ms) => ({ context, what: 'the gap in the stream', ms })))
+      measures.push(...readings.map((ms) => ({ context, what: 'reading alone', ms })))
       const [gap, reading] = [median(gaps), median(readings)]
       rows.push({
         what: `kill -9 to the next token, ${context.toLocaleString('en')} tokens of context (nano)`,
@@ -128,6 +158,7 @@ async function gapRows(root: string, modelPath: string, host: EngineHost): Promi
         note: `${Math.round(gap - reading)} ms beyond it; worst of ${rounds}: ${Math.round(Math.max(...gaps))} ms`,
       })
     }
+    await drawGaps(measures)
     return rows
   } finally {
     for (const { child } of workers) child.kill('SIGKILL')
