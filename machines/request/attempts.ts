@@ -62,25 +62,60 @@ export interface Standstill {
   readonly attemptsMax: number
 }
 
+/** Attempts that ended with nothing but a lost connection, for each one that counts. */
+const lostPerAttemptMax = 4
+
+/**
+ * Whether the attempts are spent. A connection that is lost tells more about the network than about the request: when all
+ * of a client's break at once, trying each worker once more must not be the end of it.
+ */
+export function areSpent(attempts: readonly AttemptRecord[], attemptsMax: number): boolean {
+  const counting = attempts.filter(({ code }) => code !== 'QM_WORKER_LOST')
+  return counting.length >= attemptsMax || attempts.length >= lostPerAttemptMax * attemptsMax
+}
+
+const patienceMax = 8
+
+/**
+ * Times the usual silence that the next worker is believed. When one after the other seems to be gone it is this
+ * client's own network or computer that stands still, and running through all workers would not help.
+ */
+export const toPatience = (attempts: readonly AttemptRecord[]): number =>
+  Math.min(patienceMax, 2 ** attempts.filter(({ code }) => code === 'QM_WORKER_LOST').length)
+
+/** The worker was lost, not the request: it may come back, or another come. */
+const lostCodes: readonly ErrorCode[] = [
+  'QM_WORKER_LOST',
+  'QM_DRAINING',
+  'QM_ENGINE_CRASHED',
+  'QM_ENGINE_HUNG',
+]
+
+/**
+ * Whether a request that finds nobody else fails at once. An answer that was begun is worth waiting for. Without one, a
+ * refusal or a failure is said at once, and whoever asked decides whether to ask again.
+ */
+export function isInVain(attempts: readonly AttemptRecord[], tokens: number): boolean {
+  const code = attempts.at(-1)?.code
+  return tokens === 0 && code !== undefined && !lostCodes.includes(code)
+}
+
 /**
  * Where a failed attempt leads. Another worker costs the reader nothing before the first token, and after it only the
  * time in which that worker reads what there is: it goes on where this one stopped.
  */
 export function nextStep({ attempts, attemptsMax }: Standstill): 'elsewhere' | 'fail' {
   const code = attempts.at(-1)?.code ?? 'QM_INTERNAL'
-  if (attempts.length >= attemptsMax) return 'fail'
+  if (areSpent(attempts, attemptsMax)) return 'fail'
   const { retry } = errorCatalogue[code]
   if (retry === 'elsewhere') return 'elsewhere'
   if (!workerCodes.has(code)) return 'fail'
   return attempts.filter((attempt) => attempt.code === code).length < opinionsForNever ? 'elsewhere' : 'fail'
 }
 
-/** Codes after which the same worker may be tried again by a stream that has nowhere else to go: it was not its work. */
+/** Codes after which the same worker may be tried again when there is no other: it was not its work that failed. */
 const returnCodes: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
-  'QM_WORKER_LOST',
-  'QM_DRAINING',
-  'QM_ENGINE_CRASHED',
-  'QM_ENGINE_HUNG',
+  ...lostCodes,
   'QM_OVERLOADED',
   'QM_QUEUE_FULL',
   'QM_RATE_LIMITED',

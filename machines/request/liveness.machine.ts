@@ -16,6 +16,8 @@ export interface LivenessInput {
   readonly workerId: PeerId
   /** Index of the attempt that is watched. */
   readonly attempt: number
+  /** Times the silence that the worker's distance explains: more where doubting has not helped before. */
+  readonly patience: number
   readonly watch: WatchPort
 }
 
@@ -66,7 +68,8 @@ const liveness = setup({
   },
   delays: {
     look: lookMs,
-    step: ({ context: { watch, workerId } }) => (watch.signsOf(workerId)?.silenceMsMax ?? 0) / looksMax,
+    step: ({ context: { watch, workerId, patience } }) =>
+      (patience * (watch.signsOf(workerId)?.silenceMsMax ?? 0)) / looksMax,
     repeat: repeatMs,
   },
 })

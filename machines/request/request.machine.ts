@@ -1,6 +1,15 @@
 import { assign, fromCallback, raise, setup } from 'xstate'
 import { limits, type Finish, type RequestId } from '../../protocol/index.ts'
-import { nextStep, toExcluded, toFailure, type AttemptRecord, type Failure } from './attempts.ts'
+import {
+  areSpent,
+  isInVain,
+  nextStep,
+  toExcluded,
+  toFailure,
+  toPatience,
+  type AttemptRecord,
+  type Failure,
+} from './attempts.ts'
 import { livenessMachine, type WatchPort } from './liveness.machine.ts'
 import type {
   AttemptEvent,
@@ -168,15 +177,14 @@ const request = setup({
   },
   guards: {
     hasChoice: ({ context }) => context.choice !== null,
-    /** Nothing is lost by failing now: no answer was begun. */
-    hasTriedInVain: ({ context }) => context.attempts.length > 0 && context.tokens === 0,
+    hasTriedInVain: ({ context }) => isInVain(context.attempts, context.tokens),
     isFirst: (_, position: number) => position === 0,
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
     leadsElsewhere: ({ context: { attempts, attemptsMax } }, failed: Failure) =>
       nextStep({ attempts: withEnd(attempts, failed), attemptsMax }) === 'elsewhere',
     /** A doubt is no proof: a worker is left only for another one. */
     isBetterElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }, isCertain: boolean) =>
-      isCertain || (attempts.length < attemptsMax && hasElsewhere(toExcluded(attempts, false))),
+      isCertain || (!areSpent(attempts, attemptsMax) && hasElsewhere(toExcluded(attempts, false))),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
@@ -329,6 +337,7 @@ export const requestMachine = request.createMachine({
           input: ({ context }) => ({
             workerId: context.choice?.workerId ?? '',
             attempt: context.attempts.length - 1,
+            patience: toPatience(context.attempts),
             watch: context.watch,
           }),
           // Without it the stall timers are still there.

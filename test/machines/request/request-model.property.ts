@@ -90,14 +90,19 @@ function verdict(model: Model): ErrorCode {
   return model.tokens > 0 || isAgreed || isFinal ? code : 'QM_ATTEMPTS_EXHAUSTED'
 }
 
+/** A lost connection counts for little. */
+const areSpent = (codes: readonly (ErrorCode | undefined)[]): boolean =>
+  codes.filter((code) => code !== 'QM_WORKER_LOST').length >= attemptsMax || codes.length >= 4 * attemptsMax
+
 function fail(model: Model, code: ErrorCode): void {
   const last = model.tries.at(-1)
   if (last) last.code = code
   const codes = codesOf(model)
   const { retry } = errorCatalogue[code]
   const mayRetry = retry === 'elsewhere' || codes.filter((other) => other === code).length === 1
-  const isOver = codes.length >= attemptsMax || !mayRetry
-  const isInVain = model.tokens === 0 && choose(model, false) === undefined
+  const isOver = areSpent(codes) || !mayRetry
+  const isWorthWaiting = model.tokens > 0 || code === 'QM_WORKER_LOST' || code === 'QM_DRAINING'
+  const isInVain = !isWorthWaiting && choose(model, false) === undefined
   if (isOver || isInVain) {
     end(model, verdict(model))
     return
@@ -109,7 +114,7 @@ function fail(model: Model, code: ErrorCode): void {
 /** A doubt counts only where there is somewhere better to be. */
 function doubt(model: Model, code: ErrorCode, isCertain: boolean): void {
   if (isCertain) fail(model, code)
-  else if (model.tries.length < attemptsMax && choose(model, false) !== undefined) fail(model, code)
+  else if (!areSpent(codesOf(model)) && choose(model, false) !== undefined) fail(model, code)
 }
 
 function pass(model: Model): void {
@@ -346,7 +351,7 @@ test('the request machine does what a model without machine does', () => {
           )
         },
       ),
-      { numRuns: 500 },
+      { numRuns: Number(process.env['QMESH_TEST_RUNS'] ?? 500) },
     )
   expect(check).not.toThrow()
 })

@@ -263,6 +263,22 @@ describe('a doubt', () => {
     expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
   })
 
+  test('comes later each time: when all seem to be gone it is the network of this client', () => {
+    const rig = createRequestRig({ attemptsMax: 20 }, 5)
+    rig.state.signs = silent
+    phases['flowing']?.(rig)
+    const lostAtMs: number[] = []
+    for (let ms = 0; ms < 3_000; ms += 50) {
+      rig.pass(50)
+      if (rig.attempts.length - 1 > lostAtMs.length) lostAtMs.push(rig.clock.now())
+    }
+    const [first = 0, second = 0, third = 0, fourth = 0] = lostAtMs
+    expect(first).toBeLessThan(450)
+    expect(second - first).toBeGreaterThanOrEqual(300)
+    expect(third - second).toBeGreaterThanOrEqual(600)
+    expect(fourth - third).toBeGreaterThanOrEqual(1_200)
+  })
+
   test('becomes certain after five seconds of silence, wherever else there is', () => {
     const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
     rig.state.signs = silent
