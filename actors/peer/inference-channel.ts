@@ -23,6 +23,9 @@ import type { Reception } from './wire.ts'
 /** Name of the Protomux channel that carries the inference network. */
 export const inferenceProtocol = 'qmesh/inference/2'
 
+/** Bytes in the buffer that take a slow link long enough to be taken for silence: a long prompt. */
+const sendingBytes = 16 * 1024
+
 /** What a node says of itself in `hello`. */
 export type HelloBody = Pick<Hello, 'agent' | 'roles' | 'models' | 'capabilities'>
 
@@ -78,7 +81,11 @@ export class InferenceChannel {
     this.#options = options
     this.#events = events
     this.#idle = new Allowance(limits.idleMessagesMax, limits.idleMessagesPerSecondMax, options.now())
-    this.life = new PeerLifeSigns(options.now, (id) => this.sendLatest({ type: 'ping', id }))
+    this.life = new PeerLifeSigns(
+      options.now,
+      (id) => this.sendLatest({ type: 'ping', id }),
+      () => this.bufferedBytes > sendingBytes,
+    )
     const { stream } = options
     this.#mux = Protomux.from(stream)
     stream.on('data', () => this.#checkMux())

@@ -14,21 +14,26 @@ const silenceMsLimit = 5_000
 export class PeerLifeSigns implements LifeSigns {
   readonly #now: () => number
   readonly #send: (id: number) => void
+  readonly #isSending: () => boolean
   #heardAtMs: number
   #id = 0
   #pingedAtMs: number | undefined
   #roundTripMs: number | undefined
   #variationMs = 0
 
-  /** @param send says a ping with this number */
-  constructor(now: () => number, send: (id: number) => void) {
+  /**
+   * @param send says a ping with this number
+   * @param isSending whether much of what we said is still on its way: a ping stands behind it in line
+   */
+  constructor(now: () => number, send: (id: number) => void, isSending: () => boolean = () => false) {
     this.#now = now
     this.#send = send
+    this.#isSending = isSending
     this.#heardAtMs = now()
   }
 
   get heardAtMs(): number {
-    return this.#heardAtMs
+    return this.#isSending() ? this.#now() : this.#heardAtMs
   }
 
   get silenceMsMax(): number {
