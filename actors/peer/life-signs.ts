@@ -6,6 +6,8 @@ const silenceMsMin = 120
 /** Milliseconds believed before the first answer to a ping. */
 const silenceMsFirst = 300
 const silenceMsLimit = 5_000
+/** Milliseconds between two pings while all is well. */
+const sampleEveryMs = 250
 
 /**
  * When a peer was last heard, and how long its silence after a ping may be. The bound is the retransmission time-out of
@@ -17,7 +19,9 @@ export class PeerLifeSigns implements LifeSigns {
   readonly #isSending: () => boolean
   #heardAtMs: number
   #id = 0
+  /** When the latest ping was sent, until it is answered. */
   #pingedAtMs: number | undefined
+  #sampledAtMs = -Infinity
   #roundTripMs: number | undefined
   #variationMs = 0
 
@@ -47,8 +51,12 @@ export class PeerLifeSigns implements LifeSigns {
     const nowMs = this.#now()
     if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs < silenceMsMin / 3) return
     this.#id = this.#id >= limits.pingIdMax ? 0 : this.#id + 1
-    this.#pingedAtMs = nowMs
+    this.#pingedAtMs = this.#sampledAtMs = nowMs
     this.#send(this.#id)
+  }
+
+  sample(): void {
+    if (this.#pingedAtMs === undefined && this.#now() - this.#sampledAtMs >= sampleEveryMs) this.ping()
   }
 
   /** Anything came from the peer. */

@@ -28,7 +28,7 @@ export function connectLocally(
     peerId,
     send: (message) => later(() => clientDesk.received(client, message)),
     // While this process lives, so does its other half.
-    life: { heardAtMs: Infinity, silenceMsMax: 0, ping: () => {} },
+    life: { heardAtMs: Infinity, silenceMsMax: 0, ping: () => {}, sample: () => {} },
   }
   const client: ClientWire = { peerId, send: (message) => later(() => workerDesk.received(worker, message)) }
   clientDesk.opened(client)

@@ -6,4 +6,6 @@ export interface LifeSigns {
   readonly silenceMsMax: number
   /** Asks it to say something. */
   ping(): void
+  /** Asks it now and then, while all is well: how long its answers take under its load is what silence is measured by. */
+  sample(): void
 }

@@ -25,6 +25,8 @@ export interface LivenessContext extends LivenessInput {
   readonly pingedAtMs: number
   /** Looks at the silence since the ping. */
   readonly looks: number
+  /** Times it was said since the ping that the worker is silent. */
+  readonly doubts: number
 }
 
 /** Milliseconds between two looks at a worker, and the silence after which it is asked whether it is there. */
@@ -36,22 +38,27 @@ const lookMs = 40
 const looksMax = 3
 /** Milliseconds until the same doubt is said again: a worker to go to may have come. */
 const repeatMs = 250
-/** Milliseconds of silence after a ping that no busy computer explains. */
-const certainMs = 5_000
+/**
+ * Doubts in a row, five seconds of them, that no busy computer explains. Counted and not measured: a clock that jumps, or
+ * this computer waking up, makes no silence long.
+ */
+const doubtsMax = 20
 
 const liveness = setup({
   types: { input: {} as LivenessInput, context: {} as LivenessContext },
   actions: {
     ping: assign(({ context: { watch, workerId } }) => {
       watch.signsOf(workerId)?.ping()
-      return { pingedAtMs: watch.now(), looks: 0 }
+      return { pingedAtMs: watch.now(), looks: 0, doubts: 0 }
     }),
+    sample: ({ context: { watch, workerId } }) => watch.signsOf(workerId)?.sample(),
     countLook: assign({ looks: ({ context }) => context.looks + 1 }),
+    countDoubt: assign({ doubts: ({ context }) => context.doubts + 1 }),
     doubt: sendParent(({ context }, code: AttemptDoubted['code']): AttemptDoubted => ({
       type: 'attempt.doubted',
       attempt: context.attempt,
       code,
-      isCertain: code === 'QM_WORKER_LOST' && context.watch.now() - context.pingedAtMs >= certainMs,
+      isCertain: code === 'QM_WORKER_LOST' && context.doubts > doubtsMax,
     })),
   },
   guards: {
@@ -81,7 +88,7 @@ const liveness = setup({
 export const livenessMachine = liveness.createMachine({
   id: 'liveness',
   options: { maxIterations: 1_000 },
-  context: ({ input }) => ({ ...input, pingedAtMs: 0, looks: 0 }),
+  context: ({ input }) => ({ ...input, pingedAtMs: 0, looks: 0, doubts: 0 }),
   // The first answer tells how far away the worker is, before it matters.
   entry: 'ping',
   initial: 'watching',
@@ -90,7 +97,7 @@ export const livenessMachine = liveness.createMachine({
       after: {
         look: [
           { guard: 'isLeaving', target: 'leaving' },
-          { guard: 'wasHeardLately', target: 'watching', reenter: true },
+          { guard: 'wasHeardLately', target: 'watching', reenter: true, actions: 'sample' },
           { target: 'probing', actions: 'ping' },
         ],
       },
@@ -106,7 +113,7 @@ export const livenessMachine = liveness.createMachine({
       },
     },
     silent: {
-      entry: { type: 'doubt', params: 'QM_WORKER_LOST' },
+      entry: ['countDoubt', { type: 'doubt', params: 'QM_WORKER_LOST' }],
       after: {
         repeat: [
           { guard: 'wasHeardSince', target: 'watching' },

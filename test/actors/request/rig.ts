@@ -35,7 +35,7 @@ export class ScriptedWorker implements WorkerWire {
   readonly heard: ClientMessage[] = []
   readonly #dispatcher: Dispatcher
   /** Alive unless a test says otherwise. */
-  life: LifeSigns = { heardAtMs: Infinity, silenceMsMax: 150, ping: () => {} }
+  life: LifeSigns = { heardAtMs: Infinity, silenceMsMax: 150, ping: () => {}, sample: () => {} }
   /** Called with each message of the client, within its `send`: the hardest order there is. */
   onMessage: ((message: ClientMessage) => void) | undefined
 

@@ -155,6 +155,12 @@ describe('the intake', () => {
   it.each([
     ['a model it does not hold', {}, { modelId: 'other' }, 'QM_MODEL_UNKNOWN'],
     ['other weights of that name', {}, { modelHash: 'b'.repeat(64) }, 'QM_MODEL_UNKNOWN'],
+    [
+      'to go on with an answer of other weights',
+      {},
+      { modelHash: 'b'.repeat(64), resume: { tokens: [1], chars: 1 } },
+      'QM_MODEL_UNKNOWN',
+    ],
     ['anything while overloaded', { closedBecause: 'QM_OVERLOADED' as const }, {}, 'QM_OVERLOADED'],
     ['more than the rate', { waitMs: 250 }, {}, 'QM_RATE_LIMITED'],
   ])('refuses %s with a code', (_, options, over, code) => {
@@ -174,6 +180,19 @@ describe('the intake', () => {
     expect(ack(2)).toBe('violation')
     expect(ack(1)).toBe('ok')
     expect(rig.calls.acknowledged).toEqual([1])
+  })
+
+  it('goes on numbering a resumed answer, and counts an acknowledgement ahead of it as a violation', async () => {
+    const rig = createRig()
+    const resume = { tokens: [7, 8, 9], chars: 3 }
+    const { prompt: sent } = await rig.run({ modelHash, resume })
+    const ack = (received: number) =>
+      rig.intake.received(rig.wire, { type: 'ack', requestId: sent.requestId, received })
+    expect(ack(4)).toBe('violation')
+    expect(ack(3)).toBe('ok')
+    rig.chunk({ tokens: [1], text: 'a' })
+    expect(ack(4)).toBe('ok')
+    expect(rig.sent.at(-1)).toMatchObject({ type: 'response', seq: 3, tokens: [1] })
   })
 
   it('lets a message for a request that has ended pass as a crossing', () => {
