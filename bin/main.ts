@@ -7,8 +7,11 @@ import { addAsk } from './commands/ask.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
 import { addChat } from './commands/chat.ts'
 import { addConfig } from './commands/config.ts'
+import { addDemo } from './commands/demo.ts'
+import { addDrain, addResume } from './commands/drain.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
+import { addWhy } from './commands/why.ts'
 import { addWorkers } from './commands/workers.ts'
 import { BrokenPipe, output } from './output.ts'
 
@@ -31,8 +34,12 @@ const commands: readonly AddCommand[] = [
   addChat,
   addStatus,
   addWorkers,
+  addWhy,
+  addDrain,
+  addResume,
   addConfig,
   addBootstrap,
+  addDemo,
 ]
 
 /** Runs the command line and returns the exit code; every failure was reported by then. */
@@ -68,11 +75,14 @@ const toUsageError = (error: CommanderError): QMeshError =>
   new QMeshError('QM_USAGE', error.message.replace(/^error: /, ''), { cause: error })
 
 async function report(thrown: unknown, asJson: boolean): Promise<number> {
-  const { code, message, hint, exitCode, stack } = toErrorReport(thrown)
+  const { code, message, hint, exitCode, requestId, stack } = toErrorReport(thrown)
   const isDebug = Boolean(process.env['QMESH_DEBUG'])
   process.stderr.write(
     `error ${code}: ${message}\n${hint ? `hint: ${hint}\n` : ''}${isDebug ? `${stack}\n` : ''}`,
   )
-  if (asJson) await output.json({ error: { code, message, ...(hint && { hint }) } }).catch(() => undefined)
+  if (asJson)
+    await output
+      .json({ error: { code, message, ...(hint && { hint }), ...(requestId && { requestId }) } })
+      .catch(() => undefined)
   return exitCode
 }

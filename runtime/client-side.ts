@@ -1,8 +1,9 @@
 import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
 import type { RequesterCommand } from '../machines/request/index.ts'
-import { explainNoChoice, WorkerDirectory } from '../machines/selection/index.ts'
+import { explainNoChoice, standingTerms, WorkerDirectory } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { Logger } from './logger.ts'
+import { SilentWorkers } from './silent-workers.ts'
 import { CountingDispatcher } from './why/counting-dispatcher.ts'
 import { RequestTraces } from './why/request-traces.ts'
 import { randomInt } from 'node:crypto'
@@ -43,9 +44,15 @@ export function createClientSide({
     if (draining) leaving.add(workerId)
     else leaving.delete(workerId)
   }
-  const choose = ({ localOnly, exclude, requestId: _, ...query }: WorkerQuery) => {
+  const silent = new SilentWorkers((workerId) => dispatcher.signsOf(workerId))
+  type Choosing = Omit<WorkerQuery, 'affinityKey'> & Partial<Pick<WorkerQuery, 'affinityKey'>>
+  const choose = ({ localOnly, exclude, requestId: _, ...query }: Choosing) => {
     const others = localOnly ? directory.list(now()).map(({ workerId }) => workerId) : []
-    const excluded = new Set([...exclude, ...others.filter((workerId) => workerId !== selfId)])
+    const excluded = new Set([
+      ...exclude,
+      ...silent.list(),
+      ...others.filter((workerId) => workerId !== selfId),
+    ])
     return directory.choose({ ...query, exclude: excluded }, randomInt(2 ** 32), now())
   }
   const asker = new Asker({
@@ -57,7 +64,10 @@ export function createClientSide({
       started: (workerId, atMs) => directory.started(workerId, atMs),
       firstToken: (workerId, seen, atMs) => directory.firstToken(workerId, seen, atMs),
       finished: (workerId, seen, atMs) => directory.finished(workerId, seen, atMs),
-      failed: (workerId, code, atMs) => directory.failed(workerId, code, atMs),
+      failed: (workerId, code, atMs) => {
+        if (code === 'QM_WORKER_LOST') silent.left(workerId, atMs)
+        directory.failed(workerId, code, atMs)
+      },
       cancelled: (workerId) => directory.cancelled(workerId),
     },
     choose: (query) => {
@@ -67,7 +77,14 @@ export function createClientSide({
       return choice.workerId === null ? null : choice
     },
     observe: (requestId, fact) => traces.observe(requestId, fact),
-    hasChoice: ({ affinityKey: _, ...query }) => choose({ ...query, affinityKey: '' }).workerId !== null,
+    hasChoice: ({ affinityKey: _, exclude, ...query }) => {
+      // One that failed again and again is no reason to leave a worker that may only be busy.
+      const failing = directory
+        .list(now())
+        .filter(({ failuresInRow }) => failuresInRow >= standingTerms.failuresMax)
+      const excluded = new Set([...exclude, ...failing.map(({ workerId }) => workerId)])
+      return choose({ ...query, exclude: excluded }).workerId !== null
+    },
     isLeaving: (workerId) => leaving.has(workerId),
     whyNobody: (query) => {
       const { trace, ...choice } = choose(query)

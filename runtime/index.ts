@@ -16,10 +16,17 @@ export type {
   WhyOptions,
 } from './why/request-explanation.ts'
 export type { WorkerSummary } from './control/index.ts'
-export { Answer, AnswerError, type AnswerAttempt, type AnswerResult } from '../actors/request/answer.ts'
+export {
+  Answer,
+  AnswerError,
+  type AnswerAttempt,
+  type AnswerResult,
+  type Handover,
+} from '../actors/request/answer.ts'
 export type { AnswerEvents } from '../actors/request/answer-events.ts'
 export type { AnswerChunk } from '../actors/request/answer-log.ts'
 export type { AskOptions } from '../actors/request/ask-options.ts'
+export type { Tier } from '../machines/scheduling/index.ts'
 export { QMeshError, errorCatalogue, type ErrorCode } from '../protocol/errors.ts'
 export type { ChatMessage } from '../protocol/messages/chat.ts'
 export { createBootstrap, type Bootstrap, type BootstrapOptions } from '../actors/swarm/bootstrap.ts'

@@ -5,6 +5,7 @@ export { explainNoChoice } from './no-choice.ts'
 export type { NoChoice } from './no-choice.ts'
 export { replay, select } from './select.ts'
 export type { Manner, Selection, SelectionTrace } from './select.ts'
+export { standingTerms } from './standing.ts'
 export { WorkerDirectory } from './worker-directory.ts'
 export type {
   DirectoryOptions,

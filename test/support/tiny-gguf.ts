@@ -66,6 +66,17 @@ function spmVocabulary(): Vocabulary {
   }
 }
 
+/** What tokens of a tiny `spm` model stand for, worked out without the engine. */
+export function decodeTiny(tokens: readonly number[]): string {
+  const { tokens: pieces, types } = spmVocabulary()
+  const bytes = tokens.map((token) => {
+    const piece = pieces[token] ?? ''
+    if (types[token] === tokenType.byte) return Buffer.from(piece.slice(3, 5), 'hex')
+    return Buffer.from(types[token] === tokenType.normal ? piece.replaceAll('▁', ' ') : '')
+  })
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(bytes))
+}
+
 /** GPT-2's reversible map from bytes to printable characters. */
 function byteAlphabet(): string[] {
   const printable = (byte: number) =>
