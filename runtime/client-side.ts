@@ -1,10 +1,10 @@
 import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
 import type { RequesterCommand } from '../machines/request/index.ts'
+import { Dispatcher } from '../actors/request/dispatcher.ts'
 import { explainNoChoice, standingTerms, WorkerDirectory } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { Logger } from './logger.ts'
 import { SilentWorkers } from './silent-workers.ts'
-import { CountingDispatcher } from './why/counting-dispatcher.ts'
 import { RequestTraces } from './why/request-traces.ts'
 import { randomInt } from 'node:crypto'
 
@@ -33,7 +33,7 @@ export function createClientSide({
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const traces = new RequestTraces({ now })
-  const dispatcher = new CountingDispatcher(now, (requestId, tokens) => traces.delivered(requestId, tokens))
+  const dispatcher = new Dispatcher(now)
   /** Workers that said they are draining. */
   const leaving = new Set<PeerId>()
   const changed = (): void => {
@@ -76,6 +76,7 @@ export function createClientSide({
       logger.debug({ requestId: query.requestId, workerId: choice.workerId }, 'worker chosen')
       return choice.workerId === null ? null : choice
     },
+    delivered: (requestId, tokens) => traces.delivered(requestId, tokens),
     observe: (requestId, fact) => traces.observe(requestId, fact),
     hasChoice: ({ affinityKey: _, exclude, ...query }) => {
       // One that failed again and again is no reason to leave a worker that may only be busy.
@@ -125,6 +126,8 @@ export function createClientSide({
       changed()
     },
     closed: (workerId: PeerId): void => {
+      // A worker that was killed and came back: its old connection ends long after the new one began.
+      if (dispatcher.isConnected(workerId)) return
       directory.remove(workerId, now())
       leaving.delete(workerId)
       changed()

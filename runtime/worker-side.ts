@@ -295,6 +295,7 @@ export class WorkerSide {
 
   #submit(job: Job): void {
     const { modelId, maxTokens, deadlineMs } = job.prompt
+    const resumed = job.prompt.resume?.tokens.length ?? 0
     const scheduler = this.#options.scheduler()
     if (!scheduler) return this.intake.refused(job.id, 'QM_OVERLOADED')
     scheduler.send({
@@ -303,8 +304,9 @@ export class WorkerSide {
       clientId: job.wire.peerId,
       modelId,
       tier: job.tier,
-      promptTokens: job.promptTokens,
-      maxTokens,
+      // Tokens that another worker generated are read here, not written.
+      promptTokens: job.promptTokens + resumed,
+      maxTokens: Math.max(1, maxTokens - resumed),
       deadlineMs,
       atMs: job.arrivedAtMs,
     })

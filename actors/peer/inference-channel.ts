@@ -25,6 +25,8 @@ export const inferenceProtocol = 'qmesh/inference/2'
 
 /** Bytes in the buffer that take a slow link long enough to be taken for silence: a long prompt. */
 const sendingBytes = 16 * 1024
+/** Milliseconds in which none of it leaves after which the peer counts as silent all the same. */
+const drainPauseMs = 1_000
 
 /** What a node says of itself in `hello`. */
 export type HelloBody = Pick<Hello, 'agent' | 'roles' | 'models' | 'capabilities'>
@@ -76,6 +78,9 @@ export class InferenceChannel {
   /** Bytes of our own prompts that may still lie in the buffer: they are ours to bound, not the peer's fault. */
   #promptBytes = 0
   #latest = new Map<string, Buffer>()
+  /** What the buffer held at the latest look, and when it last got less. */
+  #bytesLeft = 0
+  #drainedAtMs = 0
 
   constructor(options: ChannelOptions, events: ChannelEvents) {
     this.#options = options
@@ -84,7 +89,7 @@ export class InferenceChannel {
     this.life = new PeerLifeSigns(
       options.now,
       (id) => this.sendLatest({ type: 'ping', id }),
-      () => this.bufferedBytes > sendingBytes,
+      () => this.#isGettingRid(),
     )
     const { stream } = options
     this.#mux = Protomux.from(stream)
@@ -151,6 +156,15 @@ export class InferenceChannel {
   destroy(): void {
     this.#isDeaf = true
     this.#options.stream.destroy()
+  }
+
+  /** Whether much is on its way to the peer, and it goes on taking it. */
+  #isGettingRid(): boolean {
+    const bytes = this.bufferedBytes
+    const nowMs = this.#options.now()
+    if (bytes <= sendingBytes || bytes < this.#bytesLeft) this.#drainedAtMs = nowMs
+    this.#bytesLeft = bytes
+    return bytes > sendingBytes && nowMs - this.#drainedAtMs < drainPauseMs
   }
 
   #sayHello(): void {

@@ -8,6 +8,8 @@ const silenceMsFirst = 300
 const silenceMsLimit = 5_000
 /** Milliseconds between two pings while all is well. */
 const sampleEveryMs = 250
+/** Pings that may be under way: those of the longest silence that is believed. */
+const pingsMax = 128
 
 /**
  * When a peer was last heard, and how long its silence after a ping may be. The bound is the retransmission time-out of
@@ -19,9 +21,9 @@ export class PeerLifeSigns implements LifeSigns {
   readonly #isSending: () => boolean
   #heardAtMs: number
   #id = 0
-  /** When the latest ping was sent, until it is answered. */
-  #pingedAtMs: number | undefined
-  #sampledAtMs = -Infinity
+  /** When each ping was sent that is not answered yet, the oldest first. */
+  readonly #pings = new Map<number, number>()
+  #pingedAtMs = -Infinity
   #roundTripMs: number | undefined
   #variationMs = 0
 
@@ -49,14 +51,18 @@ export class PeerLifeSigns implements LifeSigns {
   /** Several requests may watch the same peer: one ping under way serves them all. */
   ping(): void {
     const nowMs = this.#now()
-    if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs < silenceMsMin / 3) return
+    const sinceMs = nowMs - this.#pingedAtMs
+    if (sinceMs >= 0 && sinceMs < silenceMsMin / 3) return
     this.#id = this.#id >= limits.pingIdMax ? 0 : this.#id + 1
-    this.#pingedAtMs = this.#sampledAtMs = nowMs
+    this.#pingedAtMs = nowMs
+    this.#pings.set(this.#id, nowMs)
+    const [oldest] = this.#pings.keys()
+    if (this.#pings.size > pingsMax && oldest !== undefined) this.#pings.delete(oldest)
     this.#send(this.#id)
   }
 
   sample(): void {
-    if (this.#pingedAtMs === undefined && this.#now() - this.#sampledAtMs >= sampleEveryMs) this.ping()
+    if (this.#pings.size === 0 && this.#now() - this.#pingedAtMs >= sampleEveryMs) this.ping()
   }
 
   /** Anything came from the peer. */
@@ -64,11 +70,16 @@ export class PeerLifeSigns implements LifeSigns {
     this.#heardAtMs = this.#now()
   }
 
-  /** @returns whether it answers the latest ping; one that was overtaken says nothing about the round trip. */
+  /** @returns whether it answers a ping of ours that is not answered yet */
   answered(id: number): boolean {
-    if (id !== this.#id || this.#pingedAtMs === undefined) return false
-    const sampleMs = this.#now() - this.#pingedAtMs
-    this.#pingedAtMs = undefined
+    const sentAtMs = this.#pings.get(id)
+    if (sentAtMs === undefined) return false
+    // Answers come in order: the ones before it are lost.
+    for (const older of this.#pings.keys()) {
+      this.#pings.delete(older)
+      if (older === id) break
+    }
+    const sampleMs = Math.max(0, this.#now() - sentAtMs)
     if (this.#roundTripMs === undefined) {
       this.#roundTripMs = sampleMs
       this.#variationMs = sampleMs / 2

@@ -68,6 +68,8 @@ export interface Question {
   readonly options: z.output<typeof askOptionsSchema>
   /** Tokens of the prompt, estimated from its characters. */
   readonly promptTokens: number
+  /** Tokens that the prompt cannot have more of, whatever a worker says. */
+  readonly promptTokensMax: number
   /** Same for every turn of one conversation. */
   readonly affinityKey: string
   readonly modelId: ModelId | undefined
@@ -138,6 +140,7 @@ export function toQuestion(
     requestId,
     options,
     promptTokens: Math.ceil(chars / 3),
+    promptTokensMax: bytes + 1_024,
     affinityKey: toAffinityKey(messages),
     modelId: options.model,
     modelHash: options.modelHash,

@@ -21,7 +21,7 @@ import {
 } from '../../machines/request/index.ts'
 import type { Answer } from './answer.ts'
 import { toQuestion, type AskOptions } from './ask-options.ts'
-import { createAttemptLogic } from './attempt.adapter.ts'
+import { createAttemptLogic, type AttemptPorts } from './attempt.adapter.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { RequestJob, type StandingPort } from './request-job.ts'
 
@@ -51,6 +51,7 @@ export interface AskerPorts {
   readonly isLeaving: (workerId: PeerId) => boolean
   /** Hears every fact of every request, for who wants to explain them later. Must not throw. */
   readonly observe?: ((requestId: RequestId, fact: RequestFact) => void) | undefined
+  readonly delivered?: AttemptPorts['delivered']
   /** Why `choose` finds nobody. */
   readonly whyNobody: (query: WorkerQuery) => Failure
   /** The running requester actor; undefined while it is being restarted and once the node has stopped. */

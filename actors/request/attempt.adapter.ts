@@ -1,5 +1,5 @@
 import { fromCallback } from 'xstate'
-import { limits, type ModelAd, type Prompt, type RequestId } from '../../protocol/index.ts'
+import { createRequestId, limits, type ModelAd, type Prompt, type RequestId } from '../../protocol/index.ts'
 import {
   progressEveryMs,
   type AttemptEvent,
@@ -24,6 +24,8 @@ export interface AttemptPorts {
   readonly dispatcher: Dispatcher
   readonly jobs: ReadonlyMap<RequestId, AttemptJob>
   readonly now: () => number
+  /** Tokens that a reader was given, for who wants to explain them later. Must not throw. */
+  readonly delivered?: ((requestId: RequestId, tokens: number) => void) | undefined
 }
 
 /**
@@ -36,7 +38,7 @@ const unackedTokensHeld = limits.unackedTokensMax - limits.ackEveryTokens
  * One prompt at one worker, as an actor: what the dispatcher lets through goes to the reader's log, and the machine hears
  * of the phases. Stopping it cancels the prompt.
  */
-export const createAttemptLogic = ({ dispatcher, jobs, now }: AttemptPorts) =>
+export const createAttemptLogic = ({ dispatcher, jobs, now, delivered }: AttemptPorts) =>
   fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const { requestId, attempt, choice } = input
     const job = jobs.get(requestId)
@@ -75,6 +77,7 @@ export const createAttemptLogic = ({ dispatcher, jobs, now }: AttemptPorts) =>
       tokens: (tokens, text) => {
         const atMs = now()
         job.took(tokens, text, atMs)
+        delivered?.(requestId, tokens.length)
         if (progressedAtMs === undefined) {
           progressedAtMs = atMs
           sendBack({ type: 'attempt.started', attempt, tokens: log.tokens, atMs })
@@ -87,7 +90,9 @@ export const createAttemptLogic = ({ dispatcher, jobs, now }: AttemptPorts) =>
       finished: (finish) => sendBack({ type: 'attempt.finished', attempt, finish }),
       failed: fail,
     }
-    open = dispatcher.open(choice.workerId, job.toPrompt(choice.model), listener)
+    // A stream may come back to a worker on the same connection: what is still under way there must not look like news.
+    const prompt = { ...job.toPrompt(choice.model), ...(attempt > 0 && { requestId: createRequestId() }) }
+    open = dispatcher.open(choice.workerId, prompt, listener)
     if (!open) {
       fail({ code: 'QM_WORKER_LOST', message: 'The worker is not connected.' })
       return undefined

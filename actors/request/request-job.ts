@@ -150,7 +150,8 @@ export class RequestJob implements AttemptJob {
         return
       case 'attempt.queued': {
         const { position, etaMs, promptTokens } = fact
-        this.#promptTokens = promptTokens
+        // A claim: no tokenizer makes more tokens than there are bytes, and templates add little.
+        this.#promptTokens = Math.min(promptTokens, this.question.promptTokensMax)
         this.#emitter.emit('queued', { position, etaMs, promptTokens })
         return
       }

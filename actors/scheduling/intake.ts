@@ -147,7 +147,11 @@ export class Intake implements ClientDesk {
         this.#forget(job)
         // What other workers had generated was not this slot's work.
         const resumed = job.prompt.resume?.tokens.length ?? 0
-        report.finished({ ...result, completionTokens: result.completionTokens - resumed })
+        report.finished({
+          ...result,
+          promptTokens: result.promptTokens + resumed,
+          completionTokens: result.completionTokens - resumed,
+        })
       },
       (error: unknown) => this.#fail(job, toQMeshError(error, 'QM_INFERENCE_FAILED'), report),
     )

@@ -71,6 +71,10 @@ const liveness = setup({
       const signs = watch.signsOf(workerId)
       return signs === null || signs.heardAtMs >= pingedAtMs
     },
+    hasGone: ({ context: { watch, workerId, pingedAtMs } }) => {
+      const signs = watch.signsOf(workerId)
+      return signs !== null && signs.heardAtMs < pingedAtMs
+    },
     hasLooksLeft: ({ context }) => context.looks + 1 < looksMax,
   },
   delays: {
@@ -121,9 +125,16 @@ export const livenessMachine = liveness.createMachine({
         ],
       },
     },
+    /** It still answers, and says that it is going. */
     leaving: {
-      entry: { type: 'doubt', params: 'QM_DRAINING' },
-      after: { repeat: [{ guard: 'isLeaving', target: 'leaving', reenter: true }, { target: 'watching' }] },
+      entry: ['ping', { type: 'doubt', params: 'QM_DRAINING' }],
+      after: {
+        repeat: [
+          { guard: 'hasGone', target: 'silent' },
+          { guard: 'isLeaving', target: 'leaving', reenter: true },
+          { target: 'watching' },
+        ],
+      },
     },
   },
 })

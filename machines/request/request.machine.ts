@@ -194,7 +194,8 @@ const request = setup({
     queuedStall: ({ context }) => queuedDelayMs(context.stall, context.etaMs),
     firstTokenStall: ({ context }) =>
       firstTokenDelayMs(context.stall, {
-        promptTokens: context.promptTokens,
+        // The next worker has to read the answer so far, too.
+        promptTokens: context.promptTokens + context.tokens,
         etaMs: context.etaMs,
         promptTokenMs: context.choice?.promptTokenMs,
       }),

@@ -34,14 +34,14 @@ export interface RequestRig {
   /** Attempts begun, in order, and how often each was stopped. */
   readonly attempts: { readonly input: AttemptInput; stopped: number; send(event: AttemptEvent): void }[]
   /** Workers known, of which the first that is not excluded is chosen, and what shows that they live. */
-  readonly state: { known: number; signs: LifeSigns | null }
+  readonly state: { known: number; signs: LifeSigns | null; isLeaving: boolean }
   pass(ms: number): void
 }
 
 export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): RequestRig {
   const clock = new SimulatedClock()
   const facts: RequestFact[] = []
-  const state: RequestRig['state'] = { known, signs: null }
+  const state: RequestRig['state'] = { known, signs: null, isLeaving: false }
   const attempts: RequestRig['attempts'] = []
   const attempt = fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const entry = { input, stopped: 0, send: sendBack }
@@ -60,7 +60,7 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
     },
     hasElsewhere: (exclude) =>
       Array.from({ length: state.known }, (_, index) => toWorkerId(index)).some((id) => !exclude.has(id)),
-    watch: { signsOf: () => state.signs, isLeaving: () => false, now: () => clock.now() },
+    watch: { signsOf: () => state.signs, isLeaving: () => state.isLeaving, now: () => clock.now() },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
     report: (fact) => void facts.push(fact),
     now: () => clock.now(),

@@ -278,6 +278,15 @@ describe('a doubt', () => {
     expect(third - second).toBeGreaterThanOrEqual(600)
   })
 
+  test('becomes certain about a worker that dies while it drains', () => {
+    const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
+    rig.state.signs = silent
+    rig.state.isLeaving = true
+    phases['flowing']?.(rig)
+    rig.pass(9_000)
+    expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
+  })
+
   test('becomes certain after five seconds of silence, wherever else there is', () => {
     const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
     rig.state.signs = silent
