@@ -9,7 +9,8 @@ import {
   type PeerId,
 } from '../../protocol/index.ts'
 import type { Speed } from './speed.ts'
-import { barrier, failureWork, type Barrier, type Standing } from './standing.ts'
+import { barrier, failureWork, openMax, type Barrier, type Standing } from './standing.ts'
+import type { Turns } from './turns.ts'
 
 /** What a worker says about its load. A claim, corrected below by what this client knows itself. */
 export interface LoadClaim {
@@ -33,8 +34,9 @@ export interface Candidate {
   readonly load: LoadClaim
   /** Requests of this client that are open there. */
   readonly inFlight: number
-  /** Those of them sent after the last status, which it cannot have counted. */
+  /** Those of them that its last status cannot have counted. */
   readonly unreported: number
+  readonly turns: Turns
   readonly standing: Standing
   readonly speed: Speed
 }
@@ -99,7 +101,9 @@ export function rejection(candidate: Candidate, nowMs: number): Rejection | unde
   }
   // The worker would refuse the next one anyway; without this bound a silent one could collect any number.
   if (inFlight >= limits.requestsPerPeerMax) return 'at-limit'
-  return barrier(standing, nowMs)
+  const barred = barrier(standing, nowMs)
+  if (barred !== undefined) return barred
+  return inFlight >= openMax(standing) ? 'refused-lately' : undefined
 }
 
 /**

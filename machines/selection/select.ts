@@ -10,7 +10,8 @@ import {
   type Rejection,
 } from './candidate.ts'
 import { createRandom } from './random.ts'
-import { claimAnswers } from './speed.ts'
+import { claimAnswers, speedHalfLifeMs, type Speed } from './speed.ts'
+import { turnsAt } from './turns.ts'
 
 /** Everything that decided a choice besides the candidates, plain enough for JSON. */
 export interface SelectionQuery extends Needs {
@@ -26,7 +27,7 @@ export type Manner =
   /** Drawn from the band. */
   | 'band'
   | 'affinity'
-  /** Drawn from those not known well yet. */
+  /** Drawn from those not known well, or not lately. */
   | 'trial'
 
 /**
@@ -52,7 +53,7 @@ export const selectionTerms = {
   band: 0.05,
   /** How much busier than the mean the worker of an old conversation may be. */
   affinityLoadMax: 1.25,
-  /** The part of choices that goes to workers not known well yet, if any is as free as the best. */
+  /** The part of choices that goes to workers not known well or not lately, if any is as free as the best. */
   trialShare: 0.1,
 } as const
 
@@ -74,11 +75,15 @@ function groupOf(candidate: Candidate, model: ModelAd, needs: Needs, queued: num
 }
 
 /** Tier 2's score with an empty queue, tier 3's otherwise; 0–1. */
-function scoreOf(candidate: Candidate, queued: number): number {
+function scoreOf(
+  candidate: Candidate,
+  queued: number,
+  speed: Pick<Speed, 'responsiveness' | 'performance'> = candidate.speed,
+): number {
   const health = candidate.load.healthScore / 100
   return queued > 0
-    ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * candidate.speed.performance
-    : 0.7 * health + 0.3 * candidate.speed.responsiveness
+    ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * speed.performance
+    : 0.7 * health + 0.3 * speed.responsiveness
 }
 
 /** What one candidate is worth for one request, in full: for explaining. */
@@ -106,9 +111,10 @@ interface Finalists {
 const listedMax = 8
 
 /**
- * Chooses a worker, of two drawn from the band the one with less to do: two draws spread the load far more evenly than
- * one (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001), and herd no more. Pure: the same arguments give the same choice. One pass over the candidates keeps those of the best
- * group so far, a second over these draws from the band, so that nothing is ever sorted.
+ * Chooses a worker, of two drawn from the band the one with less to do, or else the one asked less: two draws spread the
+ * load far more evenly than one (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001), and herd no
+ * more. Pure: the same arguments give the same choice. One pass over the candidates keeps those of the best group so
+ * far, a second over these draws from the band, so that nothing is ever sorted.
  */
 export function select(
   candidates: readonly Candidate[],
@@ -140,7 +146,7 @@ export function select(
     finalists.scores.push(score)
     if (score > best) best = score
   }
-  const drawn = draw(finalists, best * (1 - selectionTerms.band), query.affinityWorkerId, seed)
+  const drawn = draw(finalists, best * (1 - selectionTerms.band), query.affinityWorkerId, seed, nowMs)
   const chosen = drawn && finalists.candidates[drawn.index]
   const model = drawn && finalists.models[drawn.index]
   const workerId = chosen?.workerId ?? null
@@ -165,6 +171,7 @@ function draw(
   floor: number,
   affinityWorkerId: PeerId | undefined,
   seed: number,
+  nowMs: number,
 ): { readonly index: number; readonly manner: Manner } | undefined {
   const band: number[] = []
   let total = 0
@@ -191,11 +198,24 @@ function draw(
     if (openRequests(familiar) + 1 <= Math.ceil(loadMax)) return { index: old, manner: 'affinity' }
   }
   const random = createRandom(seed)
+  const turnsOf = (index: number): number => {
+    const candidate = candidates[index]
+    return candidate ? turnsAt(candidate.turns, nowMs) / (slotsOf(candidate) * weight(scores[index] ?? 0)) : 0
+  }
+  const better = (one: number, other: number): number =>
+    (fullness(candidates[other]) - fullness(candidates[one]) || turnsOf(other) - turnsOf(one)) < 0
+      ? other
+      : one
+
   if (random() < selectionTerms.trialShare) {
     // One at a time each: a flood of new workers costs a tenth of the requests, not all of them.
-    const unknown = Array.from(candidates.keys()).filter((index) => isUnknown(candidates[index]))
-    const trial = unknown[Math.floor(random() * unknown.length)]
-    if (trial !== undefined) return { index: trial, manner: 'trial' }
+    const unknown = Array.from(candidates.keys()).filter((index) => {
+      const candidate = candidates[index]
+      return candidate !== undefined && isUnknown(candidate, nowMs) && mayReach(candidate, floor, nowMs)
+    })
+    const drawOne = (): number | undefined => unknown[Math.floor(random() * unknown.length)]
+    const [one, other] = [drawOne(), drawOne()]
+    if (one !== undefined && other !== undefined) return { index: better(one, other), manner: 'trial' }
   }
   if (band.length === 1) return { index: first, manner: 'best' }
   const drawOne = (): number => {
@@ -206,8 +226,7 @@ function draw(
     }
     return first
   }
-  const [one, other] = [drawOne(), drawOne()]
-  return { index: fullness(candidates[other]) < fullness(candidates[one]) ? other : one, manner: 'band' }
+  return { index: better(drawOne(), drawOne()), manner: 'band' }
 }
 
 /** Requests for each of its slots. */
@@ -219,5 +238,12 @@ const weight = (score: number): number => score + 1e-9
 
 const slotsOf = ({ load }: Candidate): number => Math.max(1, load.slots)
 
-const isUnknown = (candidate: Candidate | undefined): boolean =>
-  candidate !== undefined && candidate.inFlight === 0 && candidate.speed.answers < claimAnswers
+/** One that looked slow once would otherwise be left out, and so never measured, again. */
+const isUnknown = ({ inFlight, speed }: Candidate, nowMs: number): boolean =>
+  inFlight === 0 && (speed.answers < claimAnswers || nowMs - speed.firstTokenAtMs > speedHalfLifeMs)
+
+const fastest = { responsiveness: 1, performance: 1 }
+
+/** Whether it would be in the band if it were fast: a trial of any other would teach nothing of use. */
+const mayReach = (candidate: Candidate, floor: number, nowMs: number): boolean =>
+  scoreOf(candidate, queuedWork(candidate, nowMs), fastest) >= floor

@@ -1,4 +1,4 @@
-import { errorCatalogue, type ErrorCode } from '../../protocol/index.ts'
+import { errorCatalogue, limits, type ErrorCode } from '../../protocol/index.ts'
 
 /**
  * What this client holds against a worker, from its own experience alone. A value: every event makes a new one.
@@ -6,7 +6,7 @@ import { errorCatalogue, type ErrorCode } from '../../protocol/index.ts'
  * The breaker is closed at first, open after `standingTerms.failuresMax` failures in a row, and half-open when its
  * time is over: then one request at a time goes through as a probe. A success closes it; a failure opens it for twice
  * as long, up to a bound. Refusals are no fault, but a worker that always refuses would look just as idle as one that
- * always fails, so each refusal after another doubles a pause.
+ * always fails, so each refusal after another doubles a pause, and after a few only one request at a time goes there.
  */
 export interface Standing {
   /** Failures as queued requests, as of `failureAtMs`; it halves every half-life. */
@@ -20,7 +20,7 @@ export interface Standing {
   /** When the probe under way began; undefined without one. */
   readonly probeSinceMs: number | undefined
   readonly refusalsInRow: number
-  /** Requests in a row that it said were the client's own fault. */
+  /** Requests in a row of which it said that they are the client's own fault. */
   readonly verdictsInRow: number
   readonly pausedUntilMs: number
   /** Requests at once that a worker is trusted with; what is open beyond counts as queued. Grows by success. */
@@ -38,9 +38,11 @@ export const standingTerms = {
   failureWorkMax: 400,
   failureHalfLifeMs: 30_000,
   pauseMs: { first: 500, max: 30_000 },
+  /** Refusals in a row after which it gets one request at a time. */
+  refusalsMax: 3,
   /** Verdicts in a row that are believed. */
   verdictsMax: 3,
-  /** Pause after each one beyond: short, for it may be the client after all. */
+  /** Pause after each one beyond that others share: short, for it is probably the client after all. */
   verdictPauseMs: 2_000,
   allowance: { first: 4, max: 64 },
 } as const
@@ -82,6 +84,13 @@ export function barrier(standing: Standing, nowMs: number): Barrier | undefined 
   return nowMs < standing.pausedUntilMs ? 'refused-lately' : undefined
 }
 
+/** Requests that it may have open: few once it has turned several down in a row, until it has answered one. */
+export function openMax({ refusalsInRow, verdictsInRow, allowance }: Standing): number {
+  const { refusalsMax, verdictsMax } = standingTerms
+  if (refusalsInRow >= refusalsMax) return 1
+  return refusalsInRow > 0 || verdictsInRow > verdictsMax ? allowance : limits.requestsPerPeerMax
+}
+
 /** When the barrier opens by itself, in milliseconds of the clock. */
 export const barrierEndMs = (standing: Standing): number =>
   Math.max(
@@ -121,6 +130,8 @@ const doubled = ({ first, max }: { readonly first: number; readonly max: number 
 
 function afterOwnFailure(standing: Standing, nowMs: number): Standing {
   const failuresInRow = standing.failuresInRow + 1
+  // Sent before the breaker opened: one crash that takes many requests along is no more than the three that opened it.
+  if (standing.isOpen && standing.probeSinceMs === undefined) return { ...standing, failuresInRow }
   const failureLoad = failureWork(standing, nowMs) + standingTerms.failureWork
   const failed: Standing = {
     ...standing,
@@ -129,11 +140,8 @@ function afterOwnFailure(standing: Standing, nowMs: number): Standing {
     failureAtMs: nowMs,
     allowance: Math.max(1, Math.floor(standing.allowance / 2)),
   }
-  // Requests that were under way when the breaker opened fail one after another; only a probe makes it open longer.
-  const opens = standing.isOpen
-    ? standing.probeSinceMs !== undefined
-    : failuresInRow >= standingTerms.failuresMax
-  if (!opens) return failed
+  // Once it is open, only a failed probe opens it for longer.
+  if (!standing.isOpen && failuresInRow < standingTerms.failuresMax) return failed
   return {
     ...failed,
     isOpen: true,
@@ -156,38 +164,64 @@ function afterRefusal(standing: Standing, nowMs: number, retryAfterMs: number): 
   }
 }
 
-/** Whose fault a failure is, as far as this worker goes. */
-export type Verdict = 'failure' | 'refusal' | 'not-its-fault'
+/** What an error says about the worker. `verdict`: it blames the client. */
+export type Judgement = 'failure' | 'refusal' | 'verdict' | 'nothing'
+
+/** Codes that only this client gives itself: no worker's word, and no news about one. */
+const ownCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'QM_CANCELLED',
+  'QM_TOO_MANY_REQUESTS',
+  'QM_REQUEST_INVALID',
+  'QM_REQUEST_UNKNOWN',
+  'QM_NODE_STOPPED',
+])
 
 /**
  * By the catalogue's blame, with one exception: a worker that is only asked for models it advertises and then says it
  * has none was mistaken itself, so `QM_MODEL_UNKNOWN` counts as a refusal.
  */
-export function judge(code: ErrorCode): Verdict {
+export function judge(code: ErrorCode): Judgement {
+  if (ownCodes.has(code)) return 'nothing'
   const { blame } = errorCatalogue[code]
   if (blame === 'worker') return 'failure'
-  return blame === 'client' && code !== 'QM_MODEL_UNKNOWN' ? 'not-its-fault' : 'refusal'
+  return blame === 'client' && code !== 'QM_MODEL_UNKNOWN' ? 'verdict' : 'refusal'
 }
 
-/** @param retryAfterMs what the worker asked for; bounded, because a worker must not be able to hide for ever. */
+/**
+ * A client may be wrong a few times. A worker that finds every request wrong is a black hole with an excuse: where
+ * others answer the same client, each further verdict is a refusal, with pauses that double.
+ */
+function afterVerdict(standing: Standing, nowMs: number, isOdd: boolean): Standing {
+  const { verdictsMax, verdictPauseMs } = standingTerms
+  // As with refusals: what was sent before the first one was known is one verdict with it.
+  const isNews = nowMs >= standing.pausedUntilMs
+  const verdictsInRow = standing.verdictsInRow + (isNews ? 1 : 0)
+  const judged: Standing = { ...afterCancel(standing), verdictsInRow }
+  if (!isNews || verdictsInRow <= verdictsMax) return judged
+  return isOdd ? afterRefusal(judged, nowMs, 0) : { ...judged, pausedUntilMs: nowMs + verdictPauseMs }
+}
+
+export interface FailureNews {
+  /** What the worker asked for; bounded, because a worker must not be able to hide for ever. */
+  readonly retryAfterMs?: number
+  /** Whether others answer this client while this worker blames it. */
+  readonly isOdd?: boolean
+}
+
 export function afterFailure(
   standing: Standing,
   code: ErrorCode,
   nowMs: number,
-  retryAfterMs: number,
+  { retryAfterMs = 0, isOdd = false }: FailureNews = {},
 ): Standing {
   switch (judge(code)) {
     case 'failure':
       return afterOwnFailure(standing, nowMs)
     case 'refusal':
       return afterRefusal(standing, nowMs, retryAfterMs)
-    case 'not-its-fault': {
-      // A client may be wrong a few times. A worker that finds every request wrong is a black hole with an excuse.
-      const verdictsInRow = standing.verdictsInRow + 1
-      const isBelieved = verdictsInRow <= standingTerms.verdictsMax
-      const pauseMs = isBelieved ? 0 : standingTerms.verdictPauseMs
-      const pausedUntilMs = Math.max(standing.pausedUntilMs, pauseMs === 0 ? 0 : nowMs + pauseMs)
-      return { ...afterCancel(standing), verdictsInRow, pausedUntilMs }
-    }
+    case 'verdict':
+      return afterVerdict(standing, nowMs, isOdd)
+    case 'nothing':
+      return afterCancel(standing)
   }
 }

@@ -10,8 +10,10 @@ import {
   afterSuccess,
   barrierEndMs,
   freshStanding,
+  judge,
   type Standing,
 } from './standing.ts'
+import { afterTurn, noTurns, type Turns } from './turns.ts'
 
 /** What a worker said when it connected. */
 export interface WorkerHello {
@@ -62,6 +64,7 @@ interface Memory {
   readonly standing: Standing
   readonly speed: Speed
   readonly claim: SpeedClaim | undefined
+  readonly turns: Turns
   /** Still open when it left; leaving does not make room for as many again. */
   readonly inFlight: number
 }
@@ -102,7 +105,7 @@ export class WorkerDirectory {
 
   /** A worker connected, or said hello again. */
   hello(workerId: PeerId, { models, protocol, local, claim }: WorkerHello, _nowMs: number): void {
-    const known: Pick<Memory, 'standing' | 'speed' | 'inFlight'> | undefined =
+    const known: Pick<Memory, 'standing' | 'speed' | 'inFlight' | 'turns'> | undefined =
       this.#get(workerId) ?? this.#memories.get(workerId)
     this.#memories.delete(workerId)
     if (claim !== undefined) this.#claims.set(workerId, claim)
@@ -114,7 +117,8 @@ export class WorkerDirectory {
       models,
       load,
       inFlight: known?.inFlight ?? 0,
-      unreported: 0,
+      unreported: known?.inFlight ?? 0,
+      turns: known?.turns ?? noTurns,
       standing: known?.standing ?? freshStanding,
       speed: known?.speed ?? unknownSpeed(claim),
     })
@@ -125,16 +129,18 @@ export class WorkerDirectory {
     if (worker === undefined) return
     const { models, healthScore, state, accepting, queueLength, queueCapacity, slotsBusy, slots } = status
     const load = { healthScore, state, accepting, queueLength, queueCapacity, slotsBusy, slots }
-    this.#set({ ...worker, models, load, unreported: 0 })
+    // It may have counted ours, but no more than it says it has: an idle face hides nothing that we gave it.
+    const unreported = Math.max(0, worker.inFlight - slotsBusy - queueLength)
+    this.#set({ ...worker, models, load, unreported })
   }
 
   remove(workerId: PeerId, _nowMs: number): void {
     const worker = this.#get(workerId)
     if (worker === undefined) return
     this.#drop(workerId)
-    const { standing, speed, inFlight } = worker
+    const { standing, speed, inFlight, turns } = worker
     const claim = this.#claims.get(workerId)
-    this.#memories.set(workerId, { standing, speed, claim, inFlight })
+    this.#memories.set(workerId, { standing, speed, claim, inFlight, turns })
     this.#claims.delete(workerId)
   }
 
@@ -146,6 +152,7 @@ export class WorkerDirectory {
       ...worker,
       inFlight: worker.inFlight + 1,
       unreported: worker.unreported + 1,
+      turns: afterTurn(worker.turns, nowMs),
       standing: afterStart(worker.standing, nowMs),
     })
   }
@@ -154,28 +161,29 @@ export class WorkerDirectory {
   firstToken(
     workerId: PeerId,
     sample: { readonly promptTokens: number; readonly ms: number },
-    _nowMs: number,
+    nowMs: number,
   ): void {
     this.#learn(workerId, ({ standing, speed }, claim) => ({
       standing,
-      speed: afterFirstToken(speed, sample, claim),
+      speed: afterFirstToken(speed, sample, nowMs, claim),
     }))
   }
 
   /** @param sample tokens of the answer, and milliseconds from its first to its last. */
-  finished(workerId: PeerId, sample: { readonly tokens: number; readonly ms: number }, _nowMs: number): void {
+  finished(workerId: PeerId, sample: { readonly tokens: number; readonly ms: number }, nowMs: number): void {
     this.#close(workerId)
     this.#learn(workerId, ({ standing, speed }, claim) => ({
       standing: afterSuccess(standing),
-      speed: afterAnswer(speed, sample, claim),
+      speed: afterAnswer(speed, sample, nowMs, claim),
     }))
   }
 
   /** A request ended there with an error; whether that is held against the worker is up to the code. */
   failed(workerId: PeerId, code: ErrorCode, nowMs: number, retryAfterMs = 0): void {
     this.#close(workerId)
+    const isOdd = judge(code) === 'verdict' && this.#isOdd(workerId)
     this.#learn(workerId, ({ standing, speed }) => ({
-      standing: afterFailure(standing, code, nowMs, retryAfterMs),
+      standing: afterFailure(standing, code, nowMs, { retryAfterMs, isOdd }),
       speed,
     }))
   }
@@ -273,7 +281,20 @@ export class WorkerDirectory {
     const memory = this.#memories.get(workerId)
     const claim = memory?.claim
     const known = memory ?? { standing: freshStanding, speed: unknownSpeed() }
-    this.#memories.set(workerId, { ...next(known, claim), claim, inFlight: memory?.inFlight ?? 0 })
+    const { inFlight = 0, turns = noTurns } = memory ?? {}
+    this.#memories.set(workerId, { ...next(known, claim), claim, inFlight, turns })
+  }
+
+  /** Whether most others, by the last that each of them said, answer what this worker blames on the client. */
+  #isOdd(workerId: PeerId): boolean {
+    let answering = 0
+    let blaming = 0
+    for (const { workerId: other, standing, speed } of this.#candidates) {
+      if (other === workerId) continue
+      if (standing.verdictsInRow > 0) blaming++
+      else if (speed.answers > 0) answering++
+    }
+    return answering > blaming
   }
 
   #retryAfterMs(exclude: ReadonlySet<PeerId>, nowMs: number): number | undefined {

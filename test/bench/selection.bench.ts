@@ -25,8 +25,8 @@ function workers(count: number): Candidate[] {
   return Array.from({ length: count }, (_, index) => {
     let speed = unknownSpeed()
     for (let answer = 0; answer < 6; answer++) {
-      speed = afterFirstToken(speed, { promptTokens: 200, ms: 100 + random() * 900 })
-      speed = afterAnswer(speed, { tokens: 100, ms: 2_000 + random() * 6_000 })
+      speed = afterFirstToken(speed, { promptTokens: 200, ms: 100 + random() * 900 }, 0)
+      speed = afterAnswer(speed, { tokens: 100, ms: 2_000 + random() * 6_000 }, 0)
     }
     return {
       workerId: index.toString(16).padStart(64, '0'),
@@ -44,6 +44,7 @@ function workers(count: number): Candidate[] {
       },
       inFlight: 0,
       unreported: 0,
+      turns: { count: Math.floor(random() * 100), atMs: 0 },
       standing: freshStanding,
       speed,
     }

@@ -121,7 +121,7 @@ describe('select', () => {
   })
 
   it('counts a failure as queued work until it has faded', () => {
-    const standing = afterFailure(freshStanding, 'QM_INFERENCE_FAILED', 0, 0)
+    const standing = afterFailure(freshStanding, 'QM_INFERENCE_FAILED', 0)
     const candidates = [toCandidate(1, {}, { standing }), toCandidate(2, { healthScore: 50 })]
     expect(countsOf(candidates)).toEqual(new Map([[toWorkerId(2), 2_000]]))
     expect(select(candidates, query, 1, 100_000).workerId).toBe(toWorkerId(1))

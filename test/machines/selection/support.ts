@@ -2,6 +2,7 @@ import { protocolVersion, type Status } from '../../../protocol/index.ts'
 import type { Candidate, LoadClaim } from '../../../machines/selection/candidate.ts'
 import { unknownSpeed } from '../../../machines/selection/speed.ts'
 import { freshStanding } from '../../../machines/selection/standing.ts'
+import { noTurns } from '../../../machines/selection/turns.ts'
 
 export const toWorkerId = (name: number): string => name.toString(16).padStart(64, '0')
 
@@ -37,6 +38,7 @@ export const toCandidate = (
   load: { ...idle, ...load },
   inFlight: 0,
   unreported: 0,
+  turns: noTurns,
   standing: freshStanding,
   // Known well enough not to be tried for its own sake.
   speed: { ...unknownSpeed(), answers: 5, firstTokens: 5 },

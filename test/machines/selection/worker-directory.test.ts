@@ -48,6 +48,14 @@ describe('worker directory', () => {
     expect(listed.get(toWorkerId(7))).toBe(77)
   })
 
+  it('gives nothing to one that is draining, and asks it again when it serves again', () => {
+    directory.status(a, { ...toStatus({ accepting: false }), draining: true }, 0)
+    expect(choose().workerId).toBeNull()
+    expect(directory.list(0)[0]?.barred).toBe('not-accepting')
+    directory.status(a, toStatus(), 0)
+    expect(choose().workerId).toBe(a)
+  })
+
   it('remembers the standing of one who comes back, and news that comes after it left', () => {
     failThrice(a, 0)
     directory.remove(a, 0)
@@ -78,8 +86,101 @@ describe('worker directory', () => {
     for (let time = 0; time < 2; time++) directory.started(a, 0)
     // Both slots of the better one are taken by us, though it has not said so yet.
     expect(choose().workerId).toBe(b)
+    const load = (): number | undefined => choose().trace.candidates[0]?.unreported
+    directory.status(a, toStatus({ slotsBusy: 1 }), 0)
+    expect(load()).toBe(1)
+    directory.status(a, toStatus({ slotsBusy: 2 }), 0)
+    expect(load()).toBe(0)
+    // Nor does an idle face hide what we know to be there.
     directory.status(a, toStatus(), 0)
+    expect(load()).toBe(2)
+    expect(choose().workerId).toBe(b)
+    for (let time = 0; time < 2; time++) directory.cancelled(a)
     expect(choose().workerId).toBe(a)
+  })
+
+  it('tries again, one request in ten, a worker that looked slow and was not asked for long', () => {
+    directory.hello(b, hello, 0)
+    directory.status(b, toStatus(), 0)
+    for (const [workerId, ms] of [
+      [a, 100],
+      [b, 5_000],
+    ] as const) {
+      for (let answer = 0; answer < 5; answer++) {
+        directory.started(workerId, 0)
+        directory.firstToken(workerId, { promptTokens: 256, ms }, 0)
+        directory.finished(workerId, { tokens: 20, ms: 1_000 }, 0)
+      }
+    }
+    const trials = (nowMs: number): number =>
+      Array.from({ length: 1_000 }, (_, seed) => choose(nowMs, seed)).filter(
+        ({ workerId, trace }) => workerId === b && trace.manner === 'trial',
+      ).length
+    expect(trials(0)).toBe(0)
+    directory.started(a, 100_000)
+    expect(trials(100_000)).toBeGreaterThan(50)
+    expect(trials(100_000)).toBeLessThan(150)
+    // Not one whose own health would keep it out, however fast it were; and not two at a time.
+    directory.status(b, toStatus({ healthScore: 40 }), 100_000)
+    expect(trials(100_000)).toBe(0)
+    directory.status(b, toStatus(), 100_000)
+    directory.started(b, 100_000)
+    expect(trials(100_000)).toBe(0)
+  })
+
+  it('gives each its turn where all else is equal, through leaving and coming back', () => {
+    directory.hello(b, hello, 0)
+    directory.status(b, toStatus(), 0)
+    const ask = (seed: number): string => {
+      const { workerId } = choose(seed, seed)
+      if (workerId === null) throw new Error('somebody is free')
+      directory.started(workerId, seed)
+      directory.firstToken(workerId, { promptTokens: 256, ms: 300 }, seed)
+      directory.finished(workerId, { tokens: 20, ms: 1_000 }, seed)
+      return workerId
+    }
+    let first = 0
+    for (let seed = 0; seed < 400; seed++) {
+      if (ask(seed) === a) first++
+      if (seed % 50 !== 0) continue
+      directory.remove(a, seed)
+      directory.hello(a, hello, seed)
+      directory.status(a, toStatus(), seed)
+    }
+    expect(Math.abs(first - 200)).toBeLessThan(10)
+  })
+
+  it('holds verdicts against a worker that blames its client for what others answer', () => {
+    directory.hello(b, hello, 0)
+    directory.status(b, toStatus(), 0)
+    const blame = (workerId: string, nowMs: number): void => {
+      directory.started(workerId, nowMs)
+      directory.failed(workerId, 'QM_CONTEXT_EXCEEDED', nowMs)
+    }
+    const pauseMs = (nowMs: number): number =>
+      (choose(nowMs).trace.candidates[0]?.standing.pausedUntilMs ?? 0) - nowMs
+    for (let verdict = 0; verdict < 4; verdict++) blame(a, 0)
+    expect(pauseMs(0)).toBe(2_000)
+    directory.started(b, 0)
+    directory.finished(b, { tokens: 20, ms: 1_000 }, 0)
+    for (const [nowMs, expectedMs] of [
+      [2_000, 500],
+      [3_000, 1_000],
+      [5_000, 2_000],
+    ] as const) {
+      blame(a, nowMs)
+      expect(pauseMs(nowMs)).toBe(expectedMs)
+    }
+    directory.started(a, 60_000)
+    expect(directory.list(60_000)[0]?.barred).toBe('refused-lately')
+    directory.finished(a, { tokens: 20, ms: 1_000 }, 60_000)
+    // Where the other agrees, it is the client.
+    for (let verdict = 0; verdict < 3; verdict++) {
+      blame(a, 60_000)
+      blame(b, 60_000)
+    }
+    blame(a, 60_000)
+    expect(pauseMs(60_000)).toBe(2_000)
   })
 
   it('sends one probe at a time', () => {
