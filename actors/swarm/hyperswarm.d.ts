@@ -57,6 +57,8 @@ declare module 'hyperswarm' {
     join(topic: Buffer, options?: { client?: boolean; server?: boolean }): Hyperswarm.Discovery
     leave(topic: Buffer): Promise<void>
     listen(): Promise<void>
+    /** Leaves every topic. */
+    clear(): Promise<unknown>
     destroy(options?: { force?: boolean }): Promise<void>
   }
 

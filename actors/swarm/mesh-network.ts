@@ -82,7 +82,8 @@ export class MeshNetwork {
       this.#discoveries.clear()
       const swarm = this.#swarm
       await this.#dht?.destroy({ force: true })
-      swarm?.destroy({ force: true }).catch(ignore)
+      // Not by force: it would keep its timers for the next search. Nothing of it goes out any more.
+      swarm?.destroy().catch(ignore)
       await this.#openOn(host, { ...this.#settings, port, bootstrap: this.#localNodes })
       this.setModels(this.#models)
     } catch (error) {

@@ -10,7 +10,7 @@ const firstSeed = Number(process.env['QMESH_TEST_SEED'] ?? 1)
 
 let mesh: ChaosMesh
 beforeAll(async () => {
-  mesh = await ChaosMesh.open({ workers: 4, atLeast: 3, hasHostile: true })
+  mesh = await ChaosMesh.open({ workers: 4, atLeast: 2, hasHostile: true })
 })
 afterAll(() => mesh.close())
 

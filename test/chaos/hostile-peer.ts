@@ -90,6 +90,8 @@ export class HostilePeer {
     // It says no goodbye.
     await this.#swarm.destroy({ force: true }).catch(() => {})
     await this.#dht.destroy({ force: true }).catch(() => {})
+    // A swarm that is destroyed by force keeps its timers for the next search, and each of them the process.
+    await this.#swarm.clear()
   }
 
   #status(): InferenceMessage {

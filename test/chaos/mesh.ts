@@ -21,6 +21,9 @@ import type { PlannedStream } from './plan.ts'
 /** Milliseconds after which something that should come by itself will not come any more. */
 const boundMs = 60_000
 
+/** Undisturbed answers with a stop string that are kept: no other round asks for the same. */
+const stoppedMax = 16
+
 /** Hostile peers that stay connected, so that one is at hand when another was thrown out. */
 const hostilesMax = 2
 
@@ -120,6 +123,8 @@ export class ChaosMesh {
   readonly #streams = new Map<PeerId, Set<NoiseStream>>()
   readonly #connectedAtMs = new Map<PeerId, number>()
   readonly #references = new Map<string, Reference>()
+  /** Keys of those with a stop string, oldest first. */
+  readonly #stopped: string[] = []
   readonly #hostiles = new Set<HostilePeer>()
   readonly #joining = new Set<Promise<void>>()
   #started = 0
@@ -271,6 +276,12 @@ export class ChaosMesh {
     return [...this.#hostiles].find(({ id }) => this.#streams.has(id))
   }
 
+  /** Who runs now; undefined while somebody is on the way in or out. */
+  get population(): { readonly processes: number; readonly hostiles: number } | undefined {
+    if (this.#joining.size > 0) return undefined
+    return { processes: this.processes.size, hostiles: this.#hostiles.size }
+  }
+
   async expel(hostile: HostilePeer): Promise<void> {
     this.#hostiles.delete(hostile)
     await hostile.leave()
@@ -329,6 +340,8 @@ export class ChaosMesh {
       const reference = { text, tokens: chunks.flatMap(({ tokens }) => tokens), chunks, finishReason }
       if (attempts.length === 1) {
         this.#references.set(key, reference)
+        if (stop !== undefined && this.#stopped.push(key) > stoppedMax)
+          this.#references.delete(this.#stopped.shift() ?? '')
         return reference
       }
       if (left === 0) throw new Error('no undisturbed answer in five tries')

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { holdings, Ledger } from './holdings.ts'
 import { ChaosMesh } from './mesh.ts'
 import { planRound } from './plan.ts'
 import { playRound, spent, type RoundReport } from './round.ts'
@@ -28,17 +29,30 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`)
 const interrupted = new AbortController()
 process.once('SIGINT', () => interrupted.abort())
 
-const mesh = await ChaosMesh.open({ workers: Number(values.workers), atLeast: 4, hasHostile: true })
+// First of all: it sees the timers that are set from now on.
+const tally = new Tally()
+const mesh = await ChaosMesh.open({
+  workers: Number(values.workers),
+  atLeast: Math.min(4, Number(values.workers)),
+  hasHostile: true,
+})
 // Whatever happens to this process: no worker is left behind, not even a stopped one.
 process.on('exit', () => {
   for (const child of mesh.processes) child.kill('SIGKILL')
 })
-const tally = new Tally()
+/** Milliseconds that this process has to end by itself after its last line. */
+const endMs = 5_000
+/** Rounds between two samples of memory: a dozen samples make a slope, and each waits for all workers. */
+const sampleEvery = Math.max(1, Math.min(20, Math.floor(rounds / 12)))
+
+const ledger = await Ledger.open(mesh)
 for (let index = 0; index < rounds && !interrupted.signal.aborted && performance.now() < endsAt; index++) {
   const plan = planRound(firstSeed + index, { ...(only && { only }) })
   let report: RoundReport
   try {
     report = await playRound(mesh, plan)
+    const surplus = await ledger.surplus()
+    if (surplus.length > 0) report = { ...report, failures: [...report.failures, ...surplus] }
   } catch (error) {
     report = {
       plan,
@@ -57,7 +71,8 @@ for (let index = 0; index < rounds && !interrupted.signal.aborted && performance
       `seed ${plan.seed}: ${happened.join(', ') || 'nothing'} → ${ends.join(', ')} (${Math.round(ms)} ms; stood still: client ${stoodStillMs.client} ms, workers ${stoodStillMs.workers} ms)`,
     )
     for (const [index, { attempts, gapsMs }] of streams.entries()) {
-      if (attempts.length > 1) say(`  stream ${index}: ${attempts.join('; ')} (gaps ${gapsMs.join()} ms)`)
+      if (attempts.length > 1)
+        say(`  stream ${index}: ${attempts.join('; ')} (gaps ${gapsMs.map(Math.round).join()} ms)`)
     }
   }
   if (failures.length > 0) {
@@ -67,13 +82,16 @@ for (let index = 0; index < rounds && !interrupted.signal.aborted && performance
     )
     say(`  plan: ${JSON.stringify(plan)}`)
   }
-  if (index % 20 === 19) {
+  if (index % sampleEvery === sampleEvery - 1) {
+    // Samples compare best with all workers there. That a round begins with enough of them is asserted by the round.
     await mesh.settled(Number(values.workers)).catch((error: Error) => {
-      tally.failed++
-      say(`FAILED after seed ${plan.seed}: ${error.message}`)
+      tally.late++
+      say(`late after seed ${plan.seed}: ${error.message}`)
     })
     tally.sample()
-    say(`${index + 1} rounds: ${tally.line()} ${JSON.stringify(spent)}`)
+    say(
+      `${index + 1} rounds: ${tally.line()} ${JSON.stringify(spent, (_, ms: unknown) => (typeof ms === 'number' ? Math.round(ms) : ms))}`,
+    )
   }
 }
 await mesh.close()
@@ -82,6 +100,16 @@ if (processes.size > 0) {
   tally.failed++
   say(`FAILED ${processes.size} worker processes are left: ${[...processes].map(({ pid }) => pid).join()}`)
 }
+for (const leak of tally.leaks()) {
+  tally.failed++
+  say(`FAILED ${leak}`)
+}
 if (values.json) process.stdout.write(`${JSON.stringify(tally.summary(), undefined, 2)}\n`)
 else say(tally.line())
-process.exit(tally.failed > 0 ? 1 : 0)
+say(`in a hundred rounds: ${JSON.stringify(tally.summary().slopePer100Rounds)}`)
+process.exitCode = tally.failed > 0 ? 1 : 0
+// Nothing is open any more, so the process ends here. This timer alone does not hold it.
+setTimeout(() => {
+  say(`FAILED after ${endMs} ms something is still open: ${JSON.stringify(holdings())}`)
+  process.exit(1)
+}, endMs).unref()

@@ -1,15 +1,26 @@
+import { watchTimers } from './timers.ts'
 import type { RoundReport } from './round.ts'
 
 interface Sample {
   readonly round: number
   readonly heapMb: number
   readonly rssMb: number
-  readonly handles: number
+  /** Those that last. */
+  readonly timers: number
 }
+
+/** More than this in a hundred rounds is a leak: one timer in ten rounds, or a kilobyte or two for each stream. */
+const slopeMaxPer100Rounds = { heapMb: 0.5, rssMb: 5, timers: 10 } as const
+/** Caches that fill, and the garbage collector's own mind, are less than this in all. */
+const noise = { heapMb: 4, rssMb: 40, timers: 10 } as const
+type Measure = keyof typeof noise
+const measures: readonly Measure[] = ['heapMb', 'rssMb', 'timers']
 
 /** Adds up rounds. */
 export class Tally {
   failed = 0
+  /** Times that not every worker had been found a minute after a round; enough for a round were there. */
+  late = 0
   #rounds = 0
   #streams = 0
   #handovers = 0
@@ -21,6 +32,7 @@ export class Tally {
   readonly #errors = new Map<string, number>()
   readonly #failing: { seed: number; failures: readonly string[] }[] = []
   readonly #samples: Sample[] = []
+  readonly #timers = watchTimers()
 
   add({ plan, failures, streams, happened }: RoundReport): void {
     this.#rounds++
@@ -55,14 +67,24 @@ export class Tally {
       round: this.#rounds,
       heapMb: heapUsed / 2 ** 20,
       rssMb: rss / 2 ** 20,
-      handles: process.getActiveResourcesInfo().length,
+      timers: this.#timers(),
+    })
+  }
+
+  /** What grew with the rounds, faster and by more than can be noise. */
+  leaks(): string[] {
+    const { rounds, per100 } = this.#slopes()
+    return measures.flatMap((measure) => {
+      const slope = per100[measure] ?? 0
+      const isLeak = slope > slopeMaxPer100Rounds[measure] && (slope * rounds) / 100 > noise[measure]
+      return isLeak ? [`${measure} grew by ${slope} in a hundred rounds, over ${rounds} rounds`] : []
     })
   }
 
   line(): string {
     const latest = this.#samples.at(-1)
     const held = latest
-      ? `; ${latest.heapMb.toFixed(1)} MB heap, ${latest.rssMb.toFixed(0)} MB resident, ${latest.handles} handles`
+      ? `; ${latest.heapMb.toFixed(1)} MB heap, ${latest.rssMb.toFixed(0)} MB resident, ${latest.timers} timers`
       : ''
     return (
       `${this.failed} failed; ${this.#streams} streams, ${this.#whole} whole, ${this.#handovers} handovers, ` +
@@ -76,6 +98,7 @@ export class Tally {
     return {
       rounds: this.#rounds,
       failed: this.failed,
+      late: this.late,
       failing: this.#failing,
       streams: this.#streams,
       whole: this.#whole,
@@ -87,13 +110,18 @@ export class Tally {
       faults: Object.fromEntries(
         faults.map(([kind, { count, gapsMs }]) => [kind, { count, gapMs: toPercentiles(gapsMs) }]),
       ),
-      slopePer100Rounds: {
-        heapMb: slope(this.#samples, ({ heapMb }) => heapMb),
-        rssMb: slope(this.#samples, ({ rssMb }) => rssMb),
-        handles: slope(this.#samples, ({ handles }) => handles),
-      },
+      slopePer100Rounds: this.#slopes().per100,
+      leaks: this.leaks(),
       samples: this.#samples,
     }
+  }
+
+  /** Over the later four fifths: the first rounds fill caches. */
+  #slopes(): { readonly rounds: number; readonly per100: Readonly<Record<Measure, number | null>> } {
+    const samples = this.#samples.slice(Math.floor(this.#samples.length / 5))
+    const rounds = (samples.at(-1)?.round ?? 0) - (samples[0]?.round ?? 0)
+    const of = (measure: Measure) => slope(samples, (sample) => sample[measure])
+    return { rounds, per100: { heapMb: of('heapMb'), rssMb: of('rssMb'), timers: of('timers') } }
   }
 }
 
@@ -109,9 +137,8 @@ function percentile(values: readonly number[], part: number): number | null {
   return value === undefined ? null : Math.round(value)
 }
 
-/** Least squares over the later four fifths: the first rounds fill caches. */
-function slope(all: readonly Sample[], of: (sample: Sample) => number): number | null {
-  const samples = all.slice(Math.floor(all.length / 5))
+/** Least squares, by a hundred rounds; too few samples have none. */
+function slope(samples: readonly Sample[], of: (sample: Sample) => number): number | null {
   if (samples.length < 3) return null
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length

@@ -47,6 +47,8 @@ watchConnections((stream) => {
 })
 
 const arms = new Map<string, Arm>()
+/** Faults that were announced and come in a moment. */
+const due = new Map<NodeJS.Timeout, Arm>()
 // oxlint-disable-next-line typescript/unbound-method -- called with the channel it belongs to
 const { send } = InferenceChannel.prototype
 InferenceChannel.prototype.send = function (this: InferenceChannel, message: InferenceMessage): boolean {
@@ -69,8 +71,21 @@ InferenceChannel.prototype.send = function (this: InferenceChannel, message: Inf
 function fire(arm: Arm, afterMs: number): void {
   arms.delete(arm.requestId)
   tell({ type: 'fired', requestId: arm.requestId })
-  if (afterMs > 0) setTimeout(() => act(arm), afterMs)
-  else act(arm)
+  if (afterMs === 0) return act(arm)
+  const timer = setTimeout(() => {
+    due.delete(timer)
+    act(arm)
+  }, afterMs)
+  due.set(timer, arm)
+}
+
+/** What was announced happens before it is taken back: a drain after its end would be for good. */
+function hurry(): void {
+  for (const [timer, arm] of due) {
+    clearTimeout(timer)
+    act(arm)
+  }
+  due.clear()
 }
 
 function act({ kind }: Arm): void {
@@ -169,6 +184,7 @@ process.on('message', (message: ToWorker) => {
       return
     case 'disarm':
       arms.clear()
+      hurry()
       return
     case 'resume':
       node.resume()
