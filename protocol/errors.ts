@@ -140,6 +140,31 @@ export const errorCatalogue = {
     'A part of the node failed too often and was not restarted again.',
   ),
   QM_INTERNAL: entry('operator', 'never', 'A defect in QMesh.'),
+
+  // Evidence of work: receipts, logs, scores.
+  QM_EVIDENCE_INVALID: entry(
+    'worker',
+    'elsewhere',
+    'Signed evidence could not be read, or its signature does not fit.',
+  ),
+  QM_OFFER_INVALID: entry(
+    'client',
+    'elsewhere',
+    'The offer that came with the prompt does not fit the prompt, or was made before.',
+  ),
+  QM_ACCOUNT_UNKNOWN: entry('client', 'never', 'This node has heard of no such account.'),
+  QM_ACCOUNT_BANNED: entry(
+    'client',
+    'never',
+    'The account is banned: there is proof that it broke the rules.',
+  ),
+  QM_LOG_FORKED: entry(
+    'operator',
+    'never',
+    'Other nodes hold a longer or different log of this node: its data directory was restored or copied.',
+  ),
+  QM_LOG_DAMAGED: entry('operator', 'never', 'The log of this node cannot be read or written.'),
+  QM_KEYS_INVALID: entry('operator', 'never', 'The file does not hold the keys of a node.'),
 } as const satisfies Record<string, CatalogueEntry>
 
 export type ErrorCode = keyof typeof errorCatalogue

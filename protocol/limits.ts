@@ -71,4 +71,18 @@ export const limits = {
   channelsMax: 64,
   /** DHT nodes kept for the next start. */
   knownNodesMax: 64,
+
+  /** Characters of one signed thing inside a message, as base64. */
+  evidenceCharsMax: 1_024,
+  /** Bytes of one entry of an account's log. */
+  logEntryBytesMax: 4_096,
+  /** Entries of one account's log. */
+  logLengthMax: 1_000_000_000,
+  /** Characters of the name that an account's owner chose for it, and bytes of it in UTF-8. */
+  cardNameCharsMax: 32,
+  cardNameBytesMax: 64,
+  /** The last epoch there is, in epochs since 1970. */
+  epochMax: 0xffff_ffff,
+  /** Milli-credits; the highest price that is believed. */
+  priceMax: 1_000_000_000,
 } as const

@@ -1,0 +1,269 @@
+import { assign, emit, fromCallback, fromPromise, sendTo, setup } from 'xstate'
+import { QMeshError, toQMeshError } from '../../protocol/index.ts'
+import { type Regime, regimeTerms, type RegimeTerms } from './regime.ts'
+
+export interface GossiperTimings {
+  /** Milliseconds that a start waits for peers that say how much of this node's own log they hold. */
+  readonly checkWaitMs: number
+  /** Peers that are enough. */
+  readonly peersToHear: number
+  /** Milliseconds between two announcements, however fast the log grows. */
+  readonly announceGapMs: number
+  /** Milliseconds of an epoch. */
+  readonly epochMs: number
+  /** Milliseconds that the books have to open, to take in what was heard, and to close. */
+  readonly bookMs: number
+  readonly regimes: Readonly<Record<Regime, RegimeTerms>>
+}
+
+export const defaultGossiperTimings: GossiperTimings = {
+  checkWaitMs: 15_000,
+  peersToHear: 3,
+  announceGapMs: 1_000,
+  epochMs: 60_000,
+  bookMs: 60_000,
+  regimes: regimeTerms,
+}
+
+export interface GossiperInput {
+  /** What is left out is as in `defaultGossiperTimings`. */
+  readonly timings: Partial<GossiperTimings>
+}
+
+export interface GossiperContext {
+  readonly timings: GossiperTimings
+  readonly regime: Regime
+  /** Peers that said how much of this node's own log they hold. */
+  readonly told: number
+  /** Entries of the own log, and those that were announced. */
+  readonly length: number
+  readonly announced: number
+  readonly isCardNew: boolean
+  readonly error: QMeshError | undefined
+}
+
+export type GossiperCommand =
+  /** Closes the books and ends. */
+  | { readonly type: 'score-gossiper.stop' }
+  /** The own log has so many entries now. */
+  | { readonly type: 'log.grew'; readonly length: number }
+  | { readonly type: 'card.changed' }
+  | { readonly type: 'regime.changed'; readonly to: Regime }
+
+/** What the adapter reports. */
+export interface GossiperFact {
+  readonly type: 'gossip.told'
+  readonly peers: number
+}
+
+/** What the adapter is told to do. */
+export type GossiperOrder =
+  | { readonly type: 'gossip.round' }
+  | { readonly type: 'gossip.announce'; readonly withCard: boolean }
+  | { readonly type: 'gossip.regime'; readonly regime: Regime }
+  | { readonly type: 'gossip.sweep' }
+
+export type GossiperEmitted =
+  /** The start-up check is over: the own log may grow. `told` may be 0 in a mesh of one. */
+  | { readonly type: 'gossiper.ready'; readonly told: number }
+  | { readonly type: 'gossiper.failed'; readonly error: QMeshError }
+
+export interface GossiperOutput {
+  /** Why it ended although nobody asked it to, or what went wrong at the end. */
+  readonly error: QMeshError | undefined
+}
+
+const notWired = (name: string): Promise<never> =>
+  Promise.reject(new QMeshError('QM_INTERNAL', `no ${name} given`))
+
+const gossiper = setup({
+  types: {
+    input: {} as GossiperInput,
+    context: {} as GossiperContext,
+    events: {} as GossiperCommand | GossiperFact,
+    emitted: {} as GossiperEmitted,
+    output: {} as GossiperOutput,
+  },
+  actors: {
+    /** Opens the books. */
+    open: fromPromise<void>(() => notWired('books')),
+    /** Gossips over the connections there are, until it is stopped; closes the books then. */
+    gossip: fromCallback<GossiperOrder>(() => {}),
+    /** Takes in what peers hold of the own log; rejects when this node must not go on by itself. */
+    settle: fromPromise<void>(() => notWired('check')),
+    close: fromPromise<void>(() => notWired('closing')),
+  },
+  actions: {
+    round: sendTo('gossip', { type: 'gossip.round' } satisfies GossiperOrder),
+    sweep: sendTo('gossip', { type: 'gossip.sweep' } satisfies GossiperOrder),
+    announce: sendTo('gossip', ({ context }): GossiperOrder => ({
+      type: 'gossip.announce',
+      withCard: context.isCardNew,
+    })),
+    tellRegime: sendTo('gossip', ({ context }): GossiperOrder => ({
+      type: 'gossip.regime',
+      regime: context.regime,
+    })),
+  },
+  delays: {
+    bookDeadline: ({ context }) => context.timings.bookMs,
+    checkWait: ({ context }) => context.timings.checkWaitMs,
+    epoch: ({ context }) => context.timings.epochMs,
+    announceGap: ({ context }) => context.timings.announceGapMs,
+    roundInterval: ({ context: { timings, regime } }) => timings.regimes[regime].roundMs,
+    headInterval: ({ context: { timings, regime } }) => timings.regimes[regime].headIntervalMs,
+  },
+  guards: {
+    isHeard: ({ context }) => context.told >= context.timings.peersToHear,
+    hasNews: ({ context }) => context.isCardNew || context.length > context.announced,
+    isWorthTelling: ({ context }) => isWorthTelling(context),
+  },
+})
+
+/** A head is told at once when the log grew by a twentieth; peers reckon with less until the interval is over. */
+const worthShare = 20
+
+const isWorthTelling = ({ isCardNew, length, announced }: GossiperContext): boolean =>
+  isCardNew || (length > announced && worthShare * (length - announced) >= announced)
+
+const noteTold = gossiper.assign({
+  told: ({ context, event }) => (event.type === 'gossip.told' ? event.peers : context.told),
+})
+const noteLength = gossiper.assign({
+  length: ({ context, event }) =>
+    event.type === 'log.grew' ? Math.max(context.length, event.length) : context.length,
+})
+const noteRegime = gossiper.assign({
+  regime: ({ context, event }) => (event.type === 'regime.changed' ? event.to : context.regime),
+})
+const noteAnnounced = gossiper.assign({ announced: ({ context }) => context.length, isCardNew: false })
+
+const late = (what: string) =>
+  gossiper.assign({
+    error: ({ context }) =>
+      new QMeshError('QM_LOG_DAMAGED', `the books did not ${what} within ${context.timings.bookMs} ms`),
+  })
+const noteError = assign<
+  GossiperContext,
+  { readonly type: string; readonly error: unknown },
+  undefined,
+  never,
+  never
+>({ error: ({ event }) => toQMeshError(event.error) })
+
+/**
+ * Owns this node's part in the scores network: opens the books, lets peers say what they hold of the own log before
+ * that log may grow (a node restored from a backup would fork it), then holds rounds, announces, and closes the books
+ * at the end. It fails as a whole: whoever owns it starts it again.
+ */
+export const gossiperMachine = gossiper.createMachine({
+  id: 'score-gossiper',
+  context: ({ input }) => ({
+    timings: { ...defaultGossiperTimings, ...input.timings },
+    regime: 'calm',
+    told: 0,
+    length: 0,
+    announced: 0,
+    isCardNew: false,
+    error: undefined,
+  }),
+  initial: 'opening',
+  output: ({ context }) => ({ error: context.error }),
+  on: {
+    'log.grew': { actions: noteLength },
+    'card.changed': { actions: gossiper.assign({ isCardNew: true }) },
+    'regime.changed': { actions: noteRegime },
+  },
+  states: {
+    opening: {
+      invoke: {
+        src: 'open',
+        onDone: 'open',
+        onError: { target: 'closing', actions: noteError },
+      },
+      after: { bookDeadline: { target: 'closing', actions: late('open') } },
+      on: { 'score-gossiper.stop': 'closing' },
+    },
+    open: {
+      invoke: { src: 'gossip', id: 'gossip', onError: { target: 'closing', actions: noteError } },
+      initial: 'listening',
+      entry: 'tellRegime',
+      on: {
+        'score-gossiper.stop': 'closing',
+        'gossip.told': { actions: noteTold },
+        'regime.changed': { actions: [noteRegime, 'tellRegime'] },
+      },
+      states: {
+        /** Peers say what they hold of the own log; those that never meet anybody go on after a while. */
+        listening: {
+          always: { guard: 'isHeard', target: 'settling' },
+          after: { checkWait: 'settling' },
+        },
+        settling: {
+          invoke: {
+            src: 'settle',
+            onDone: {
+              target: 'gossiping',
+              actions: emit(({ context }) => ({ type: 'gossiper.ready', told: context.told })),
+            },
+            onError: { target: '#score-gossiper.closing', actions: noteError },
+          },
+          // To go on unchecked is what the check is there to prevent.
+          after: { bookDeadline: { target: '#score-gossiper.closing', actions: late('pass the check') } },
+        },
+        gossiping: {
+          type: 'parallel',
+          states: {
+            rounds: {
+              initial: 'holding',
+              states: {
+                holding: { entry: 'round', always: 'resting' },
+                resting: {
+                  after: { roundInterval: 'holding' },
+                  // The interval of the regime before would be waited out.
+                  on: {
+                    'regime.changed': {
+                      target: 'resting',
+                      reenter: true,
+                      actions: [noteRegime, 'tellRegime'],
+                    },
+                  },
+                },
+              },
+            },
+            news: {
+              initial: 'quiet',
+              states: {
+                announcing: { entry: ['announce', noteAnnounced], always: 'pausing' },
+                pausing: {
+                  after: { announceGap: 'quiet' },
+                },
+                quiet: {
+                  always: { guard: 'isWorthTelling', target: 'announcing' },
+                  after: { headInterval: [{ guard: 'hasNews', target: 'announcing' }, { target: 'idle' }] },
+                },
+                /** Nothing was told for a whole interval: the next news is told at once. */
+                idle: { always: { guard: 'hasNews', target: 'announcing' } },
+              },
+            },
+            sweeps: {
+              initial: 'resting',
+              states: {
+                resting: { after: { epoch: 'sweeping' } },
+                sweeping: { entry: 'sweep', always: 'resting' },
+              },
+            },
+          },
+        },
+      },
+    },
+    closing: {
+      entry: gossiper.enqueueActions(({ context, enqueue }) => {
+        if (context.error) enqueue.emit({ type: 'gossiper.failed', error: context.error })
+      }),
+      invoke: { src: 'close', onDone: 'ended', onError: { target: 'ended', actions: noteError } },
+      after: { bookDeadline: { target: 'ended', actions: late('close') } },
+    },
+    ended: { type: 'final' },
+  },
+})

@@ -1,0 +1,36 @@
+import { hash256 } from './signing.ts'
+
+/** The part of a prompt that is what is asked. */
+export interface CommittedPrompt {
+  readonly messages?: readonly { readonly role: string; readonly content: string }[] | undefined
+  readonly prompt?: string | undefined
+}
+
+/** A number of 4 bytes before each part: without it ('ab', 'c') and ('a', 'bc') would be one. */
+function framed(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(bytes.length)
+  return Buffer.concat([length, bytes])
+}
+
+/**
+ * Binds an offer to its prompt without telling it: BLAKE2b-256 over the salt and each role and text, or the raw prompt.
+ * The text, because a client has no tokenizer.
+ *
+ * @param salt 16 random bytes, told to the worker with the prompt
+ * @returns 32 bytes in hex
+ */
+export function toPromptCommit(salt: Uint8Array, { messages, prompt = '' }: CommittedPrompt): string {
+  const parts = messages
+    ? ['messages', ...messages.flatMap(({ role, content }) => [role, content])]
+    : ['prompt', prompt]
+  return hash256(salt, ...parts.map(framed)).toString('hex')
+}
+
+/** Binds a result to its tokens: BLAKE2b-256 over their ids, 4 bytes each, in hex. */
+export function toOutputCommit(tokens: readonly number[]): string {
+  const bytes = Buffer.alloc(4 * tokens.length)
+  for (const [index, token] of tokens.entries()) bytes.writeUInt32LE(token, 4 * index)
+  return hash256(bytes).toString('hex')
+}
