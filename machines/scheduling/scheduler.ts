@@ -213,11 +213,12 @@ export class Scheduler {
 
   /**
    * Tells those who moved. Far back a step is no news: a position is told again when it changed by a hundredth, so a
-   * departure causes a number of messages that grows with the logarithm of the queue, not with its length.
+   * departure causes a number of messages that grows with the logarithm of the queue, not with its length. Those whose
+   * time is over leave first: nobody is told to stand behind one who goes at the same moment.
    */
   announce(clockMs: number): SchedulerEmitted[] {
     const nowMs = this.#clock.read(clockMs)
-    const said: SchedulerEmitted[] = []
+    const said = this.#expireDue(nowMs)
     for (const line of this.#lines.values()) {
       line.forecast(nowMs, toldMax, (job, position, etaMs) => {
         const moved = Math.abs(job.toldPosition - position)

@@ -339,7 +339,7 @@ test('the request machine does what a model without machine does', () => {
         fc.nat(3),
         fc.commands(
           weighted.filter((step) => step !== undefined),
-          { maxCommands: 40 },
+          { maxCommands: 40, size: 'max' },
         ),
         (known, commands) => {
           fc.modelRun(

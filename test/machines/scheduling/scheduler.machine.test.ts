@@ -99,6 +99,19 @@ describe('scheduler', () => {
     expect(requests(take())).toEqual([])
   })
 
+  it('tells nobody a place behind one whose time is over at that very moment', () => {
+    const { submit, take, wait } = start()
+    submit('running')
+    submit('first', { tier: 'master' })
+    wait(1_300)
+    submit('behind', { tier: 'silver' })
+    submit('late', { tier: 'master', deadlineMs: 200 })
+    take()
+    // When the positions are told for the third time.
+    wait(200)
+    expect(requests(take())).toEqual([{ type: 'request.expired', jobId: 'late' }])
+  })
+
   it('lets deadlines pass to the millisecond while waiting, and never in a slot', () => {
     const { clock, submit, take, wait } = start()
     submit('running', { deadlineMs: 100 })

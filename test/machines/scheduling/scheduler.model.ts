@@ -51,11 +51,13 @@ export class SchedulerModel {
   /** By slotId. */
   readonly slots = new Map<string, Slot>()
   readonly models = new Set<string>()
+  readonly #perClientMax: number
   #orders = 0
   #freed = 0
 
-  constructor(capacity: number) {
+  constructor(capacity: number, perClientMax: number) {
     this.capacity = capacity
+    this.#perClientMax = perClientMax
   }
 
   lineOf(modelId: string): Waiting[] {
@@ -76,7 +78,7 @@ export class SchedulerModel {
         ? 'QM_MODEL_UNKNOWN'
         : !this.accepting
           ? 'QM_OVERLOADED'
-          : everybody.filter(({ clientId }) => clientId === job.clientId).length >= 8
+          : everybody.filter(({ clientId }) => clientId === job.clientId).length >= this.#perClientMax
             ? 'QM_RATE_LIMITED'
             : job.expiresAtMs <= this.nowMs
               ? 'QM_DEADLINE_PASSED'

@@ -75,6 +75,22 @@ export function busiestWindow(timesMs: readonly number[], windowMs: number): num
   return most
 }
 
+/**
+ * The most that one of `places` gets when so many throw one die each: by Chernoff's bound, the chance that any gets more
+ * is below one in 10¹².
+ */
+export function diceMax(throws: number, places: number): number {
+  const mean = 1 / places
+  const isLikely = (most: number): boolean => {
+    const part = most / throws
+    const rest = part < 1 ? (1 - part) * Math.log((1 - part) / (1 - mean)) : 0
+    return places * Math.exp(-throws * (part * Math.log(part / mean) + rest)) > 1e-12
+  }
+  let most = Math.ceil(throws * mean)
+  while (most < throws && isLikely(most + 1)) most++
+  return most
+}
+
 const openAt = ({ load, unreported }: Candidate): number => load.slotsBusy + load.queueLength + unreported
 const slotsOf = ({ load }: Candidate): number => Math.max(1, load.slots)
 

@@ -28,11 +28,14 @@ export interface WorkerSpec {
 export interface World {
   readonly seed: number
   readonly workers: readonly WorkerSpec[]
-  /** Clients, each with a directory of its own, asking equally often. */
+  /** Clients, each with a directory of its own. */
   readonly clients: number
   readonly requests: number
-  /** Requests that arrive over those that the honest workers can answer. */
-  readonly load: number
+  /**
+   * `load`: requests that arrive, at any client, over those that the honest workers can answer. `each`: every client
+   * has so many open, and asks the next when one has ended.
+   */
+  readonly arrivals: { readonly load: number } | { readonly each: number }
   /** Milliseconds of the way from one node to another. */
   readonly delayMs: number
   /** Least milliseconds between two statuses of a worker. */
@@ -50,6 +53,13 @@ export interface Sent {
   readonly trace: SelectionTrace
 }
 
+/** An attempt that its worker let down, or lost by leaving. */
+export interface Failed {
+  readonly client: number
+  readonly worker: number
+  readonly code: ErrorCode
+}
+
 export interface Outcome {
   readonly sent: readonly Sent[]
   /** Answers by worker. */
@@ -57,10 +67,9 @@ export interface Outcome {
   /** Requests and answers by client. */
   readonly asked: readonly number[]
   readonly answered: readonly number[]
-}
-
-/** How far the busiest and the idlest are from the mean, in parts of it. */
-export function unevenness(counts: readonly number[]): number {
-  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length
-  return Math.max(...counts.map((count) => Math.abs(count - mean))) / mean
+  /** Looks for a worker that found nobody, by client. */
+  readonly inVain: readonly number[]
+  readonly failed: readonly Failed[]
+  /** Milliseconds until the last request had ended. */
+  readonly endMs: number
 }

@@ -1,16 +1,16 @@
 import { Heap } from 'heap-js'
+import { isInVain, nextStep, toExcluded, type AttemptRecord } from '../../../machines/request/index.ts'
 import { createRandom } from '../../../machines/selection/random.ts'
 import { WorkerDirectory } from '../../../machines/selection/worker-directory.ts'
 import { protocolVersion, type ErrorCode, type Status } from '../../../protocol/index.ts'
-import type { Outcome, Sent, WorkerSpec, World } from './simulated-world.ts'
+import type { Failed, Outcome, Sent, WorkerSpec, World } from './simulated-world.ts'
 import { llama, toWorkerId } from './support.ts'
 
 interface Request {
   readonly client: number
-  readonly askedMs: number
-  readonly exclude: Set<string>
   readonly affinityKey: string | undefined
-  attempts: number
+  attempts: readonly AttemptRecord[]
+  tokens: number
 }
 
 interface Attempt {
@@ -32,16 +32,17 @@ interface Worker {
   isTelling: boolean
 }
 
-/** As a node's requests do. */
-const attemptsMax = 3
+/** As a node's requests do unless told otherwise. */
+const attemptsMax = 5
 const recheckMs = 250
-const discoverMs = 30_000
+const discoverMs = 15_000
 const stallMs = 15_000
-const healthEveryMs = 1_000
+/** Load is told when it changes; health by itself is news less often. */
+const healthEveryMs = 5_000
 
 /**
- * Clients and workers in simulated time: the clients choose by real directories, whose statuses come late. A request
- * that finds nobody looks again, one that is let down goes elsewhere.
+ * Clients and workers in simulated time: the clients choose by real directories, whose statuses come late. Where a
+ * request goes that was let down, or that finds nobody, is decided by the functions that the request machine asks.
  */
 export function simulate(world: World): Outcome {
   const simulation = new Simulation(world)
@@ -51,9 +52,11 @@ export function simulate(world: World): Outcome {
 
 class Simulation implements Outcome {
   readonly sent: Sent[] = []
+  readonly failed: Failed[] = []
   readonly served: number[]
   readonly asked: number[]
   readonly answered: number[]
+  readonly inVain: number[]
   readonly #world: World
   readonly #random: () => number
   readonly #directories: readonly WorkerDirectory[]
@@ -85,28 +88,24 @@ class Simulation implements Outcome {
     this.served = world.workers.map(() => 0)
     this.asked = this.#directories.map(() => 0)
     this.answered = this.#directories.map(() => 0)
+    this.inVain = this.#directories.map(() => 0)
     this.#left = world.requests
     this.#open = world.requests
   }
 
   run(): void {
     for (const worker of this.#workers) this.#appear(worker)
-    const perMs = this.#world.workers
-      .filter(({ letdown }) => letdown === undefined)
-      .reduce((sum, { slots, promptMs, answerMs }) => sum + slots / (promptMs + answerMs), 0)
-    const ask = (): void => {
-      if (this.#left === 0) return
-      this.#left--
-      this.#ask()
-      this.#after(-Math.log(1 - this.#random()) / (perMs * this.#world.load), ask)
-    }
-    this.#after(2 * this.#world.delayMs + 1, ask)
+    this.#after(2 * this.#world.delayMs + 1, () => this.#begin())
     while (this.#open > 0) {
       const event = this.#events.pop()
       if (event === undefined) return
       this.#nowMs = event.atMs
       event.run()
     }
+  }
+
+  get endMs(): number {
+    return this.#nowMs
   }
 
   #after(ms: number, run: () => void): void {
@@ -124,36 +123,78 @@ class Simulation implements Outcome {
 
   // Clients.
 
-  #ask(): void {
-    const { clients, conversations = 0 } = this.#world
-    const client = Math.floor(this.#random() * clients)
-    this.asked[client] = (this.asked[client] ?? 0) + 1
-    const affinityKey = conversations > 0 ? `${Math.floor(this.#random() * conversations)}` : undefined
-    this.#look({ client, askedMs: this.#nowMs, exclude: new Set(), affinityKey, attempts: 0 })
+  #begin(): void {
+    const { arrivals, clients, workers } = this.#world
+    if ('each' in arrivals) {
+      for (let client = 0; client < clients; client++) {
+        for (let one = 0; one < arrivals.each; one++) this.#ask(client)
+      }
+      return
+    }
+    const perMs = workers
+      .filter(({ letdown }) => letdown === undefined)
+      .reduce((sum, { slots, promptMs, answerMs }) => sum + slots / (promptMs + answerMs), 0)
+    const ask = (): void => {
+      if (this.#left === 0) return
+      this.#ask(Math.floor(this.#random() * clients))
+      this.#after(-Math.log(1 - this.#random()) / (perMs * arrivals.load), ask)
+    }
+    ask()
   }
 
-  #look(request: Request): void {
-    const { client, askedMs, exclude, affinityKey } = request
+  #ask(client: number): void {
+    if (this.#left === 0) return
+    this.#left--
+    const { conversations = 0 } = this.#world
+    this.asked[client] = (this.asked[client] ?? 0) + 1
+    const affinityKey = conversations > 0 ? `${Math.floor(this.#random() * conversations)}` : undefined
+    this.#search({ client, affinityKey, attempts: [], tokens: 0 })
+  }
+
+  #search(request: Request): void {
+    if (this.#look(request, false)) return
+    if (isInVain(request.attempts, request.tokens)) this.#end(request, false)
+    else this.#lookAgain(request, this.#nowMs)
+  }
+
+  #lookAgain(request: Request, sinceMs: number): void {
+    this.#after(recheckMs, () => {
+      if (this.#nowMs - sinceMs >= discoverMs) this.#end(request, false)
+      else if (!this.#look(request, true)) this.#lookAgain(request, sinceMs)
+    })
+  }
+
+  /** Whether it found a worker, and went there. */
+  #look(request: Request, isPatient: boolean): boolean {
+    const { client, affinityKey } = request
+    const exclude = toExcluded(request.attempts, isPatient)
     const directory = this.#directories[client]
     const seed = Math.floor(this.#random() * 2 ** 32)
     const choice = directory?.choose({ modelId: 'llama', exclude, affinityKey }, seed, this.#nowMs)
     const worker = this.#workers.find(({ id }) => id === choice?.workerId)
     if (directory === undefined || choice === undefined || worker === undefined) {
-      if (this.#nowMs - askedMs > discoverMs) this.#open--
-      else this.#after(recheckMs, () => this.#look(request))
-      return
+      this.inVain[client] = (this.inVain[client] ?? 0) + 1
+      return false
     }
     this.sent.push({ client, worker: worker.index, atMs: this.#nowMs, trace: choice.trace })
     directory.started(worker.id, this.#nowMs)
-    request.attempts++
     const attempt = { request, worker, sentMs: this.#nowMs, isOver: false, firstTokenMs: undefined }
     this.#attempts.add(attempt)
     this.#arriving(() => this.#arrive(attempt))
+    return true
+  }
+
+  #end(request: Request, isAnswered: boolean): void {
+    const { client } = request
+    this.#open--
+    if (isAnswered) this.answered[client] = (this.answered[client] ?? 0) + 1
+    if ('each' in this.#world.arrivals) this.#ask(client)
   }
 
   #firstToken(attempt: Attempt): void {
     if (attempt.isOver) return
     attempt.firstTokenMs = this.#nowMs
+    attempt.request.tokens = 1
     const seen = { promptTokens: 256, ms: this.#nowMs - attempt.sentMs }
     this.#directories[attempt.request.client]?.firstToken(attempt.worker.id, seen, this.#nowMs)
   }
@@ -164,17 +205,24 @@ class Simulation implements Outcome {
     const seen = { tokens: 50, ms: this.#nowMs - firstTokenMs }
     this.#directories[request.client]?.finished(worker.id, seen, this.#nowMs)
     this.served[worker.index] = (this.served[worker.index] ?? 0) + 1
-    this.answered[request.client] = (this.answered[request.client] ?? 0) + 1
-    this.#open--
+    this.#end(request, true)
   }
 
   #failed(attempt: Attempt, code: ErrorCode, retryAfterMs = 0): void {
     if (!this.#close(attempt)) return
     const { request, worker } = attempt
     this.#directories[request.client]?.failed(worker.id, code, this.#nowMs, retryAfterMs)
-    request.exclude.add(worker.id)
-    if (request.attempts >= attemptsMax) this.#open--
-    else this.#look(request)
+    this.failed.push({ client: request.client, worker: worker.index, code })
+    const record = {
+      workerId: worker.id,
+      modelId: llama.id,
+      modelHash: llama.hash,
+      atMs: attempt.sentMs,
+      code,
+    }
+    request.attempts = [...request.attempts, record]
+    if (nextStep({ attempts: request.attempts, attemptsMax }) === 'fail') this.#end(request, false)
+    else this.#search(request)
   }
 
   #close(attempt: Attempt): boolean {
