@@ -17,6 +17,7 @@ export interface AskFlags {
   readonly stop?: string[]
   readonly timeout?: string
   readonly wait?: string
+  readonly resume?: string
   readonly local?: boolean
   readonly stats?: boolean
 }
@@ -36,6 +37,10 @@ export function addAskFlags(command: Command): Command {
     .option('--stop <text>', 'end the answer before this text; may be given several times', collect)
     .option('--timeout <seconds>', 'give up after so long')
     .option('--wait <seconds>', 'wait so long for a first worker to appear')
+    .option(
+      '--resume <way>',
+      'how another worker goes on when one is lost: exact or fast; else what costs less',
+    )
     .option('--local', 'keep the prompt on this machine')
     .option('--stats', 'print tokens, speed and worker on standard error')
   return addConfigFlags(command, clientKeys)
@@ -60,9 +65,18 @@ export function toAskOptions(flags: AskFlags, jsonSchema?: string): AskOptions {
     stop: flags.stop,
     deadlineMs: seconds('--timeout', flags.timeout),
     discoverMs: seconds('--wait', flags.wait),
+    resume: toResumeMode(flags.resume),
     localOnly: flags.local,
     jsonSchema,
   }
+}
+
+const resumeModes = ['exact', 'fast'] as const satisfies readonly AskOptions['resume'][]
+
+function toResumeMode(text: string | undefined): AskOptions['resume'] {
+  const mode = resumeModes.find((known) => known === text)
+  if (mode || text === undefined) return mode
+  throw new QMeshError('QM_USAGE', `--resume must be ${resumeModes.join(' or ')}, but this is "${text}"`)
 }
 
 /** A JSON schema given as text, or as the path of a file that holds it. */

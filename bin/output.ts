@@ -17,12 +17,16 @@ async function write(text: string): Promise<void> {
   if (isBroken) throw new BrokenPipe()
 }
 
+/** Milliseconds to a tenth: the digits behind it are noise of the clock. */
+const roundMs = (name: string, value: unknown): unknown =>
+  typeof value === 'number' && name.endsWith('Ms') ? Math.round(value * 10) / 10 : value
+
 /** Standard output: answers and what was asked for, nothing else. */
 export const output = {
   line: (text: string): Promise<void> => write(`${text}\n`),
   /** Text of a model. On a terminal its control characters are shown instead of obeyed. */
   answer: (text: string): Promise<void> => write(process.stdout.isTTY ? plainText(text) : text),
-  json: (value: unknown): Promise<void> => write(`${JSON.stringify(value, undefined, 2)}\n`),
+  json: (value: unknown): Promise<void> => write(`${JSON.stringify(value, roundMs, 2)}\n`),
   /**
    * A table with aligned columns; text of peers in it is made plain and stays in its row.
    *

@@ -26,7 +26,10 @@ export function connectLocally(
   }
   const worker: WorkerWire = {
     peerId,
-    send: (message) => later(() => clientDesk.received(client, message)),
+    send: (message) => {
+      later(() => clientDesk.received(client, message))
+      return true
+    },
     // While this process lives, so does its other half.
     life: { heardAtMs: Infinity, silenceMsMax: 0, ping: () => {}, sample: () => {} },
   }

@@ -14,6 +14,12 @@ export interface Wire<Out> {
 
 /** A client's end: it says prompts, acknowledgements and cancels. */
 export interface WorkerWire extends Wire<ClientMessage> {
+  /**
+   * Never throws; on a closed wire the message is dropped, and its end is told by `closed`.
+   *
+   * @returns false when the message is longer than a frame: no wire can carry it, and nothing was sent.
+   */
+  send(message: ClientMessage): boolean
   readonly life: LifeSigns
 }
 /** A worker's end: it says status, positions, tokens and errors. */

@@ -151,7 +151,7 @@ export class Asker {
       requestId,
       promptTokens,
       choose: (exclude) => this.#ports.choose(toQuery(exclude)),
-      hasElsewhere: (exclude) => this.#ports.hasChoice(toQuery(exclude)),
+      hasElsewhere: (exclude) => this.#ports.hasChoice(toQuery(exclude)) && job.isMovable,
       watch: { signsOf: (workerId) => dispatcher.signsOf(workerId), isLeaving, now },
       whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
       report: (fact) => {

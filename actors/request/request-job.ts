@@ -1,4 +1,12 @@
-import type { ErrorCode, Finish, ModelAd, ModelHash, PeerId, Prompt } from '../../protocol/index.ts'
+import {
+  limits,
+  type ErrorCode,
+  type Finish,
+  type ModelAd,
+  type ModelHash,
+  type PeerId,
+  type Prompt,
+} from '../../protocol/index.ts'
 import type { AttemptRecord, Choice, Failure, RequestFact } from '../../machines/request/index.ts'
 import { AnswerError, Answer, type AnswerAttempt, type AnswerResult, type Handover } from './answer.ts'
 import { AnswerEmitter } from './answer-events.ts'
@@ -17,7 +25,8 @@ export interface StandingPort {
   ): void
   /** `ms` from the first token to the last, without the time the reader made the worker wait. */
   finished(workerId: PeerId, seen: { readonly tokens: number; readonly ms: number }, nowMs: number): void
-  failed(workerId: PeerId, code: ErrorCode, nowMs: number): void
+  /** `retryAfterMs` is what a worker that refuses asked for; a claim, to be bounded. */
+  failed(workerId: PeerId, code: ErrorCode, nowMs: number, retryAfterMs?: number): void
   cancelled(workerId: PeerId): void
 }
 
@@ -29,6 +38,9 @@ export interface RequestJobPorts {
   /** The reader wants it stopped. */
   readonly cancel: () => void
 }
+
+/** What is added to a prompt on its way: evidence, and the longer name that the model may have elsewhere. */
+const evidenceBytes = 4 * limits.evidenceCharsMax
 
 /** An attempt that is open. */
 interface Running {
@@ -106,6 +118,13 @@ export class RequestJob implements AttemptJob {
     return { modelHash, contextTokens: this.#promptTokens + maxTokens }
   }
 
+  /** Whether another worker can be sent what there is of the answer: with it, a prompt may be longer than a frame. */
+  get isMovable(): boolean {
+    if (this.log.tokens === 0 || !this.#running) return true
+    const bytes = Buffer.byteLength(JSON.stringify(this.toPrompt(this.#running.choice.model)))
+    return bytes <= limits.frameBytesMax - evidenceBytes
+  }
+
   toPrompt(model: ModelAd): Prompt {
     const { deadlineMs, resume: mode } = this.question.options
     const leftMs = deadlineMs === undefined ? undefined : deadlineMs - this.#sinceAsked(this.#ports.now())
@@ -159,9 +178,10 @@ export class RequestJob implements AttemptJob {
         this.#started(fact.atMs)
         return
       case 'attempt.failed':
-        this.#close(({ choice: { workerId } }, nowMs) =>
-          this.#ports.standing.failed(workerId, fact.attempt.code ?? 'QM_INTERNAL', nowMs),
-        )
+        this.#close(({ choice: { workerId } }, nowMs) => {
+          const { code = 'QM_INTERNAL', retryAfterMs } = fact.attempt
+          this.#ports.standing.failed(workerId, code, nowMs, retryAfterMs)
+        })
         this.#amendLatest(fact.attempt)
         this.#tellFailed()
         return

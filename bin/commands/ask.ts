@@ -1,5 +1,6 @@
 import { addAskFlags, readJsonSchema, toAskOptions, type AskFlags } from '../ask-flags.ts'
 import { listenForInterrupt } from '../interrupt.ts'
+import type { RequestExplanation } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
 import { explanationLines } from '../explanation-lines.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
@@ -59,11 +60,11 @@ export const addAsk: AddCommand = (program, exit) => {
         try {
           const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
           spinner.stop()
-          const why = flags.why ? await access.port.why(result.requestId) : undefined
+          const why = flags.why ? await explain(access, result.requestId) : undefined
           if (flags.json) await output.json({ ...result, ...(why && { why }) })
           if (flags.stats) printStats(result)
           if (why && !flags.json) note(`\n${explanationLines(why).join('\n')}`)
-          if (!why) pointToWhy(access, result.requestId)
+          if (!flags.why) pointToWhy(access, result.requestId)
         } catch (error) {
           spinner.stop()
           if (interrupt.exitCode === undefined) await explainFailure(access, answer.requestId, flags)
@@ -81,6 +82,16 @@ export const addAsk: AddCommand = (program, exit) => {
       interrupt.dispose()
     }
   })
+}
+
+/** The answer is there: that nobody can say where it came from is no reason to lose it. */
+async function explain({ port }: MeshAccess, requestId: string): Promise<RequestExplanation | undefined> {
+  try {
+    return await port.why(requestId)
+  } catch (error) {
+    note(`it cannot be explained: ${(error as Error).message}`)
+    return undefined
+  }
 }
 
 /** A person at a terminal learns how to ask where the answer came from; a script knows or does not care. */

@@ -76,7 +76,7 @@ const lookMs = 200
 
 const openOf = ({ queue }: NodeStatus): number => queue.slotsBusy + queue.length
 
-/** @throws QMeshError `QM_DEADLINE_PASSED` */
+/** @throws QMeshError `QM_DEADLINE_PASSED`; `QM_CANCELLED` when somebody resumes the node meanwhile */
 async function waitUntilIdle(
   node: ControlPort,
   drained: NodeStatus,
@@ -102,6 +102,12 @@ async function waitUntilIdle(
       told = open
       await sleep(lookMs, undefined, { signal })
       status = await node.status()
+      if (!status.health.pausedBy?.includes('owner')) {
+        throw new QMeshError(
+          'QM_CANCELLED',
+          'the node was resumed while it drained: it takes requests again, so there is nothing to wait for',
+        )
+      }
     }
     return status
   } finally {

@@ -16,10 +16,11 @@ export function parseQuietHours(text: string): QuietHours | undefined {
   const [fromHour = 0, fromRest = 0, toHour = 0, toRest = 0] = parts
   if (fromRest > 59 || toRest > 59) return undefined
   const fromMinute = fromHour * 60 + fromRest
+  const to = toHour * 60 + toRest
+  // The whole day is 00:00-24:00; a time that begins where it ends is more likely a slip.
+  const isValid = fromMinute < minutesPerDay && to <= minutesPerDay && fromMinute !== to
   // Until midnight is written both ways.
-  const toMinute = toHour * 60 + toRest || minutesPerDay
-  const isValid = fromMinute < minutesPerDay && toMinute <= minutesPerDay && fromMinute !== toMinute
-  return isValid ? { fromMinute, toMinute } : undefined
+  return isValid ? { fromMinute, toMinute: to || minutesPerDay } : undefined
 }
 
 export const isQuiet = (quietHours: readonly QuietHours[], minuteOfDay: number): boolean =>

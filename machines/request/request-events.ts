@@ -1,12 +1,10 @@
 import type { ErrorCode, Finish, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
 import type { AttemptRecord, Failure } from './attempts.ts'
 
-/** A worker chosen for one attempt, and what is known of its pace. */
+/** A worker chosen for one attempt. */
 export interface Choice {
   readonly workerId: PeerId
   readonly model: ModelAd
-  /** Milliseconds per prompt token this client measured on this worker; absent before the first answer. */
-  readonly promptTokenMs?: number | undefined
 }
 
 /** Chooses among the known workers, those excluded left out; null when there is none. Synchronous, never throws. */

@@ -197,7 +197,6 @@ const request = setup({
         // The next worker has to read the answer so far, too.
         promptTokens: context.promptTokens + context.tokens,
         etaMs: context.etaMs,
-        promptTokenMs: context.choice?.promptTokenMs,
       }),
     gapStall: ({ context }) =>
       progressEveryMs +

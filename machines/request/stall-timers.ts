@@ -12,7 +12,7 @@ export interface StallPolicy {
   readonly etaFactor: number
   /** Least milliseconds from the slot to the first token. */
   readonly firstTokenMs: number
-  /** Milliseconds granted per token of the prompt when this worker's pace is not known yet. */
+  /** Milliseconds granted per token of the prompt, whatever the worker's pace. */
   readonly promptTokenMs: number
   /** Least milliseconds between two tokens. */
   readonly gapMs: number
@@ -50,19 +50,13 @@ export const queuedDelayMs = (policy: StallPolicy, etaMs: number): number =>
 export interface PrefillSeen {
   readonly promptTokens: number
   readonly etaMs: number
-  /** Milliseconds per prompt token this client measured on this worker; absent before the first answer. */
-  readonly promptTokenMs?: number | undefined
 }
 
-export function firstTokenDelayMs(policy: StallPolicy, seen: PrefillSeen): number {
-  // What was measured already includes the worker's speed, not its other work: four times it is the fair bound.
-  const perToken =
-    seen.promptTokenMs === undefined ? policy.promptTokenMs : policy.etaFactor * seen.promptTokenMs
-  return capped(
+export const firstTokenDelayMs = (policy: StallPolicy, { promptTokens, etaMs }: PrefillSeen): number =>
+  capped(
     policy,
-    Math.max(policy.firstTokenMs + perToken * seen.promptTokens, policy.etaFactor * seen.etaMs),
+    Math.max(policy.firstTokenMs + policy.promptTokenMs * promptTokens, policy.etaFactor * etaMs),
   )
-}
 
 /**
  * @param tokens received so far in this stream

@@ -4,9 +4,9 @@ import type { Chunk, Notice } from './messages.ts'
 
 export interface CommandContext {
   readonly port: ControlPort
-  /** Aborted when the other end went away. */
+  /** Aborted when the other end went away, or reads no more. */
   readonly signal: AbortSignal
-  /** Sends a part of a long answer; resolves when the other end keeps up, rejects when it went away. */
+  /** Sends a part of a long answer; resolves when the other end keeps up, rejects when it went away or reads no more. */
   readonly send: (message: Chunk | Notice) => Promise<void>
 }
 

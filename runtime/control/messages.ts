@@ -12,6 +12,8 @@ export const controlVersion = 1
 export const controlConnectionsMax = 64
 /** Milliseconds a new connection has to send its request. */
 export const controlRequestTimeoutMs = 10_000
+/** Milliseconds that replies may lie unread; then the command is cancelled. */
+export const controlDrainTimeoutMs = 30_000
 
 export const requestSchema = z.object({
   /** A node that speaks another version refuses. */

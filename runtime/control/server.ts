@@ -1,18 +1,19 @@
 import { chmod, lstat, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { encodeFrame, FrameDecoder, QMeshError, toQMeshError } from '../../protocol/index.ts'
+import { FrameDecoder, QMeshError, toQMeshError } from '../../protocol/index.ts'
 import type { ControlCommand } from './command.ts'
 import { controlCommands } from './commands/index.ts'
 import type { ControlPort } from './control.port.ts'
 import {
   controlConnectionsMax,
+  controlDrainTimeoutMs,
   controlRequestTimeoutMs,
   controlVersion,
   requestSchema,
-  type Reply,
   type Request,
 } from './messages.ts'
+import { ReplyWriter } from './reply-writer.ts'
 import { secureSocketFolder, toSocketPath } from './socket-path.ts'
 
 export interface ControlServerOptions {
@@ -22,6 +23,8 @@ export interface ControlServerOptions {
   readonly onError?: (error: Error) => void
   /** Milliseconds; shorter in tests. */
   readonly requestTimeoutMs?: number
+  /** Milliseconds; shorter in tests. */
+  readonly drainTimeoutMs?: number
 }
 
 export interface ControlServer {
@@ -37,13 +40,17 @@ export interface ControlServer {
  * @throws QMeshError `QM_DATA_DIR_UNUSABLE`
  */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const { dataDir, port, onError = () => undefined, requestTimeoutMs = controlRequestTimeoutMs } = options
+  const { dataDir, port, onError = () => undefined } = options
+  const timeouts = {
+    requestMs: options.requestTimeoutMs ?? controlRequestTimeoutMs,
+    drainMs: options.drainTimeoutMs ?? controlDrainTimeoutMs,
+  }
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    void serve(socket, port, requestTimeoutMs).catch(onError)
+    void serve(socket, port, timeouts).catch(onError)
   })
   server.maxConnections = controlConnectionsMax
   const where = toSocketPath(dataDir)
@@ -79,26 +86,28 @@ async function removeLeftover(path: string): Promise<void> {
   if (found?.isSocket()) await rm(path, { force: true })
 }
 
+interface Timeouts {
+  readonly requestMs: number
+  readonly drainMs: number
+}
+
 /** One connection, one command. Whatever the other end sends, this ends it and does not throw, short of a defect. */
-async function serve(socket: Socket, port: ControlPort, timeoutMs: number): Promise<void> {
+async function serve(socket: Socket, port: ControlPort, timeouts: Timeouts): Promise<void> {
   const abort = new AbortController()
   socket.once('close', () => abort.abort())
-  const send = (reply: Reply) => write(socket, reply)
+  const replies = new ReplyWriter(socket, timeouts.drainMs, (reason) => abort.abort(reason))
   try {
-    const { command, args } = toCommand(await readRequest(socket, timeoutMs))
+    const { command, args } = toCommand(await readRequest(socket, timeouts.requestMs))
+    const send = replies.write.bind(replies)
     const value: unknown = await command.run({ port, signal: abort.signal, send }, args)
     await send({ type: 'result', value })
+    replies.end()
   } catch (error) {
-    if (abort.signal.aborted) return
-    const failure = toQMeshError(error)
+    const failure = replies.givenUp ?? toQMeshError(error)
     const { code, retryAfterMs } = failure
     const message = failure.message.slice(0, 4_096)
-    await send({ type: 'error', code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) }).catch(
-      () => undefined,
-    )
-    if (code === 'QM_INTERNAL') throw error
-  } finally {
-    socket.end()
+    replies.end({ type: 'error', code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+    if (code === 'QM_INTERNAL' && !abort.signal.aborted) throw error
   }
 }
 
@@ -143,24 +152,6 @@ async function readRequest(socket: Socket, timeoutMs: number): Promise<Request> 
       else settle(() => resolve(parsed.data))
     }
     socket.on('data', onData)
-    socket.once('close', onClose)
-  })
-}
-
-/** Waits until the other end has taken most of what was sent: a slow reader slows its own answer. */
-async function write(socket: Socket, reply: Reply): Promise<void> {
-  if (socket.destroyed) throw new QMeshError('QM_CANCELLED')
-  if (socket.write(encodeFrame(reply))) return
-  await new Promise<void>((resolve, reject) => {
-    const onDrain = (): void => {
-      socket.off('close', onClose)
-      resolve()
-    }
-    const onClose = (): void => {
-      socket.off('drain', onDrain)
-      reject(new QMeshError('QM_CANCELLED'))
-    }
-    socket.once('drain', onDrain)
     socket.once('close', onClose)
   })
 }

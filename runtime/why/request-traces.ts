@@ -1,6 +1,7 @@
 import type { AttemptRecord, RequestFact } from '../../machines/request/index.ts'
 import type { SelectionTrace } from '../../machines/selection/index.ts'
 import {
+  limits,
   QMeshError,
   type ErrorCode,
   type ModelHash,
@@ -69,6 +70,8 @@ export class RequestTraces {
   readonly #options: Required<RequestTracesOptions>
   /** Oldest first. */
   readonly #requests = new Map<RequestId, Remembered>()
+  /** Those that were forgotten while they went on: the second half of a story is worse than none. */
+  readonly #forgotten = new Set<RequestId>()
   #weight = 0
 
   constructor({ now, requestsMax = 256, attemptsMax = 8, weightMax = 65_536 }: RequestTracesOptions) {
@@ -77,6 +80,7 @@ export class RequestTraces {
 
   /** Somebody, or nobody, was chosen for a request. */
   chose({ requestId, modelId, localOnly }: Wanted, trace: SelectionTrace): void {
+    if (this.#forgotten.has(requestId)) return
     let request = this.#requests.get(requestId)
     if (!request) {
       const nowMs = this.#options.now()
@@ -100,6 +104,7 @@ export class RequestTraces {
   }
 
   observe(requestId: RequestId, fact: RequestFact): void {
+    if (fact.type === 'request.done' || fact.type === 'request.failed') this.#forgotten.delete(requestId)
     const request = this.#requests.get(requestId)
     if (!request) return
     const latest = request.attempts.at(-1)
@@ -142,6 +147,7 @@ export class RequestTraces {
 
   /** What ran the requests is gone, and with it their last words. */
   lost(): void {
+    this.#forgotten.clear()
     for (const request of this.#requests.values()) {
       if (request.endedAtMs === undefined) this.#failed(request, { code: 'QM_NODE_STOPPED' })
     }
@@ -221,13 +227,21 @@ export class RequestTraces {
 
   #forget(): void {
     const { requestsMax, weightMax } = this.#options
-    for (const [requestId, { attempts, pending }] of this.#requests) {
+    for (const [requestId, { attempts, pending, endedAtMs }] of this.#requests) {
       const { size } = this.#requests
       if (size === 1 || (size <= requestsMax && this.#weight <= weightMax)) return
       this.#requests.delete(requestId)
+      if (endedAtMs === undefined) this.#noteForgotten(requestId)
       for (const { trace } of attempts) this.#weigh(trace, undefined)
       this.#weigh(pending, undefined)
     }
+  }
+
+  #noteForgotten(requestId: RequestId): void {
+    this.#forgotten.add(requestId)
+    // Never more than are open, if everybody who opens one also ends it.
+    const [oldest] = this.#forgotten
+    if (this.#forgotten.size > limits.requestsOpenMax && oldest !== undefined) this.#forgotten.delete(oldest)
   }
 }
 

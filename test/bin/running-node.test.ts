@@ -37,6 +37,16 @@ describe('with a running node', { timeout }, () => {
     expect(node.asked[0]?.options).toMatchObject({ temperature: 0 })
   })
 
+  it('ask passes on how a cut answer is to be resumed, if it is a way', async () => {
+    const { node, home, args } = await rig()
+    expect(await runMain(home, args('ask', '--resume', 'exact', 'hi'))).toMatchObject({ code: 0 })
+    expect(node.asked[0]?.options).toMatchObject({ resume: 'exact' })
+    expect(await runMain(home, args('ask', '--resume', 'slow', 'hi'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--resume must be exact or fast, .*"slow"/),
+    })
+  })
+
   it.each([[['-']], [[]]])('ask %j reads the prompt from standard input', async (words) => {
     const { node, home, args } = await rig()
     const run = await cli(home, args('ask', ...words), { input: 'from a pipe\n' })
@@ -44,10 +54,15 @@ describe('with a running node', { timeout }, () => {
     expect(node.asked[0]?.input).toEqual([{ role: 'user', content: 'from a pipe\n' }])
   })
 
-  it('ask --json prints one document, --stats one line beside it', async () => {
-    const { home, args } = await rig()
+  it('ask --json prints one document with milliseconds to a tenth, --stats one line beside it', async () => {
+    const { home, args } = await rig({
+      result: { ...sampleResult, timings: { ...sampleResult.timings, totalMs: 9.123_456 } },
+    })
     const run = await runMain(home, args('ask', '--json', '--stats', 'hi'))
-    expect(JSON.parse(run.stdout)).toEqual(sampleResult)
+    expect(JSON.parse(run.stdout)).toEqual({
+      ...sampleResult,
+      timings: { ...sampleResult.timings, totalMs: 9.1 },
+    })
     expect(run.stderr).toMatch(/^2 tokens \(stop\) · .* · tiny on abababababab…\n$/)
   })
 
@@ -154,6 +169,15 @@ describe('drain and resume', { timeout }, () => {
     expect(run.stderr).toMatch(/error QM_DEADLINE_PASSED: 2 answers still open after 0.3 s; .*stays drained/)
   })
 
+  it('drain --wait fails when somebody resumes the node meanwhile, even if nothing runs', async () => {
+    const idle = { length: 0, capacity: 10, slotsBusy: 0, slots: 2 }
+    const resumed = { ...sampleStatus, queue: idle }
+    const { home, args } = await rig({ port: { status: () => resumed } })
+    const run = await runMain(home, args('drain', '--wait'))
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toMatch(/error QM_CANCELLED: the node was resumed while it drained/)
+  })
+
   it('drain --wait is left by Ctrl-C', async () => {
     const { home, args } = await rig({ port: { status: () => drainedStatus } })
     const child = startCli(home, args('drain', '--wait'))
@@ -222,6 +246,21 @@ describe('why', { timeout }, () => {
     expect(run.stderr).toContain(`request ${sampleExplanation.requestId}\n`)
     const { stdout } = await runMain(home, args('ask', '--why', '--json', 'hi'))
     expect(JSON.parse(stdout)).toEqual({ ...sampleResult, why: sampleExplanation })
+  })
+
+  it('ask --why prints the answer also when nobody can explain it', async () => {
+    const unknown = () => {
+      throw new QMeshError('QM_REQUEST_UNKNOWN', 'it was long ago')
+    }
+    const { home, args } = await rig({ port: { why: unknown } })
+    const run = await runMain(home, args('ask', '--why', '--json', 'hi'))
+    expect(JSON.parse(run.stdout)).toEqual(sampleResult)
+    expect(run).toMatchObject({ code: 0, stderr: expect.stringContaining('it was long ago') })
+    expect(await runMain(home, args('ask', '--why', 'hi'))).toMatchObject({
+      code: 0,
+      stdout: 'hello world\n',
+      stderr: expect.stringContaining('it was long ago'),
+    })
   })
 
   it('ask --why explains a failure too', async () => {

@@ -9,6 +9,7 @@ import {
   modelIdSchema,
   peerIdSchema,
   requestIdSchema,
+  resumeModes,
   samplingSchema,
 } from '../../../protocol/index.ts'
 import { defineCommand } from '../command.ts'
@@ -33,6 +34,7 @@ const askArgsSchema = z.strictObject({
   deadlineMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
   discoverMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
   localOnly: z.boolean().optional(),
+  resume: z.enum(resumeModes).optional(),
 })
 
 const attemptSchema = z.object({
@@ -93,7 +95,7 @@ export const askCommand = defineCommand({
       void send({ type: 'notice', name: askedNotice, value: { requestId } }).catch(() => undefined)
     }
     for (const name of answerEventNames) {
-      // Nobody waits for a notice: the chunks that follow wait for a slow reader anyway.
+      // Nobody waits for a notice: the chunks that follow wait for a slow reader, and one who reads nothing is given up.
       answer.on(name, (value) => void send({ type: 'notice', name, value }).catch(() => undefined))
     }
     // Leaving the loop, for whatever reason, cancels the answer.

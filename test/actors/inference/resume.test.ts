@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { EngineHost } from '../../../actors/inference/engine.port.ts'
-import type { ResumeMode } from '../../../protocol/index.ts'
-import { ask, createInferenceRig, type Answer, type Asked } from '../../support/inference-rig.ts'
+import { limits, type ResumeMode } from '../../../protocol/index.ts'
+import { ask, createInferenceRig, start, type Answer, type Asked } from '../../support/inference-rig.ts'
 
 const rig = createInferenceRig()
 /** One after the other, as if the first had been lost: the same file in two threads. */
@@ -156,6 +156,26 @@ describe.each(['exact', 'fast'] as const)('the seam of a resume, %s,', (mode) =>
     const rest = await ask(second, { ...asked, resume: resumeAt(whole, 20, whole.text.length, mode) })
     expect(rest).toMatchObject({ tokens: [], text: '', result: { reason: 'length', completionTokens: 20 } })
   })
+})
+
+describe('the way that a worker chooses itself', () => {
+  it('is not the fast one because a reader made it wait', async () => {
+    const host = await rig.load(rig.model({ slots: 2 }))
+    const { result } = await ask(first, { maxTokens: 200 })
+    const tokenMs = (result.totalMs - result.firstTokenMs) / 199
+    // So many tokens take a quarter of what an exact resume may take …
+    const count = Math.min(800, Math.floor(250 / tokenMs))
+    const paused = await start(host, { maxTokens: 200 })
+    await paused.arrived(limits.unackedTokensMax)
+    // … and, with the wait counted in, twice as much.
+    const untilMs = performance.now() + (199 * 2_000) / count
+    await vi.waitUntil(() => performance.now() > untilMs, 60_000)
+    paused.generation.acknowledge(200)
+    await paused.generation.finished
+    const tokens = Array.from({ length: count }, () => 5)
+    const rest = await ask(host, { maxTokens: count + 1, resume: { tokens, chars: 0 } })
+    expect(rest.result.resumeMode).toBe('exact')
+  }, 60_000)
 })
 
 describe('a resume that cannot be', () => {

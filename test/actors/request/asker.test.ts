@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { AnswerError } from '../../../actors/request/answer.ts'
 import { Asker } from '../../../actors/request/asker.ts'
+import { limits } from '../../../protocol/index.ts'
 import { createRig, model, settled, textOf, toFinish, toPeerId } from './rig.ts'
 
 test('an answer streams from the worker to the reader and ends with its result', async () => {
@@ -66,7 +67,89 @@ test('a refusal before the first token moves on to another worker and is remembe
     [toPeerId(1), 'QM_QUEUE_FULL'],
     [toPeerId(2), undefined],
   ])
-  expect(rig.standing).toContainEqual(['failed', full.peerId, 'QM_QUEUE_FULL'])
+  // With the time after which it wants to be asked again.
+  expect(rig.standing).toContainEqual(['failed', full.peerId, 'QM_QUEUE_FULL', 500])
+})
+
+test('an answer that has grown too long to be handed over fails as the client’s own, with the text so far', async () => {
+  const rig = createRig()
+  const [first, second] = [rig.addWorker(), rig.addWorker()]
+  // It fits a frame, but not with the tokens that it is to go on after.
+  const prompt = 'é'.repeat((limits.frameBytesMax - 1_200) / 2)
+  const answer = rig.asker.ask(prompt, { temperature: 0 })
+  const text = answer.text()
+  await settled()
+  for (let from = 0; from < 500; from += 50) {
+    first.tokens(from, 50)
+    await settled()
+  }
+  first.disconnect()
+  await expect(text).rejects.toMatchObject({
+    code: 'QM_REQUEST_INVALID',
+    message: expect.stringContaining('the 500 tokens of its answer so far take more than') as string,
+    partial: textOf(500),
+  })
+  expect(second.heard).toStrictEqual([])
+  // Nobody but the one that was lost is to blame.
+  expect(rig.standing.filter(([what]) => what === 'failed')).toStrictEqual([
+    ['failed', first.peerId, 'QM_WORKER_LOST'],
+    ['failed', second.peerId, 'QM_REQUEST_INVALID'],
+  ])
+})
+
+test('a worker that is draining is not left for another one that could not be sent the answer', async () => {
+  const rig = createRig()
+  const [first, second] = [rig.addWorker(), rig.addWorker()]
+  const answer = rig.asker.ask('é'.repeat((limits.frameBytesMax - 1_200) / 2), { temperature: 0 })
+  const text = answer.text()
+  await settled()
+  for (let from = 0; from < 500; from += 50) {
+    first.tokens(from, 50)
+    await settled()
+  }
+  rig.leaving.add(first.peerId)
+  rig.pass(2_000)
+  expect(first.wasCancelled).toBe(false)
+  expect(second.heard).toStrictEqual([])
+  first.tokens(500, 1, toFinish(501))
+  expect(await text).toBe(textOf(501))
+})
+
+test('a reader who is slow across handovers loses nothing, and holds one window more for each at most', async () => {
+  const rig = createRig()
+  const workers = Array.from({ length: 4 }, () => rig.addWorker())
+  const answer = rig.asker.ask('hello', { maxTokens: 2_000 })
+  const chunks = answer[Symbol.asyncIterator]()
+  await settled()
+  let sent = 0
+  let text = ''
+  const readOne = async (): Promise<number> => {
+    const { value } = await chunks.next()
+    text += value?.text ?? ''
+    return value?.tokens.length ?? 0
+  }
+  for (const [handovers, worker] of workers.entries()) {
+    expect(worker.prompt.resume?.tokens ?? []).toHaveLength(sent)
+    const before = sent
+    // Each gives all it may while the reader takes next to nothing; one token more would be an offence.
+    for (; sent < before + limits.unackedTokensMax; sent += 16) expect(worker.tokens(sent, 16)).toBe('ok')
+    await readOne()
+    expect(worker.acks).toStrictEqual([])
+    const unread = sent - 16 * (handovers + 1)
+    expect(unread).toBeLessThanOrEqual((handovers + 1) * limits.unackedTokensMax)
+    if (handovers < 3) worker.disconnect()
+  }
+  // The last one may go on only when the reader has come up to its own part: what waits gets less, handover or not.
+  const last = workers[3]
+  const seam = 3 * limits.unackedTokensMax
+  for (let read = 4 * 16; read < sent; read += await readOne()) {
+    const owed = Math.max(0, Math.floor((read - seam) / limits.ackEveryTokens))
+    expect(last?.acks).toHaveLength(owed)
+  }
+  last?.tokens(sent, 1, toFinish(sent + 1))
+  await readOne()
+  expect(text).toBe(textOf(sent + 1))
+  expect(await answer.result).toMatchObject({ text: textOf(513), handovers: [{}, {}, {}] })
 })
 
 test('a worker lost in mid-answer is followed by another, and the reader sees one stream', async () => {

@@ -93,7 +93,8 @@ describe('a running node', () => {
 describe('asking a running node', () => {
   it('streams chunks, events and the result', async () => {
     const { client, asked } = await createControlRig()
-    const answer = client.ask(question, { temperature: 0, maxTokens: 5, stop: ['END'], localOnly: true })
+    const options = { temperature: 0, maxTokens: 5, stop: ['END'], localOnly: true, resume: 'exact' } as const
+    const answer = client.ask(question, { ...options, stop: [...options.stop] })
     const queued: unknown[] = []
     answer.on('queued', (event) => queued.push(event))
     const texts: string[] = []
@@ -102,7 +103,7 @@ describe('asking a running node', () => {
     expect(await answer.result).toEqual(sampleResult)
     expect(queued).toEqual([{ position: 3, etaMs: 250, promptTokens: 3 }])
     expect(asked[0]?.input).toEqual(question)
-    expect(asked[0]?.options).toMatchObject({ temperature: 0, maxTokens: 5, stop: ['END'], localOnly: true })
+    expect(asked[0]?.options).toMatchObject(options)
   })
 
   it('gives the result to whoever only waits for it', async () => {

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
-import { describe, expect, it } from 'vitest'
-import { encodeFrame, limits } from '../../../protocol/index.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { AnswerEmitter } from '../../../actors/request/answer-events.ts'
+import type { AnswerChunk } from '../../../actors/request/answer-log.ts'
+import { encodeFrame, limits, QMeshError } from '../../../protocol/index.ts'
+import { controlConnectionsMax } from '../../../runtime/control/messages.ts'
 import { createControlRig, readReplies, sampleStatus } from '../support/control-rig.ts'
 
 const request = (fields: object = {}): Buffer =>
@@ -56,6 +59,64 @@ describe('whatever comes over the control socket', () => {
     expect(await readReplies(await connect())).toMatchObject([{ type: 'error', code: 'QM_HELLO_TIMEOUT' }])
   })
 
+  it('may be an answer that nobody reads: it is cancelled, and its place is free again', async () => {
+    const {
+      raw: connect,
+      client,
+      asked,
+      defects,
+    } = await createControlRig({
+      chunks: () => flood(100_000),
+      drainTimeoutMs: 200,
+    })
+    const ask = request({ command: 'ask', args: { messages: [{ role: 'user', content: 'x' }] } })
+    const sockets = await Promise.all(Array.from({ length: controlConnectionsMax }, connect))
+    for (const socket of sockets) socket.write(ask)
+    await vi.waitFor(() => {
+      expect(asked).toHaveLength(controlConnectionsMax)
+      expect(asked.every(({ isLeft, options }) => isLeft && options.signal?.aborted)).toBe(true)
+    }, 10_000)
+    await vi.waitFor(async () => expect(await client.status()).toEqual(sampleStatus), 10_000)
+    expect(defects).toEqual([])
+  }, 30_000)
+
+  it('may be an answer without a token, whose notices nobody reads', async () => {
+    const events = new AnswerEmitter()
+    let signal: AbortSignal | undefined
+    const { raw: connect, defects } = await createControlRig({
+      drainTimeoutMs: 1_000,
+      port: {
+        ask: (_, options) => {
+          signal = options.signal
+          return {
+            result: new Promise(() => undefined),
+            on: (name, listener) => events.on(name, listener),
+            cancel: () => undefined,
+            // Its first chunk comes never: only the signal ends it.
+            [Symbol.asyncIterator]: () => ({
+              next: async () => {
+                await once(options.signal ?? new AbortController().signal, 'abort')
+                throw new QMeshError('QM_CANCELLED')
+              },
+            }),
+          }
+        },
+      },
+    })
+    const socket = await connect()
+    socket.write(request({ command: 'ask', args: { messages: [{ role: 'user', content: 'x' }] } }))
+    await vi.waitFor(() => expect(signal).toBeDefined())
+    await vi.waitFor(() => {
+      for (let notice = 0; notice < 500; notice++)
+        events.emit('queued', { position: notice, etaMs: 0, promptTokens: 1 })
+      expect(signal?.aborted).toBe(true)
+    }, 10_000)
+    expect(signal?.reason).toMatchObject({ code: 'QM_READER_TOO_SLOW' })
+    // Whoever reads on before the connection is cut learns why.
+    expect((await readReplies(socket)).at(-1)).toMatchObject({ code: 'QM_READER_TOO_SLOW' })
+    expect(defects).toEqual([])
+  }, 30_000)
+
   it('may end before it said anything', async () => {
     const { raw: connect, client, defects } = await createControlRig()
     const socket = await connect()
@@ -66,3 +127,7 @@ describe('whatever comes over the control socket', () => {
     expect(defects).toEqual([])
   })
 })
+
+async function* flood(count: number): AsyncGenerator<AnswerChunk> {
+  for (let token = 0; token < count; token++) yield { text: 'x'.repeat(100), tokens: [token] }
+}

@@ -186,6 +186,29 @@ describe('request traces', () => {
     expect(heavy.traces.list().map(({ requestId }) => requestId)).toEqual(['ee'.repeat(16)])
   })
 
+  it('do not tell the second half of a story whose first half was forgotten', () => {
+    const { traces, open, choose } = createRig({ requestsMax: 2 })
+    const ids = Array.from({ length: 3 }, () => createRequestId())
+    const [long = '', ...others] = ids
+    for (const id of ids) open(id, 1)
+    const known = () => traces.list().map(({ requestId }) => requestId)
+    expect(known()).toEqual(others.toReversed())
+    // It goes on elsewhere, and is not taken for a new one that pushes another out.
+    traces.observe(long, { type: 'attempt.failed', attempt: attempt(1, 'QM_WORKER_LOST') })
+    choose(long, [1])
+    open(long, 2, [1])
+    traces.delivered(long, 5)
+    expect(known()).toEqual(others.toReversed())
+    expect(() => traces.why(long)).toThrow(expect.objectContaining({ code: 'QM_REQUEST_UNKNOWN' }))
+    // With its end the last trace of it is gone, and so with the end of whoever would have told it.
+    traces.observe(long, { type: 'request.done', finish, attempts: [] })
+    choose(long)
+    expect(known()).toEqual([long, ids[2]])
+    traces.lost()
+    choose(ids[1] ?? '')
+    expect(known()).toEqual([ids[1], long])
+  })
+
   it('end what nobody will end any more', () => {
     const { traces, open } = createRig()
     const id = createRequestId()

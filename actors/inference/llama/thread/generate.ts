@@ -44,6 +44,8 @@ export interface GenerationEnd {
   readonly result: GenerationResult
   /** What was held back, and is certain now that the answer has ended. */
   readonly lastText: string
+  /** Milliseconds between two tokens, without the time in which the reader was waited for; undefined for fewer. */
+  readonly tokenMs: number | undefined
 }
 
 /**
@@ -61,6 +63,10 @@ export async function generate(lane: Lane): Promise<GenerationEnd> {
   let owed = taken?.owed ?? ''
   let firstAtMs: number | undefined
   let lastAtMs = startedAtMs
+  let drawnHere = 0
+  let pausedMs = 0
+  /** The same since the last token: it counts when another one follows. */
+  let waitedMs = 0
   const end = (reason: GenerationResult['reason'], lastText: string): GenerationEnd => ({
     lastText: owed + lastText,
     result: {
@@ -72,6 +78,7 @@ export async function generate(lane: Lane): Promise<GenerationEnd> {
       firstTokenMs: Math.round((firstAtMs ?? lastAtMs) - startedAtMs),
       totalMs: Math.round(lastAtMs - startedAtMs),
     },
+    tokenMs: drawnHere < 2 ? undefined : (lastAtMs - (firstAtMs ?? lastAtMs) - pausedMs) / (drawnHere - 1),
   })
   const endOfTurn = (): GenerationEnd => end('stop', text.flush())
 
@@ -95,13 +102,15 @@ export async function generate(lane: Lane): Promise<GenerationEnd> {
       lastAtMs = performance.now()
       firstAtMs ??= lastAtMs
       tokens++
+      drawnHere++
+      pausedMs += waitedMs
       remember(recent, token, request.sampling.repeatLastTokens)
       const certain = text.push(token)
       outbox.add(lane.id, token, owed + certain.text, lastAtMs)
       owed = ''
       if (certain.stoppedBy !== undefined) return stopped(certain.stoppedBy)
       if (tokens >= request.maxTokens) return end('length', text.flush())
-      await pauseWhileUnread(lane, tokens)
+      waitedMs = await pauseWhileUnread(lane, tokens)
     }
   } finally {
     await drawn.return()
@@ -169,8 +178,14 @@ async function replay(
   return last
 }
 
-/** Only this lane waits: a sequence that asks for no token is simply not in the next batch. */
-async function pauseWhileUnread({ control, sleep, outbox }: Lane, tokens: number): Promise<void> {
+/**
+ * Only this lane waits: a sequence that asks for no token is simply not in the next batch.
+ *
+ * @returns how long, in milliseconds
+ */
+async function pauseWhileUnread({ control, sleep, outbox }: Lane, tokens: number): Promise<number> {
+  if (tokens - control.acknowledged < limits.unackedTokensMax) return 0
+  const sinceMs = performance.now()
   while (tokens - control.acknowledged >= limits.unackedTokensMax) {
     // What the reader is to acknowledge must have left.
     outbox.flush()
@@ -180,6 +195,7 @@ async function pauseWhileUnread({ control, sleep, outbox }: Lane, tokens: number
     control.isPaused = false
     throwIfCancelled(control)
   }
+  return performance.now() - sinceMs
 }
 
 function throwIfCancelled(control: GenerationControl): void {

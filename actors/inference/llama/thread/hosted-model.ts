@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { LlamaGrammar, Token } from 'node-llama-cpp'
 import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
-import type { GenerateRequest, GenerationResult } from '../../engine.port.ts'
+import type { GenerateRequest } from '../../engine.port.ts'
 import { GenerationControl } from '../generation-control.ts'
 import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
@@ -62,14 +62,14 @@ export class HostedModel {
   #toPrepared(request: GenerateRequest, prompt: readonly Token[], grammar?: LlamaGrammar): Prepared {
     const { model, decoder, vocabularySize } = this.#loaded
     const { resume } = request
-    const tokens = resume ? toResumeTokens(resume, model, vocabularySize) : []
+    const tokens = resume ? toResumeTokens(resume, model, vocabularySize, this.#vitals) : []
     const text = new AnswerText(decoder, this.#pieces, grammar ? [...request.stop, jsonEnd] : request.stop)
     return {
       request,
       prompt,
       text,
       taken: resume && { ...text.takeUp(resume), tokens, mode: toResumeMode(resume, this.#tokenMs) },
-      grammar: grammar && toGrammarState(this.#loaded, grammar, tokens),
+      grammar: grammar && toGrammarState(this.#loaded, grammar, tokens, this.#vitals),
     }
   }
 
@@ -111,7 +111,7 @@ export class HostedModel {
       const lease = await this.#vitals.native(() => pool.take(toContext(prepared)))
       if (!lease) throw new QMeshError('QM_INTERNAL', `no free slot for job "${jobId}"`)
       try {
-        const { result, lastText } = await generate({
+        const { result, lastText, tokenMs } = await generate({
           id: lane,
           prepared,
           lease,
@@ -122,7 +122,7 @@ export class HostedModel {
           sleep: () => new Promise((resolve) => this.#sleepers.set(lane, resolve)),
         })
         lease.release()
-        this.#learnSpeed(prepared, result)
+        this.#learnSpeed(tokenMs)
         this.#outbox.end(lane, lastText, { type: 'finished', lane, result })
       } catch (error) {
         lease.release()
@@ -137,10 +137,8 @@ export class HostedModel {
   }
 
   /** Over the latest ten answers or so. */
-  #learnSpeed({ taken }: Prepared, { completionTokens, firstTokenMs, totalMs }: GenerationResult): void {
-    const gaps = completionTokens - (taken?.tokens.length ?? 0) - 1
-    if (gaps < 1) return
-    const tokenMs = (totalMs - firstTokenMs) / gaps
+  #learnSpeed(tokenMs: number | undefined): void {
+    if (tokenMs === undefined) return
     this.#tokenMs = this.#tokenMs === undefined ? tokenMs : this.#tokenMs + (tokenMs - this.#tokenMs) / 10
   }
 
@@ -148,7 +146,7 @@ export class HostedModel {
   async #grammar(schema: string): Promise<LlamaGrammar> {
     const known = this.#grammars.get(schema)
     if (known) return known
-    const grammar = await compileJsonSchema(this.#loaded.llama, schema)
+    const grammar = await compileJsonSchema(this.#loaded.llama, schema, this.#vitals)
     if (this.#grammars.size >= 16) this.#grammars.clear()
     this.#grammars.set(schema, grammar)
     return grammar

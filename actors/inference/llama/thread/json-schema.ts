@@ -1,5 +1,6 @@
 import type { Llama, LlamaGrammar } from 'node-llama-cpp'
 import { QMeshError, limits, toQMeshError } from '../../../../protocol/index.ts'
+import type { VitalSigns } from '../vital-signs.ts'
 
 /** Bound of every count in a schema (items, properties, characters): each one becomes that many grammar rules. */
 const countMax = 1_000
@@ -37,10 +38,14 @@ const invalid = (detail: string): QMeshError =>
  *
  * @throws QMeshError `QM_JSON_SCHEMA_INVALID` naming the place and what is wrong there
  */
-export async function compileJsonSchema(llama: Llama, text: string): Promise<LlamaGrammar> {
+export async function compileJsonSchema(
+  llama: Llama,
+  text: string,
+  vitals: VitalSigns,
+): Promise<LlamaGrammar> {
   const schema = checkJsonSchema(text)
   try {
-    return await llama.createGrammarForJsonSchema(schema as CompilerSchema)
+    return await vitals.native(() => llama.createGrammarForJsonSchema(schema as CompilerSchema))
   } catch (error) {
     throw toQMeshError(error, 'QM_JSON_SCHEMA_INVALID')
   }

@@ -1,5 +1,6 @@
 import type { LlamaModel, Token } from 'node-llama-cpp'
 import { QMeshError, type Resume, type ResumeMode } from '../../../../protocol/index.ts'
+import type { VitalSigns } from '../vital-signs.ts'
 
 /** Milliseconds that an exact resume may take longer: beyond, the reader notices, and near-ties matter less. */
 const exactMsMax = 1_000
@@ -17,7 +18,12 @@ export function toResumeMode({ mode, tokens }: Resume, tokenMs: number | undefin
  *
  * @throws QMeshError `QM_RESUME_INVALID` for one outside its vocabulary, or one that ends an answer
  */
-export function toResumeTokens({ tokens }: Resume, model: LlamaModel, vocabularySize: number): Token[] {
+export function toResumeTokens(
+  { tokens }: Resume,
+  model: Pick<LlamaModel, 'isEogToken'>,
+  vocabularySize: number,
+  vitals: VitalSigns,
+): Token[] {
   for (const token of tokens) {
     if (token >= vocabularySize) {
       throw new QMeshError(
@@ -25,7 +31,7 @@ export function toResumeTokens({ tokens }: Resume, model: LlamaModel, vocabulary
         `the token ${token} is outside the vocabulary of ${vocabularySize}`,
       )
     }
-    if (model.isEogToken(token as Token)) {
+    if (vitals.nativeNow(() => model.isEogToken(token as Token))) {
       throw new QMeshError('QM_RESUME_INVALID', `the token ${token} ends an answer, nothing can follow it`)
     }
   }
