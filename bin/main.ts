@@ -7,11 +7,15 @@ import { addAsk } from './commands/ask.ts'
 import { addBootstrap } from './commands/bootstrap.ts'
 import { addChat } from './commands/chat.ts'
 import { addConfig } from './commands/config.ts'
+import { addCredit } from './commands/credit.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDrain, addResume } from './commands/drain.ts'
+import { addKeys } from './commands/keys.ts'
+import { addScores } from './commands/scores.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWhy } from './commands/why.ts'
+import { addWhyScore } from './commands/why-score.ts'
 import { addWorkers } from './commands/workers.ts'
 import { BrokenPipe, output } from './output.ts'
 
@@ -35,8 +39,12 @@ const commands: readonly AddCommand[] = [
   addStatus,
   addWorkers,
   addWhy,
+  addScores,
+  addWhyScore,
+  addCredit,
   addDrain,
   addResume,
+  addKeys,
   addConfig,
   addBootstrap,
   addDemo,

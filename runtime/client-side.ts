@@ -1,5 +1,6 @@
 import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
 import type { RequesterCommand } from '../machines/request/index.ts'
+import type { DealsPort } from '../actors/request/deals.port.ts'
 import { Dispatcher } from '../actors/request/dispatcher.ts'
 import { explainNoChoice, standingTerms, WorkerDirectory } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
@@ -19,6 +20,8 @@ export interface ClientSideOptions {
   /** The known workers changed, in number or in what they say. */
   readonly onWorkers: () => void
   readonly defaults?: Partial<AskDefaults> | undefined
+  /** What is promised and signed for; absent: nothing. */
+  readonly deals?: DealsPort | undefined
 }
 
 /** The half of a node that asks: who can be asked, whom to ask, and the requests that are open. */
@@ -30,10 +33,11 @@ export function createClientSide({
   isOnline,
   onWorkers,
   defaults,
+  deals,
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const traces = new RequestTraces({ now })
-  const dispatcher = new Dispatcher(now)
+  const dispatcher = new Dispatcher(now, deals)
   /** Workers that said they are draining. */
   const leaving = new Set<PeerId>()
   const changed = (): void => {
@@ -64,9 +68,9 @@ export function createClientSide({
       started: (workerId, atMs) => directory.started(workerId, atMs),
       firstToken: (workerId, seen, atMs) => directory.firstToken(workerId, seen, atMs),
       finished: (workerId, seen, atMs) => directory.finished(workerId, seen, atMs),
-      failed: (workerId, code, atMs) => {
+      failed: (workerId, code, atMs, retryAfterMs) => {
         if (code === 'QM_WORKER_LOST') silent.left(workerId, atMs)
-        directory.failed(workerId, code, atMs)
+        directory.failed(workerId, code, atMs, retryAfterMs)
       },
       cancelled: (workerId) => directory.cancelled(workerId),
     },
@@ -87,7 +91,7 @@ export function createClientSide({
       return choose({ ...query, exclude: excluded }).workerId !== null
     },
     isLeaving: (workerId) => leaving.has(workerId),
-    whyNobody: (query) => {
+    whyNobody: ({ affinityKey: _, ...query }) => {
       const { trace, ...choice } = choose(query)
       const { code, barred } = explainNoChoice(trace)
       const wanted = query.modelId === undefined ? 'a model' : `the model "${query.modelId}"`

@@ -5,7 +5,7 @@ import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
 import type { Tier, TierPort } from '../machines/scheduling/index.ts'
-import { type ChatMessage, type PeerId, QMeshError } from '../protocol/index.ts'
+import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
 import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
@@ -16,6 +16,9 @@ import { createLogger, type Logger } from './logger.ts'
 import { toModelSpecs } from './model-specs.ts'
 import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
+import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
+import { toCreditReport, toLeaderboard, toScoreReport } from './trust/report-maker.ts'
+import { openTrustSide, type TrustSide } from './trust/trust-side.ts'
 import { packageVersion } from './version.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from './why/request-explanation.ts'
 
@@ -56,6 +59,22 @@ export interface QMeshClient {
    * @throws QMeshError `QM_REQUEST_UNKNOWN`
    */
   why(requestId?: string, options?: WhyOptions): RequestExplanation
+  /**
+   * Every account that this node has heard of, the highest score first.
+   *
+   * @throws QMeshError `QM_ACCOUNT_UNKNOWN` for a node without a data directory, which keeps no books
+   */
+  scores(): ScoreRow[]
+  /**
+   * Where a score comes from, to the receipt.
+   *
+   * @param id the account's id or its beginning; absent, this node's own
+   * @param last entries of its log to list, 20 if left out
+   * @throws QMeshError `QM_ACCOUNT_UNKNOWN`
+   */
+  whyScore(id?: string, last?: number): Promise<ScoreReport>
+  /** What this node earned, paid and may spend. @throws QMeshError `QM_ACCOUNT_UNKNOWN` */
+  credit(last?: number): Promise<CreditReport>
   on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
   off<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
   /** Stops in order: nothing new, what runs may finish, then everything closes. May be called twice. */
@@ -108,8 +127,24 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         onLost: () => lockLost.abort(),
         onDamaged: (file, error) => logger.warn({ file, error: error.message }, 'a state file is ignored'),
       })
+  let trust: TrustSide | undefined
   try {
     const identity = dataDir?.identity ?? createEphemeralIdentity()
+    const peers = { ban: (_: PeerId) => {}, count: (_: PeerId) => {} }
+    trust =
+      dataDir &&
+      (await openTrustSide({
+        dataDir,
+        config,
+        logger,
+        isWorker: models.length > 0 && config.serve,
+        onBanned: (peerId) => peers.ban(peerId),
+        onViolation: (peerId) => peers.count(peerId),
+      }).catch((error: unknown) => {
+        // Without its books a node still asks and answers, as a newcomer.
+        logger.error({ err: error }, toQMeshError(error).message)
+        return undefined
+      }))
     const knownNodes = await dataDir?.readState(knownNodesFile, knownNodesSchema)
     const system = new NodeSystem({
       selfId: identity.id,
@@ -124,10 +159,14 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
           onLog: (level, message) => logger.debug({ engine: level }, message),
         }),
       ),
+      trust,
       tiers: tiers && tiersFrom(tiers),
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
-    const node = new Node(system, identity, config, dataDir, logger)
+    peers.ban = (peerId) => system.ban(peerId)
+    peers.count = (peerId) => system.countViolation(peerId)
+    for (const { accountId } of trust?.ledger.books.banRecords ?? []) system.ban(accountId)
+    const node = new Node(system, identity, config, dataDir, trust, logger)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
@@ -136,6 +175,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     await node.start(control)
     return node
   } catch (error) {
+    await trust?.close()
     await dataDir?.close()
     throw error
   }
@@ -155,6 +195,7 @@ class Node implements QMeshNode {
   readonly #system: NodeSystem
   readonly #config: Config
   readonly #dataDir: DataDir | undefined
+  readonly #trust: TrustSide | undefined
   readonly #logger: Logger
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
@@ -165,12 +206,14 @@ class Node implements QMeshNode {
     identity: Identity,
     config: Config,
     dataDir: DataDir | undefined,
+    trust: TrustSide | undefined,
     logger: Logger,
   ) {
     this.id = identity.id
     this.#system = system
     this.#config = config
     this.#dataDir = dataDir
+    this.#trust = trust
     this.#logger = logger
     this.ready = modelsSettled(system)
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
@@ -244,6 +287,19 @@ class Node implements QMeshNode {
     return this.#system.client.traces.why(requestId, options)
   }
 
+  scores(): ScoreRow[] {
+    return toLeaderboard(this.#requireTrust().ledger)
+  }
+
+  whyScore(id?: string, last?: number): Promise<ScoreReport> {
+    return toScoreReport(this.#requireTrust().ledger, id, last)
+  }
+
+  credit(last?: number): Promise<CreditReport> {
+    const { ledger, deals } = this.#requireTrust()
+    return toCreditReport(ledger, deals.reserved, last)
+  }
+
   drain(): NodeStatus {
     return this.#setDrained(true)
   }
@@ -267,6 +323,14 @@ class Node implements QMeshNode {
     return this.#stopped
   }
 
+  #requireTrust(): TrustSide {
+    if (this.#trust) return this.#trust
+    throw new QMeshError(
+      'QM_ACCOUNT_UNKNOWN',
+      'this node keeps no books: it has no data directory, or its logs could not be opened',
+    )
+  }
+
   #setDrained(isDrained: boolean): NodeStatus {
     if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
     this.#system.setDrained(isDrained)
@@ -277,6 +341,7 @@ class Node implements QMeshNode {
     this.#logger.info('stopping')
     await this.#system.stop()
     await this.#control?.close()
+    await this.#trust?.close()
     await this.#dataDir?.close()
     this.#logger.info('stopped')
     this.#logger.flush()

@@ -36,8 +36,7 @@ export interface DataDirOptions {
  */
 export async function openDataDir(path: string, options: DataDirOptions = {}): Promise<DataDir> {
   const { onLost = () => undefined, onDamaged = () => undefined } = options
-  await usable(path, () => prepare(path))
-  const lock = await usable(path, () => lockDataDir(path, onLost))
+  const release = await openFolder(path, onLost)
   const file = (name: string): string => join(path, name)
   try {
     const identity = await loadIdentity(file(identityFileName))
@@ -60,12 +59,26 @@ export async function openDataDir(path: string, options: DataDirOptions = {}): P
           onDamaged(file(name), error as Error)
         }
       },
-      close: () => lock.release(),
+      close: release,
     }
   } catch (error) {
-    await lock.release()
+    await release()
     throw error
   }
+}
+
+/**
+ * The folder alone: created when missing, and locked until the returned function is called.
+ *
+ * @throws QMeshError `QM_DATA_DIR_UNUSABLE`, `QM_DATA_DIR_LOCKED`
+ */
+export async function openFolder(
+  path: string,
+  onLost: () => void = () => undefined,
+): Promise<() => Promise<void>> {
+  await usable(path, () => prepare(path))
+  const lock = await usable(path, () => lockDataDir(path, onLost))
+  return () => lock.release()
 }
 
 async function readJson<Schema extends z.ZodType>(

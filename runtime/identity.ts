@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import sodium from 'sodium-universal'
 import { z } from 'zod'
 import { peerIdSchema, QMeshError, toQMeshError, type PeerId } from '../protocol/index.ts'
+import type { NetworkId } from '../protocol/trust/index.ts'
 import { createFileAtomically } from './atomic-file.ts'
 import { NotASmallFileError, readSmallFile } from './small-file.ts'
 
@@ -15,7 +16,7 @@ const context = Buffer.from('qmesh-id')
  * What the root seed is used for: never one secret for two algorithms, so each use has its own key. The numbers are
  * part of every identity there is: new uses get new ones, old ones never change.
  */
-const uses = { noise: 1 } as const
+const uses = { noise: 1, log: 2, vrf: 3 } as const
 export type KeyUse = keyof typeof uses
 
 export interface KeyPair {
@@ -43,12 +44,21 @@ export class Identity {
     return seed
   }
 
-  /** The Ed25519 key pair for HyperDHT, whose public key is the id. */
+  /** The Ed25519 key pair for HyperDHT, whose public key is the id; it signs what the node states about itself, too. */
   noiseKeyPair(): KeyPair {
-    const publicKey = Buffer.alloc(32)
-    const secretKey = Buffer.alloc(64)
-    sodium.crypto_sign_seed_keypair(publicKey, secretKey, this.deriveSeed('noise'))
-    return { publicKey, secretKey }
+    return toKeyPair(this.deriveSeed('noise'))
+  }
+
+  /** Signs the log of one network. Each network has its own, so that a log of one is never a fork of another's. */
+  logKeyPair(networkId: NetworkId): KeyPair {
+    const seed = Buffer.alloc(seedBytes)
+    sodium.crypto_generichash(seed, Buffer.from(networkId, 'hex'), this.deriveSeed('log'))
+    return toKeyPair(seed)
+  }
+
+  /** For lotteries whose outcome its holder can prove and nobody else foresee. */
+  vrfKeyPair(): KeyPair {
+    return toKeyPair(this.deriveSeed('vrf'))
   }
 
   /** The content of the identity file. The id in it makes any damage to the seed show. */
@@ -65,11 +75,18 @@ export class Identity {
   }
 }
 
+function toKeyPair(seed: Buffer): KeyPair {
+  const publicKey = Buffer.alloc(32)
+  const secretKey = Buffer.alloc(64)
+  sodium.crypto_sign_seed_keypair(publicKey, secretKey, seed)
+  return { publicKey, secretKey }
+}
+
 /** An identity that lives as long as the process: for a client that asks once and leaves. */
 export const createEphemeralIdentity = (): Identity => new Identity(randomBytes(seedBytes))
 
 /** Bytes; a seed and an id are 200. */
-const fileBytesMax = 4_096
+export const identityFileBytesMax = 4_096
 
 const fileSchema = z.object({
   version: z.literal(1),
@@ -98,10 +115,15 @@ export async function loadIdentity(path: string): Promise<Identity> {
   }
 }
 
-async function readIdentity(path: string): Promise<Identity | undefined> {
+/**
+ * The identity at `path`, or undefined when there is none.
+ *
+ * @throws QMeshError `QM_IDENTITY_EXPOSED`, `QM_IDENTITY_INVALID`, `QM_DATA_DIR_UNUSABLE`
+ */
+export async function readIdentity(path: string): Promise<Identity | undefined> {
   let text: string
   try {
-    text = await readSmallFile(path, fileBytesMax, (mode) => {
+    text = await readSmallFile(path, identityFileBytesMax, (mode) => {
       // Windows has no such bits: there the folder in the user's profile is what protects the file.
       if (process.platform === 'win32' || (mode & 0o077) === 0) return
       const bits = (mode & 0o777).toString(8).padStart(4, '0')
@@ -120,14 +142,21 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
 }
 
 function parseIdentity(text: string, path: string): Identity {
+  const identity = identityFromFile(text)
+  if (!identity) throw damaged(path)
+  return identity
+}
+
+/** What `toFile` wrote; undefined for anything else. */
+export function identityFromFile(text: string): Identity | undefined {
   try {
     const { seed, id } = fileSchema.parse(JSON.parse(text))
     const identity = new Identity(Buffer.from(seed, 'hex'))
-    if (identity.id === id) return identity
+    return identity.id === id ? identity : undefined
   } catch {
     // The cause is not kept: it could quote the seed.
+    return undefined
   }
-  throw damaged(path)
 }
 
 const damaged = (path: string): QMeshError =>

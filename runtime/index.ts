@@ -15,6 +15,7 @@ export type {
   RequestSummary,
   WhyOptions,
 } from './why/request-explanation.ts'
+export type { CreditReport, HistoryEntry, ScoreReport, ScoreRow } from './trust/reports.ts'
 export type { WorkerSummary } from './control/index.ts'
 export {
   Answer,

@@ -35,12 +35,14 @@ import {
   type SchedulerInput,
   type TierPort,
 } from '../machines/scheduling/index.ts'
+import type { GossiperCommand, GossiperEmitted, GossiperInput } from '../machines/trust/gossiper.machine.ts'
 import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
 import { errorCatalogue, limits, type PeerId, QMeshError } from '../protocol/index.ts'
 import { createClientSide, type ClientSide } from './client-side.ts'
 import type { Config } from './config/index.ts'
 import type { Logger } from './logger.ts'
 import { StatusPublisher } from './status-publisher.ts'
+import type { TrustSide } from './trust/trust-side.ts'
 import { WorkerSide } from './worker-side.ts'
 
 export interface NodeSystemOptions {
@@ -52,7 +54,9 @@ export interface NodeSystemOptions {
   readonly logger: Logger
   readonly onKnownNodes: (nodes: readonly NodeAddress[]) => void
   readonly askDefaults?: Partial<AskDefaults> | undefined
-  /** Absent: everybody is Bronze. */
+  /** Who did what for the mesh; absent: nothing is written down, and everybody is a newcomer. */
+  readonly trust?: TrustSide | undefined
+  /** Instead of what `trust` says. */
   readonly tiers?: TierPort | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
@@ -77,11 +81,17 @@ interface Commands {
   readonly inference: InferenceCommand
   readonly requester: RequesterCommand
   readonly scheduler: SchedulerCommand
+  readonly 'score-gossiper': GossiperCommand
   readonly swarm: SwarmCommand
 }
 
 /** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
 const stopWithinMs = { inference: 16_000, others: 6_000 } as const
+
+/** A quarter of an epoch for peers to say what they hold of the own log: answers are filed within two epochs. */
+const toGossiperInput = (epochMs: number): GossiperInput => ({
+  timings: { epochMs, checkWaitMs: epochMs / 4 },
+})
 
 /**
  * All actors of one node, wired. What one part emits the next is told here, and nowhere else: the parts do not know
@@ -101,7 +111,7 @@ export class NodeSystem {
   #stopping: Promise<void> | undefined
 
   constructor(options: NodeSystemOptions) {
-    const { selfId, config, models, logger } = options
+    const { selfId, config, models, logger, trust } = options
     const now = (): number => performance.now()
     this.#options = options
     this.worker = new WorkerSide({
@@ -109,7 +119,9 @@ export class NodeSystem {
       now,
       queueCapacity: config.queueCapacity,
       pauseWhenBusy: config.pauseWhenBusy,
-      tiers: options.tiers ?? bronzeForAll,
+      tiers: options.tiers ?? trust?.ledger ?? bronzeForAll,
+      areTiersEarned: options.tiers === undefined,
+      earnings: trust?.earnings,
       scheduler: () => this.#to('scheduler'),
       inference: () => this.#to('inference'),
       onChanged: () => this.#publisher.changed(),
@@ -123,6 +135,7 @@ export class NodeSystem {
       isOnline: () => this.#network.state === 'online',
       onWorkers: () => this.events.emit('workers'),
       defaults: options.askDefaults,
+      deals: trust?.deals,
     })
     const isServing = config.serve && models.length > 0
     this.#swarm = createSwarm({
@@ -131,6 +144,7 @@ export class NodeSystem {
       ports: {
         clientDesk: isServing ? this.worker.intake : undefined,
         workerDesk: this.client.dispatcher,
+        onGreeted: (peerId, stream, hello) => trust?.gossip.opened(peerId, stream, hello),
         onWorkerWire: (wire) => this.client.dispatcher.opened(wire),
         onHello: (peerId, hello) => this.client.hello(peerId, hello),
         onStatus: (peerId, status) => this.client.status(peerId, status),
@@ -138,12 +152,15 @@ export class NodeSystem {
         onDefect: (error) => logger.error({ err: error }, 'a defect while handling a message'),
       },
     })
+    const capabilities = trust ? [trust.gossip.capability] : []
+    this.#swarm.setAdvertisement({ models: [], capabilities })
+    if (trust) trust.onGrown = (length) => this.#to('score-gossiper')?.send({ type: 'log.grew', length })
     this.#publisher = new StatusPublisher(() => {
       if (models.length === 0) return
       this.client.local(this.worker.localStatus())
       if (!isServing) return
       const status = this.worker.status()
-      this.#swarm.setAdvertisement({ models: status.models, capabilities: ['json-schema'] })
+      this.#swarm.setAdvertisement({ models: status.models, capabilities: ['json-schema', ...capabilities] })
       this.#swarm.broadcastStatus(status)
     })
     this.#localWires = connectLocally(selfId, {
@@ -223,6 +240,16 @@ export class NodeSystem {
     duty.send({ type: isDrained ? 'duty.drain' : 'duty.resume' })
   }
 
+  /** One more message that no honest peer sends, on a network beside the inference network. */
+  countViolation(peerId: PeerId): void {
+    this.#swarm.countViolation(peerId)
+  }
+
+  /** Cuts a peer off for as long as this node runs. */
+  ban(peerId: PeerId): void {
+    this.#swarm.ban(peerId)
+  }
+
   /** Resolves when everything is closed; the second call waits for the first. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop()
@@ -252,7 +279,7 @@ export class NodeSystem {
   }
 
   #createNode(now: () => number): Actor<typeof nodeMachine> {
-    const { models, engine, config, logger, surroundings } = this.#options
+    const { models, engine, config, logger, surroundings, trust } = this.#options
     const { hosts, closings, runJob } = this.worker
     const part = (child: AnyActorLogic) =>
       subsystemMachine.provide({
@@ -273,6 +300,7 @@ export class NodeSystem {
           'health-sampler': part(healthSamplerMachine.provide({ actors: { sample: createSampleActor() } })),
           inference: part(createInferenceLogic({ engine, hosts, closings, runJob })),
           scheduler: part(schedulerMachine),
+          ...(trust && { 'score-gossiper': part(trust.gossiper) }),
           requester: part(this.client.asker.createRequester()),
           swarm: part(this.#swarm.logic),
         },
@@ -299,6 +327,7 @@ export class NodeSystem {
               false,
               () => ({ nowMs: now, capacity: config.queueCapacity }) satisfies SchedulerInput,
             ),
+            ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust.epochMs))] : []),
             spec('swarm', true, () => ({}) satisfies SwarmInput),
             spec('requester', true, () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput),
           ],
@@ -382,15 +411,24 @@ export class NodeSystem {
       case 'scheduler':
         if (!ref) return this.worker.schedulerLost()
         ref.on('*', (event) => {
+          const { slots: slotsBefore } = this.worker.queue
           this.worker.scheduled(event as SchedulerEmitted)
           if (event.type === 'queue.changed') {
-            const { length } = this.worker.queue
+            const { length, slots } = this.worker.queue
+            // The slots of a new model are counted a moment after it was announced, and nobody goes where there are none.
+            if (slots !== slotsBefore) this.#publisher.flush()
             const capacity = this.#options.config.queueCapacity
             this.#to('health-sampler')?.send({ type: 'queue.reported', length, capacity })
           }
         })
         // Its mailbox opens when it starts; what is sent before waits there.
         queueMicrotask(() => this.worker.schedulerStarted())
+        return
+      case 'score-gossiper':
+        ref?.on('gossiper.ready', (event) => {
+          const { told } = event as Extract<GossiperEmitted, { type: 'gossiper.ready' }>
+          this.#options.logger.debug({ peers: told }, 'the own log may grow')
+        })
         return
       case 'swarm':
         if (!ref) return this.#setNetwork('offline', 0)

@@ -1,5 +1,6 @@
 import { fromCallback } from 'xstate'
 import type { EngineHost, LoadedModel } from '../actors/inference/engine.port.ts'
+import type { EarningsPort } from '../actors/scheduling/earnings.port.ts'
 import { Intake } from '../actors/scheduling/intake.ts'
 import type { Job } from '../actors/scheduling/job.ts'
 import type {
@@ -29,6 +30,10 @@ export interface WorkerSideOptions {
   /** Whether other programs' load makes the worker take fewer requests, and in the end none. */
   readonly pauseWhenBusy: boolean
   readonly tiers: TierPort
+  /** Whether a client's tier is for requests that it pays for. */
+  readonly areTiersEarned?: boolean | undefined
+  /** Absent: what clients offer is not looked at. */
+  readonly earnings?: EarningsPort | undefined
   readonly scheduler: () => { send(command: SchedulerCommand): void } | undefined
   readonly inference: () => { send(command: InferenceCommand): void } | undefined
   /** What the worker can say of itself has changed. */
@@ -79,11 +84,13 @@ export class WorkerSide {
       },
       stopSlot: (slotId) => options.inference()?.send({ type: 'slot.cancel', slotId }),
       closedBecause: (clientId) => this.#closedBecause(clientId),
+      earnings: options.earnings,
       admit: (clientId) => {
         // The owner comes first on the owner's machine, and is never told to wait.
         if (clientId === options.selfId) return { tier: 'master', waitMs: 0 }
         const tier = options.tiers.tierOf(clientId)
-        return { tier, waitMs: this.#limiter.take(clientId, tier, options.now()) }
+        const waitMs = this.#limiter.take(clientId, tier, options.now())
+        return { tier, waitMs, isEarned: options.areTiersEarned ?? false }
       },
     })
   }

@@ -1,11 +1,9 @@
 import type { NoiseStream } from 'hyperswarm'
 import {
-  type ClientMessage,
   type ChannelMessage,
   type ErrorCode,
   type Hello,
   type InferenceMessage,
-  limits,
   type PeerId,
   type Status,
   type WorkerMessage,
@@ -53,6 +51,15 @@ export class PeerLink {
     })
   }
 
+  get peerId(): PeerId {
+    return this.#options.peerId
+  }
+
+  /** A message of another network on this connection was one that no honest peer sends. */
+  countViolation(): void {
+    this.#events.violated('QM_EVIDENCE_INVALID')
+  }
+
   sendStatus(status: Status): void {
     if (this.#channel.isOpen) this.#channel.sendLatest(status)
   }
@@ -66,8 +73,9 @@ export class PeerLink {
   }
 
   #onGreeted(hello: Hello): void {
-    const { peerId, ports } = this.#options
+    const { peerId, ports, stream } = this.#options
     this.#events.greeted(hello)
+    this.#guard(() => ports.onGreeted?.(peerId, stream, hello))
     if (ports.clientDesk) {
       const wire: ClientWire = { peerId, send: (message) => this.#send(message) }
       this.#clientWire = wire
@@ -75,7 +83,7 @@ export class PeerLink {
     }
     if (hello.roles.includes('worker')) {
       const { life } = this.#channel
-      const wire: WorkerWire = { peerId, life, send: (message) => this.#ask(wire, message) }
+      const wire: WorkerWire = { peerId, life, send: (message) => this.#channel.send(message) }
       this.#workerWire = wire
       this.#guard(() => ports.onWorkerWire(wire))
       this.#guard(() => ports.onHello(peerId, hello))
@@ -86,21 +94,6 @@ export class PeerLink {
 
   #send(message: WorkerMessage): void {
     this.#channel.send(message)
-  }
-
-  #ask(wire: WorkerWire, message: ClientMessage): void {
-    if (this.#channel.send(message)) return
-    // Characters are bounded by the schema, but a prompt of many non-Latin ones takes more bytes than a frame has.
-    queueMicrotask(() =>
-      this.#guard(() =>
-        this.#options.ports.workerDesk.received(wire, {
-          type: 'inference_error',
-          requestId: message.requestId,
-          code: 'QM_REQUEST_INVALID',
-          message: `the prompt takes more than the ${limits.frameBytesMax} bytes that one message may have: shorten it`,
-        }),
-      ),
-    )
   }
 
   #onMessage(message: Exclude<InferenceMessage, ChannelMessage>): Reception {

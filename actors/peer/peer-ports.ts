@@ -1,4 +1,5 @@
 import type { Hello, PeerId, Status } from '../../protocol/index.ts'
+import type { NoiseStream } from 'hyperswarm'
 import type { ClientDesk, WorkerDesk, WorkerWire } from './wire.ts'
 
 /**
@@ -11,6 +12,8 @@ export interface PeerPorts {
   readonly workerDesk: WorkerDesk
   /** A worker can be asked now. */
   onWorkerWire(wire: WorkerWire): void
+  /** The peer proved itself: other networks may use the connection now. Their channels are opened within this call. */
+  onGreeted?(peerId: PeerId, stream: NoiseStream, hello: Hello): void
   /** What a worker said of itself. */
   onHello(peerId: PeerId, hello: Hello): void
   onStatus(peerId: PeerId, status: Status): void

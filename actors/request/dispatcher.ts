@@ -11,6 +11,7 @@ import {
 } from '../../protocol/index.ts'
 import { toWorkerCode, type Failure, type LifeSigns } from '../../machines/request/index.ts'
 import type { Reception, WorkerDesk, WorkerWire } from '../peer/wire.ts'
+import type { Deal, DealsPort } from './deals.port.ts'
 import { ResponseGuard } from './response-guard.ts'
 
 /** What an attempt hears. After `finished` or `failed` it hears nothing more. Must not throw. */
@@ -37,6 +38,7 @@ interface Running {
   readonly listener: AttemptListener
   readonly guard: ResponseGuard
   readonly openedAtMs: number
+  readonly deal: Deal | undefined
   positions: number
 }
 
@@ -70,12 +72,17 @@ const positionsBurst = 16
  */
 export class Dispatcher implements WorkerDesk {
   readonly #now: () => number
+  readonly #deals: DealsPort | undefined
   readonly #lines = new Map<WorkerWire, Line>()
   readonly #wireOf = new Map<PeerId, WorkerWire>()
 
-  /** @param now milliseconds of a clock that does not jump */
-  constructor(now: () => number) {
+  /**
+   * @param now milliseconds of a clock that does not jump
+   * @param deals what is promised and signed for; absent: nothing
+   */
+  constructor(now: () => number, deals?: DealsPort) {
     this.#now = now
+    this.#deals = deals
   }
 
   /** Prompts open at all workers together. */
@@ -104,24 +111,34 @@ export class Dispatcher implements WorkerDesk {
     if (!line) return
     this.#lines.delete(wire)
     if (this.#wireOf.get(wire.peerId) === wire) this.#wireOf.delete(wire.peerId)
-    for (const [requestId, { listener }] of line.running) {
+    for (const [requestId, { listener, deal }] of line.running) {
       line.running.delete(requestId)
+      deal?.close()
       listener.failed({ code: 'QM_WORKER_LOST' })
     }
   }
 
-  /** Sends a prompt. @returns null when the worker is not connected or runs this very request already. */
+  /**
+   * Sends a prompt. One that does not fit a frame fails within this call: it would fit none at any other worker.
+   *
+   * @returns null when the worker is not connected or runs this very request already.
+   */
   open(workerId: PeerId, prompt: Prompt, listener: AttemptListener): OpenPrompt | null {
     const wire = this.#wireOf.get(workerId)
     const line = wire && this.#lines.get(wire)
     if (!line || line.running.has(prompt.requestId)) return null
     const { requestId } = prompt
     const guard = new ResponseGuard(prompt.maxTokens, prompt.resume)
-    const running: Running = { prompt, listener, guard, openedAtMs: this.#now(), positions: 0 }
+    const deal = this.#deals?.begin(workerId, prompt)
+    const running: Running = { prompt, listener, guard, openedAtMs: this.#now(), deal, positions: 0 }
     line.ended.delete(requestId)
     line.running.set(requestId, running)
     // Registered first: an answer within this very call would otherwise be one to an unknown request.
-    line.wire.send(prompt)
+    if (!line.wire.send(deal ? { ...prompt, evidence: deal.evidence } : prompt)) {
+      line.running.delete(requestId)
+      deal?.close()
+      listener.failed({ code: 'QM_REQUEST_INVALID', message: explainTooLong(prompt) })
+    }
     const isOpen = (): boolean => line.running.get(requestId) === running
     return {
       get unacked() {
@@ -130,12 +147,12 @@ export class Dispatcher implements WorkerDesk {
       acknowledge: (received) => {
         if (!isOpen() || received > guard.received) return
         guard.acknowledged(received)
-        line.wire.send({ type: 'ack', requestId, received })
+        line.wire.send({ type: 'ack', requestId, received, ...toEvidence(deal?.tick()) })
       },
       cancel: () => {
         if (!isOpen()) return
         this.#end(line, requestId, 'client')
-        line.wire.send({ type: 'cancel', requestId })
+        line.wire.send({ type: 'cancel', requestId, ...toEvidence(deal?.close()) })
       },
     }
   }
@@ -146,7 +163,8 @@ export class Dispatcher implements WorkerDesk {
     const line = this.#lines.get(wire)
     // The wire was closed by us; what still comes out of it is nobody's offence.
     if (!line) return 'late'
-    if (message.requestId === undefined) return this.#failAll(line, message as InferenceError)
+    // An error about the connection is a farewell: the channel keeps it, and `closed` follows.
+    if (message.requestId === undefined) return 'ok'
     const running = line.running.get(message.requestId)
     if (!running) return this.#toLate(line, message.requestId)
     switch (message.type) {
@@ -165,8 +183,9 @@ export class Dispatcher implements WorkerDesk {
       return this.#misbehaved(line, running, `${running.positions} positions in ${seconds.toFixed(1)} s`)
     }
     // The worker throttles positions, so one may be overtaken by the first token.
-    if (running.guard.received > (running.prompt.resume?.tokens.length ?? 0)) return 'late'
+    if (running.guard.received > toResumed(running.prompt)) return 'late'
     running.guard.admitted(status.promptTokens)
+    running.deal?.admitted(status.promptTokens)
     running.listener.queued(status)
     return 'ok'
   }
@@ -175,16 +194,21 @@ export class Dispatcher implements WorkerDesk {
     const wrong = running.guard.check(response)
     if (wrong) return this.#misbehaved(line, running, wrong)
     const { tokens, text, finish, requestId } = response
+    running.deal?.took(tokens)
     if (tokens.length > 0 || text.length > 0) running.listener.tokens(tokens, text)
     // The reader may have cancelled while it was handed these tokens.
     if (!finish || line.running.get(requestId) !== running) return 'ok'
     this.#end(line, requestId, 'worker')
+    this.#sign(line, running, running.deal?.finish(finish))
     running.listener.finished(finish)
     return 'ok'
   }
 
   #error(line: Line, running: Running, { code, message, retryAfterMs }: InferenceError): Reception {
     this.#end(line, running.prompt.requestId, 'worker')
+    const closing = running.deal?.close()
+    // What it delivered before it failed is not in vain.
+    if (running.guard.received > toResumed(running.prompt)) this.#sign(line, running, closing)
     const taken = toWorkerCode(code)
     running.listener.failed({
       code: taken,
@@ -194,25 +218,23 @@ export class Dispatcher implements WorkerDesk {
     return taken === code ? 'ok' : 'violation'
   }
 
-  /** An error without a request id is about the connection: everything on it fails. */
-  #failAll(line: Line, { code, message, retryAfterMs }: InferenceError): Reception {
-    const taken = toWorkerCode(code)
-    for (const [requestId, { listener }] of line.running) {
-      this.#end(line, requestId, 'worker')
-      listener.failed({ code: taken, message, ...(retryAfterMs !== undefined && { retryAfterMs }) })
-    }
-    return taken === code ? 'ok' : 'violation'
-  }
-
   #misbehaved(line: Line, running: Running, detail: string): Reception {
     const { requestId } = running.prompt
     this.#end(line, requestId, 'client')
+    // Without a signature: who breaks the rules has to show that it earned something.
+    running.deal?.close()
     line.wire.send({ type: 'cancel', requestId })
     running.listener.failed({
       code: 'QM_WORKER_MISBEHAVED',
       message: `The worker broke the protocol in mid-answer: ${detail}.`,
     })
     return 'violation'
+  }
+
+  /** The client's last word on an answer, after its end. */
+  #sign(line: Line, { prompt: { requestId }, guard }: Running, evidence: string | undefined): void {
+    if (evidence === undefined) return
+    line.wire.send({ type: 'ack', requestId, received: guard.received, evidence })
   }
 
   #toLate({ ended }: Line, requestId: RequestId): Reception {
@@ -229,3 +251,17 @@ export class Dispatcher implements WorkerDesk {
     if (line.ended.size > endedMax && !oldest.done) line.ended.delete(oldest.value)
   }
 }
+
+const toEvidence = (evidence: string | undefined): { evidence?: string } =>
+  evidence === undefined ? {} : { evidence }
+
+/** Characters are bounded by the schema; bytes, and what is resumed after, are not. */
+function explainTooLong(prompt: Prompt): string {
+  const resumed = toResumed(prompt)
+  const what = resumed > 0 ? `prompt and the ${resumed} tokens of its answer so far take` : 'prompt takes'
+  const advice = resumed > 0 ? 'no other worker can go on with the answer; ask again with less' : 'shorten it'
+  return `the ${what} more than the ${limits.frameBytesMax} bytes that one message may have: ${advice}`
+}
+
+/** Tokens of the answer that other workers had delivered. */
+const toResumed = ({ resume }: Prompt): number => resume?.tokens.length ?? 0

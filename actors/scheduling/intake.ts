@@ -1,4 +1,5 @@
 import {
+  type Ack,
   type Cancel,
   type ClientMessage,
   errorCatalogue,
@@ -13,6 +14,7 @@ import {
 import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
 import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
+import { type Earning, type EarningsPort, noEarnings } from './earnings.port.ts'
 import { Job, type JobId, type JobName, toJobName } from './job.ts'
 
 /** What the intake asks the scheduler to do. */
@@ -28,8 +30,17 @@ export interface IntakePorts {
   readonly stopSlot: (slotId: SlotId) => void
   /** Why the worker takes nothing from this client now, if so. */
   readonly closedBecause: (clientId: PeerId) => ErrorCode | undefined
-  /** The client's tier, and the milliseconds until it may send one more request: 0 for now. */
-  readonly admit: (clientId: PeerId) => { readonly tier: Tier; readonly waitMs: number }
+  /**
+   * The client's tier, and the milliseconds until it may send one more request: 0 for now. `isEarned`: the tier is
+   * for requests that are paid.
+   */
+  readonly admit: (clientId: PeerId) => {
+    readonly tier: Tier
+    readonly waitMs: number
+    readonly isEarned?: boolean
+  }
+  /** Absent: what clients offer is not looked at. */
+  readonly earnings?: EarningsPort | undefined
   readonly now: () => number
 }
 
@@ -85,9 +96,11 @@ export class Intake implements ClientDesk {
       case 'prompt':
         return this.#open(wire, message)
       case 'ack': {
+        const signed = this.#signed(wire, message)
+        if (signed === 'violation') return signed
         const job = this.#wanted.get(toJobName(wire.peerId, message.requestId))
         // The acknowledgement of the last tokens crosses the end of the answer: that is no offence.
-        if (!job) return 'late'
+        if (!job) return signed ?? 'late'
         return job.acknowledge(message.received) ? 'ok' : 'violation'
       }
       case 'cancel':
@@ -161,6 +174,7 @@ export class Intake implements ClientDesk {
   /** Ends every request with this code: the worker stops, or what ran them is gone. */
   refuseAll(code: ErrorCode, where: (job: Job) => boolean = () => true): void {
     for (const job of [...this.#jobs.values()].filter(where)) {
+      job.earning?.ended(true, job.promptTokens)
       this.#abandon(job)
       this.#forget(job)
       answerError(job.wire, job.prompt.requestId, new QMeshError(code))
@@ -191,12 +205,23 @@ export class Intake implements ClientDesk {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
       return 'ok'
     }
-    const { tier, waitMs } = this.#ports.admit(wire.peerId)
+    const { tier, waitMs, isEarned = false } = this.#ports.admit(wire.peerId)
     if (waitMs > 0) {
       refuse('QM_RATE_LIMITED', undefined, waitMs)
       return 'ok'
     }
-    const job = new Job(wire, prompt, tier, this.#ports.now())
+    let earning: Earning | undefined
+    try {
+      earning = this.#earnings.begin(wire.peerId, prompt)
+    } catch (thrown) {
+      const error = toQMeshError(thrown)
+      answerError(wire, requestId, error)
+      // A clock that is wrong makes offers that are wrong; only nonsense is an offence.
+      return error.code === 'QM_EVIDENCE_INVALID' ? 'violation' : 'ok'
+    }
+    // Who promises nothing is a newcomer this time, whatever it earned before.
+    const isPaid = earning !== undefined && !earning.isGratis
+    const job = new Job(wire, prompt, isEarned && !isPaid ? 'bronze' : tier, this.#ports.now(), earning)
     this.#jobs.set(job.id, job)
     this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
@@ -241,11 +266,21 @@ export class Intake implements ClientDesk {
     this.#ports.queue.submit(job)
   }
 
-  #cancel(wire: ClientWire, { requestId }: Cancel): Reception {
-    const job = this.#wanted.get(toJobName(wire.peerId, requestId))
+  #cancel(wire: ClientWire, message: Cancel): Reception {
+    if (this.#signed(wire, message) === 'violation') return 'violation'
+    const job = this.#wanted.get(toJobName(wire.peerId, message.requestId))
     if (!job) return 'late'
     this.#abandon(job)
     return 'ok'
+  }
+
+  get #earnings(): EarningsPort {
+    return this.#ports.earnings ?? noEarnings
+  }
+
+  /** Keeps the signature that came with a message, if one did. */
+  #signed(wire: ClientWire, { requestId, evidence }: Ack | Cancel): Reception | undefined {
+    return evidence === undefined ? undefined : this.#earnings.acked(wire.peerId, requestId, evidence)
   }
 
   #abandon(job: Job): void {
@@ -265,6 +300,7 @@ export class Intake implements ClientDesk {
 
   #fail(job: Job, error: QMeshError, report: JobReport): void {
     const isKnown = this.#jobs.get(job.id) === job
+    if (!job.isAbandoned) job.earning?.ended(true, job.promptTokens)
     this.#forget(job)
     // Cancelled, but not by its client: what ran it was taken away.
     const said = error.code === 'QM_CANCELLED' ? new QMeshError('QM_ENGINE_CRASHED') : error
@@ -275,6 +311,8 @@ export class Intake implements ClientDesk {
   #forget(job: Job): void {
     if (this.#jobs.get(job.id) !== job) return
     this.#jobs.delete(job.id)
+    // Whoever let the client down has said so before.
+    job.earning?.ended(false, job.promptTokens)
     this.#unwant(job)
     const ofClient = this.#jobsByClient.get(job.wire.peerId)
     ofClient?.delete(job)

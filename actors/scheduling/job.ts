@@ -2,6 +2,7 @@ import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
 import { limits, type Prompt, type Response } from '../../protocol/index.ts'
 import type { EngineHost, Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
 import type { ClientWire } from '../peer/wire.ts'
+import type { Earning } from './earnings.port.ts'
 
 /** One run of a client's request on this worker. A stream that comes back to the worker it left is a new job. */
 export type JobId = string
@@ -37,7 +38,11 @@ export class Job {
   #isCancelled = false
   #sentTokens: number
 
-  constructor(wire: ClientWire, prompt: Prompt, tier: Tier, arrivedAtMs: number) {
+  /** What the worker earns with it; undefined when the client offered nothing. */
+  readonly earning: Earning | undefined
+
+  constructor(wire: ClientWire, prompt: Prompt, tier: Tier, arrivedAtMs: number, earning?: Earning) {
+    this.earning = earning
     this.name = toJobName(wire.peerId, prompt.requestId)
     this.id = `${this.name}#${++jobs}`
     this.#sentTokens = prompt.resume?.tokens.length ?? 0
@@ -72,6 +77,7 @@ export class Job {
 
   /** Sends tokens as they come; what is too much for one frame goes in several. */
   push({ tokens, text }: TokenChunk): void {
+    this.earning?.sent(tokens)
     let textLeft = text
     for (let from = 0; from < tokens.length || textLeft.length > 0; from += limits.responseTokensMax) {
       const part = tokens.slice(from, from + limits.responseTokensMax)
@@ -81,7 +87,9 @@ export class Job {
   }
 
   finish(result: GenerationResult): void {
-    this.#send([], '', { ...result, queuedMs: Math.round(this.queuedMs) })
+    const evidence = this.earning?.finished(result)
+    const queuedMs = Math.round(this.queuedMs)
+    this.#send([], '', { ...result, queuedMs, ...(evidence !== undefined && { evidence }) })
   }
 
   #send(tokens: readonly number[], text: string, finish?: Response['finish']): void {

@@ -26,6 +26,10 @@ export interface Swarm {
   setAdvertisement(advertisement: Advertisement): void
   /** Sends to every open peer, and to those that come later. While a peer is slow only the newest waits for it. */
   broadcastStatus(status: Status): void
+  /** Closes the peer's connection and lets it in no more during this run of the node. */
+  ban(peerId: PeerId): void
+  /** A peer broke the rules of another network on its connection: it counts as if it were of this one. */
+  countViolation(peerId: PeerId): void
   /** Where other nodes reach this one, while it is open. */
   address(): SwarmAddress | undefined
   /** Resolves when every socket that was ever opened is closed. */
@@ -179,6 +183,13 @@ export function createSwarm({
     broadcastStatus: (next) => {
       status = next
       for (const link of links) link.sendStatus(next)
+    },
+    ban: (peerId) => {
+      access.ban(peerId)
+      network?.cut(peerId)
+    },
+    countViolation: (peerId) => {
+      for (const link of links) if (link.peerId === peerId) link.countViolation()
     },
     address: () => address,
     closed: async () => {

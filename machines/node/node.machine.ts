@@ -53,6 +53,7 @@ const node = setup({
     inference: subsystemMachine,
     requester: subsystemMachine,
     scheduler: subsystemMachine,
+    'score-gossiper': subsystemMachine,
     swarm: subsystemMachine,
   },
   actions: {

@@ -13,7 +13,8 @@ import { stopOrphans } from '../stop-orphans.ts'
 import { recentRestarts, type RestartPolicy, toBackOffMs } from './restart-policy.ts'
 
 /** Whose events these are; the node has one subsystem machine for each. */
-export type SubsystemName = 'duty' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'swarm'
+export type SubsystemName =
+  'duty' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'score-gossiper' | 'swarm'
 
 export interface SubsystemInput {
   readonly name: SubsystemName

@@ -9,6 +9,11 @@ export const protocolVersion = 2
 
 const count = (max: number) => z.number().int().min(0).max(max)
 const durationMs = count(limits.durationMsMax)
+/** Something signed, in its canonical encoding, as base64: JSON itself is never signed. */
+const evidence = z
+  .string()
+  .max(limits.evidenceCharsMax)
+  .regex(/^[A-Za-z0-9+/]+={0,2}$/)
 
 export const modelAdSchema = z.object({
   id: modelIdSchema,
@@ -75,6 +80,15 @@ export const resumeSchema = z.object({
 })
 export type Resume = z.infer<typeof resumeSchema>
 
+/** What a client promises for an answer. */
+export const promptEvidenceSchema = z.object({
+  /** An `Offer`. */
+  offer: evidence,
+  /** 16 random bytes in hex: with them the offer's commitment to the prompt can be checked. */
+  salt: z.string().regex(/^[0-9a-f]{32}$/),
+})
+export type PromptEvidence = z.infer<typeof promptEvidenceSchema>
+
 /** Client → worker: do this. Exactly one of `messages` and `prompt` is given. */
 export const promptSchema = z
   .object({
@@ -95,6 +109,8 @@ export const promptSchema = z
     deadlineMs: durationMs.optional(),
     /** Go on with an answer instead of beginning one; needs `modelHash`. The first `response` has the next `seq`. */
     resume: resumeSchema.optional(),
+    /** Absent: the client has no account, or nothing to offer, and is served as a newcomer. */
+    evidence: promptEvidenceSchema.optional(),
   })
   .refine(({ resume, modelHash }) => resume === undefined || modelHash !== undefined, {
     message: 'an answer is resumed by the very model that began it: "modelHash" must be given',
@@ -143,6 +159,8 @@ export const finishSchema = z.object({
   queuedMs: durationMs,
   firstTokenMs: durationMs,
   totalMs: durationMs,
+  /** A `Result`, when the prompt came with an offer. */
+  evidence: evidence.optional(),
 })
 export type Finish = z.infer<typeof finishSchema>
 
@@ -164,6 +182,8 @@ export const ackSchema = z.object({
   type: z.literal('ack'),
   requestId: requestIdSchema,
   received: count(limits.outputTokensMax),
+  /** An `Ack`: the client's signature under what it has received. The last one comes after the end of the answer. */
+  evidence: evidence.optional(),
 })
 export type Ack = z.infer<typeof ackSchema>
 
@@ -175,7 +195,12 @@ export type Ping = z.infer<typeof pingSchema>
 export const pongSchema = z.object({ type: z.literal('pong'), id: count(limits.pingIdMax) })
 export type Pong = z.infer<typeof pongSchema>
 
-export const cancelSchema = z.object({ type: z.literal('cancel'), requestId: requestIdSchema })
+export const cancelSchema = z.object({
+  type: z.literal('cancel'),
+  requestId: requestIdSchema,
+  /** An `Ack` of the kind `closing`: what the worker delivered until now is not in vain. */
+  evidence: evidence.optional(),
+})
 export type Cancel = z.infer<typeof cancelSchema>
 
 /** Worker → client: this request (or, without an id, this connection) failed. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseQuietHours } from '../../machines/duty/index.ts'
+import { genesisParams } from '../../machines/trust/params.ts'
 import { limits, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
 import { parseHostPort } from './host-port.ts'
 import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
@@ -230,7 +231,7 @@ export const configKeys = {
   quietHours: key({
     schema: z.array(z.string().refine((text) => parseQuietHours(text) !== undefined)).max(16),
     kind: 'list',
-    doc: 'Parts of the day, local time, in which the node takes no requests of others. They may run over midnight.',
+    doc: 'Parts of the day, local time, in which the node takes no requests of others. They may run over midnight; `00:00-24:00` is all day, and one that ends where it begins is refused.',
     expects: 'a list of at most 16 parts of the day',
     expectsEach: 'HH:MM-HH:MM, like 22:00-07:00',
     default: () => [],
@@ -255,6 +256,24 @@ export const configKeys = {
     default: () => 8,
     flag: '--drain-seconds <number>',
     example: 'drainSeconds = 8',
+  }),
+  epochSeconds: key({
+    schema: whole(1, 3_600),
+    kind: 'integer',
+    doc: 'Seconds of one epoch of the scores. A rule of the mesh: nodes with another value keep scores of their own.',
+    expects: 'a whole number from 1 to 3600',
+    default: () => genesisParams.epochSeconds,
+    flag: '--epoch-seconds <number>',
+    example: 'epochSeconds = 60',
+  }),
+  stampBits: key({
+    schema: whole(0, 16),
+    kind: 'integer',
+    doc: 'Effort that a new account costs, once: 2 to this power times a tenth of a second of work. A rule of the mesh, too; 0 suits a private mesh whose members know each other.',
+    expects: 'a whole number from 0 to 16',
+    default: () => genesisParams.stampBits,
+    flag: '--stamp-bits <number>',
+    example: 'stampBits = 8',
   }),
   logLevel: key({
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

@@ -58,6 +58,9 @@ export function createControlClient(path: string): ControlClient {
     why: (requestId, { replay } = {}) => call('why', { requestId, replay }),
     drain: () => call('drain', {}),
     resume: () => call('resume', {}),
+    scores: () => call('scores', {}),
+    whyScore: (id, last) => call('why-score', { id, last }),
+    credit: (last) => call('credit', { last }),
     ask: (messages, { signal, jsonSchema, ...options }) => {
       const args = {
         messages,

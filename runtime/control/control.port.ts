@@ -4,6 +4,7 @@ import type { AnswerResult } from '../../actors/request/answer.ts'
 import type { AskOptions } from '../../actors/request/ask-options.ts'
 import type { ChatMessage, RequestId } from '../../protocol/index.ts'
 import type { NodeStatus } from '../node-status.ts'
+import type { CreditReport, ScoreReport, ScoreRow } from '../trust/reports.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from '../why/request-explanation.ts'
 import type { WorkerSummary } from './commands/workers.ts'
 
@@ -32,4 +33,7 @@ export interface MeshPort {
 export interface ControlPort extends MeshPort {
   drain(): NodeStatus | Promise<NodeStatus>
   resume(): NodeStatus | Promise<NodeStatus>
+  scores(): readonly ScoreRow[] | Promise<readonly ScoreRow[]>
+  whyScore(id?: string, last?: number): Promise<ScoreReport>
+  credit(last?: number): Promise<CreditReport>
 }

@@ -11,6 +11,8 @@ export async function startHonestWorker(order: HonestOrder): Promise<PeerId> {
     dataDir,
     bootstrap: [bootstrap],
     secret,
+    // Its mesh lasts a minute: an account is not to cost more than that.
+    stampBits: 0,
     slots,
     queueCapacity,
     tiers,

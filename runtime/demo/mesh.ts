@@ -145,6 +145,7 @@ export class DemoMesh {
             host,
             port: 0,
             secret,
+            stampBits: 0,
             mdns: false,
             logLevel: 'silent',
           }),

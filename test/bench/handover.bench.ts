@@ -133,6 +133,7 @@ async function gapRows(root: string, modelPath: string, host: EngineHost): Promi
     bootstrap,
     host: '127.0.0.1',
     mdns: false,
+    stampBits: 0,
     logLevel: 'silent',
   })
   const mesh: Mesh = { client, workers, start }

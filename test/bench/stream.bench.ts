@@ -83,6 +83,7 @@ export async function run(): Promise<BenchRow[]> {
     bootstrap: [bootstrap],
     host: '127.0.0.1',
     mdns: false,
+    stampBits: 0,
     logLevel: 'silent',
   })
   try {

@@ -16,6 +16,7 @@ const node = await createNode({
   bootstrap: [bootstrap],
   host: '127.0.0.1',
   mdns: false,
+  stampBits: 0,
   gpuLayers: 0,
   threads: Number(threads),
   queueCapacity: Number(queueCapacity),

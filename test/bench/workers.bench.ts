@@ -39,6 +39,7 @@ async function createMesh(root: string): Promise<Mesh> {
     bootstrap,
     host: '127.0.0.1',
     mdns: false,
+    stampBits: 0,
     logLevel: 'silent',
   })
   const children: ChildProcess[] = []

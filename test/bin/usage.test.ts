@@ -12,20 +12,41 @@ describe('help', { timeout }, () => {
   it('lists every command and the exit codes', async () => {
     const { code, stdout, stderr } = await cli(await tempDir(), ['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const name of ['up', 'ask', 'chat', 'bootstrap', 'status', 'workers', 'config']) {
+    for (const name of [
+      'up',
+      'ask',
+      'chat',
+      'bootstrap',
+      'status',
+      'workers',
+      'scores',
+      'why-score',
+      'credit',
+      'keys',
+      'config',
+    ]) {
       expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
     }
     for (const { code, meaning } of Object.values(exitCodes)) expect(stdout).toContain(`${code}  ${meaning}`)
   })
 
-  it.each(['up', 'ask', 'chat', 'bootstrap', 'status', 'workers', 'config'])(
-    'of %s has examples',
-    async (name) => {
-      const { code, stdout } = await runMain(await tempDir(), [name, '--help'])
-      expect(code).toBe(0)
-      expect(stdout).toContain(`Examples:\n  qmesh-node ${name}`)
-    },
-  )
+  it.each([
+    'up',
+    'ask',
+    'chat',
+    'bootstrap',
+    'status',
+    'workers',
+    'scores',
+    'why-score',
+    'credit',
+    'keys',
+    'config',
+  ])('of %s has examples', async (name) => {
+    const { code, stdout } = await runMain(await tempDir(), [name, '--help'])
+    expect(code).toBe(0)
+    expect(stdout).toContain(`Examples:\n  qmesh-node ${name}`)
+  })
 
   it('is what a bare command gets, as a mistake', async () => {
     const { code, stdout, stderr } = await runMain(await tempDir(), [])

@@ -41,6 +41,19 @@ describe('an identity', () => {
     expect(identity.id).toBe('da132dcecbe03a51e161d8e518c1a2c3f788400dee18fabd4b582f7884191cb5')
   })
 
+  it('has a key of its own for each use and, for logs, for each network', () => {
+    const identity = new Identity(Buffer.alloc(32, 7))
+    const [one, other] = ['01'.repeat(16), '02'.repeat(16)]
+    const keys = [
+      identity.noiseKeyPair(),
+      identity.vrfKeyPair(),
+      identity.logKeyPair(one),
+      identity.logKeyPair(other),
+    ].map(({ publicKey }) => publicKey.toString('hex'))
+    expect(new Set(keys).size).toBe(4)
+    expect(identity.logKeyPair(one)).toEqual(identity.logKeyPair(one))
+  })
+
   it('keeps its seed out of logs and JSON', () => {
     const identity = createEphemeralIdentity()
     const seed = (JSON.parse(identity.toFile()) as { seed: string }).seed

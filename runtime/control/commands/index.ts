@@ -1,5 +1,6 @@
 import { askCommand } from './ask.ts'
 import { drainCommand, resumeCommand } from './duty.ts'
+import { creditCommand, scoresCommand, whyScoreCommand } from './scores.ts'
 import { statusCommand } from './status.ts'
 import { requestsCommand, whyCommand } from './why.ts'
 import { workersCommand } from './workers.ts'
@@ -7,11 +8,14 @@ import { workersCommand } from './workers.ts'
 /** Every command a running node understands, by the name on the wire. */
 export const controlCommands = {
   ask: askCommand,
+  credit: creditCommand,
   drain: drainCommand,
   requests: requestsCommand,
   resume: resumeCommand,
+  scores: scoresCommand,
   status: statusCommand,
   why: whyCommand,
+  'why-score': whyScoreCommand,
   workers: workersCommand,
 } as const
 export type ControlCommandName = keyof typeof controlCommands

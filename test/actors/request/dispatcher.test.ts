@@ -131,14 +131,25 @@ test('a code that is not a worker’s to say is a misbehaviour', () => {
   expect(listener.said).toStrictEqual([['failed', 'QM_WORKER_MISBEHAVED']])
 })
 
-test('an error of the whole connection fails everything on it and nothing elsewhere', () => {
-  const { worker, listener, dispatcher } = start()
-  const other = new ScriptedWorker(dispatcher, toPeerId(2)).connect()
-  const elsewhere = new Listener()
-  dispatcher.open(other.peerId, toPrompt(), elsewhere)
+test('a farewell of the whole connection fails nothing: its end does', () => {
+  const { worker, listener } = start()
   expect(worker.say({ type: 'inference_error', code: 'QM_DRAINING', message: '' })).toBe('ok')
-  expect(listener.said).toStrictEqual([['failed', 'QM_DRAINING']])
-  expect(elsewhere.said).toStrictEqual([])
+  expect(listener.said).toStrictEqual([])
+  worker.disconnect()
+  expect(listener.said).toStrictEqual([['failed', 'QM_WORKER_LOST']])
+})
+
+test('a prompt that fits no frame fails as the client’s own, and nothing of it stays open', () => {
+  const dispatcher = new Dispatcher(() => 0)
+  const worker = new ScriptedWorker(dispatcher, toPeerId(1)).connect()
+  const listener = new Listener()
+  const huge = { ...toPrompt(), prompt: '漢'.repeat(limits.promptCharsMax) }
+  const open = dispatcher.open(worker.peerId, huge, listener)
+  expect(listener.said).toStrictEqual([['failed', 'QM_REQUEST_INVALID']])
+  open?.cancel()
+  open?.acknowledge(0)
+  expect(worker.heard).toStrictEqual([])
+  expect(dispatcher.size).toBe(0)
 })
 
 test('a flood of positions is a violation', () => {

@@ -1,5 +1,6 @@
 import { createActor, SimulatedClock, type ActorRefFrom } from 'xstate'
 import {
+  encodeFrame,
   limits,
   type ClientMessage,
   type ErrorCode,
@@ -44,9 +45,11 @@ export class ScriptedWorker implements WorkerWire {
     this.peerId = peerId
   }
 
-  send(message: ClientMessage): void {
+  send(message: ClientMessage): boolean {
+    if (!fitsFrame(message)) return false
     this.heard.push(message)
     this.onMessage?.(message)
+    return true
   }
 
   connect(): this {
@@ -109,10 +112,20 @@ export class ScriptedWorker implements WorkerWire {
   }
 }
 
+/** As a real connection finds it out. */
+function fitsFrame(message: ClientMessage): boolean {
+  try {
+    encodeFrame(message)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export const textOf = (tokens: number): string =>
   Array.from({ length: tokens }, (_, index) => `t${index} `).join('')
 
-type StandingEntry = readonly [what: string, workerId: PeerId, detail?: unknown]
+type StandingEntry = readonly [what: string, workerId: PeerId, detail?: unknown, retryAfterMs?: number]
 
 export interface Rig {
   readonly clock: SimulatedClock
@@ -146,7 +159,10 @@ export function createRig(
       started: (workerId) => standing.push(['started', workerId]),
       firstToken: (workerId, seen) => standing.push(['firstToken', workerId, seen]),
       finished: (workerId, seen) => standing.push(['finished', workerId, seen]),
-      failed: (workerId, code) => standing.push(['failed', workerId, code]),
+      failed: (workerId, code, _atMs, retryAfterMs) =>
+        standing.push(
+          retryAfterMs === undefined ? ['failed', workerId, code] : ['failed', workerId, code, retryAfterMs],
+        ),
       cancelled: (workerId) => standing.push(['cancelled', workerId]),
     },
     choose:

@@ -7,7 +7,9 @@ import type {
 } from '../../../actors/inference/engine.port.ts'
 import type { ClientWire } from '../../../actors/peer/wire.ts'
 import { Intake, type JobReport } from '../../../actors/scheduling/intake.ts'
+import type { EarningsPort } from '../../../actors/scheduling/earnings.port.ts'
 import type { Job } from '../../../actors/scheduling/job.ts'
+import type { Tier } from '../../../machines/scheduling/index.ts'
 import {
   defaultSampling,
   type ErrorCode,
@@ -41,7 +43,14 @@ const prompt = (requestId: number, over: Partial<Prompt> = {}): Prompt => ({
 })
 
 /** An engine whose every answer the test decides, and an intake before it. */
-function createRig({ closedBecause, waitMs = 0 }: { closedBecause?: ErrorCode; waitMs?: number } = {}) {
+interface RigOptions {
+  readonly closedBecause?: ErrorCode
+  readonly waitMs?: number
+  readonly tier?: { readonly tier: Tier; readonly isEarned: boolean }
+  readonly earnings?: EarningsPort
+}
+
+function createRig({ closedBecause, waitMs = 0, tier, earnings }: RigOptions = {}) {
   const prepared = withResolvers<{ promptTokens: number }>()
   const finished = withResolvers<GenerationResult>()
   const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
@@ -79,7 +88,8 @@ function createRig({ closedBecause, waitMs = 0 }: { closedBecause?: ErrorCode; w
     hosts: new Map([['tiny', host]]),
     queue: { submit: (job) => submitted.push(job), cancel: (jobId) => withdrawn.push(jobId) },
     closedBecause: () => closedBecause,
-    admit: () => ({ tier: 'bronze', waitMs }),
+    admit: () => ({ tier: 'bronze', waitMs, ...tier }),
+    earnings,
     stopSlot: () => generation.cancel(),
     now: () => 0,
   })
@@ -121,6 +131,39 @@ function createRig({ closedBecause, waitMs = 0 }: { closedBecause?: ErrorCode; w
 
 const codesOf = (sent: readonly WorkerMessage[]) =>
   sent.map((message) => (message.type === 'inference_error' ? message.code : message.type))
+
+describe('the tier of a request', () => {
+  const offering = (isGratis: boolean): EarningsPort => ({
+    begin: () => ({ isGratis, sent: () => {}, finished: () => '', ended: () => {} }),
+    acked: () => 'ok',
+  })
+  it.each([
+    ['that its client pays for is the one it earned', offering(false), true, 'gold'],
+    ['for nothing is that of newcomers', offering(true), true, 'bronze'],
+    ['without an offer is that of newcomers', undefined, true, 'bronze'],
+    ['that the owner of the worker gave it stays', undefined, false, 'gold'],
+  ])('%s', async (_, earnings, isEarned, tier) => {
+    const rig = createRig({ tier: { tier: 'gold', isEarned }, ...(earnings && { earnings }) })
+    expect((await rig.run()).tier).toBe(tier)
+  })
+
+  it('is not asked for an offer that is wrong: the client is told, and only nonsense is an offence', () => {
+    const refusing = (code: ErrorCode): EarningsPort => ({
+      begin: () => {
+        throw new QMeshError(code)
+      },
+      acked: () => 'ok',
+    })
+    const late = createRig({ earnings: refusing('QM_OFFER_INVALID') })
+    expect(late.intake.received(late.wire, prompt(1))).toBe('ok')
+    const nonsense = createRig({ earnings: refusing('QM_EVIDENCE_INVALID') })
+    expect(nonsense.intake.received(nonsense.wire, prompt(1))).toBe('violation')
+    expect([...codesOf(late.sent), ...codesOf(nonsense.sent)]).toEqual([
+      'QM_OFFER_INVALID',
+      'QM_EVIDENCE_INVALID',
+    ])
+  })
+})
 
 describe('the intake', () => {
   it('carries a request from prompt to finish, tokens numbered without a gap', async () => {

@@ -79,6 +79,7 @@ export function createNodeRig() {
         inference: supervised,
         scheduler: supervised,
         requester: supervised,
+        'score-gossiper': supervised,
         swarm: supervised,
       },
     }),

@@ -5,6 +5,7 @@ const node = await createNode({
   dataDir,
   bootstrap,
   secret,
+  stampBits: 0,
   models: [{ path: modelPath, contextTokens: 512, slots: 2 }],
   host: '127.0.0.1',
   mdns: false,

@@ -5,7 +5,7 @@ import { AnswerEmitter } from '../../../actors/request/answer-events.ts'
 import type { AnswerChunk } from '../../../actors/request/answer-log.ts'
 import type { AnswerResult } from '../../../actors/request/answer.ts'
 import type { AskOptions } from '../../../actors/request/ask-options.ts'
-import { FrameDecoder, type ChatMessage } from '../../../protocol/index.ts'
+import { FrameDecoder, QMeshError, type ChatMessage } from '../../../protocol/index.ts'
 import {
   createControlClient,
   startControlServer,
@@ -126,8 +126,11 @@ export interface ControlRig {
 export interface RigOptions {
   readonly dataDir?: string
   readonly chunks?: (signal: AbortSignal | undefined) => AsyncIterable<AnswerChunk>
+  /** What an answer ends with. */
+  readonly result?: AnswerResult
   readonly port?: Partial<ControlPort>
   readonly requestTimeoutMs?: number
+  readonly drainTimeoutMs?: number
 }
 
 export async function createControlRig(options: RigOptions = {}): Promise<ControlRig> {
@@ -141,19 +144,24 @@ export async function createControlRig(options: RigOptions = {}): Promise<Contro
     why: () => sampleExplanation,
     drain: () => drainedStatus,
     resume: () => sampleStatus,
+    scores: () => [],
+    whyScore: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
+    credit: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
     ask: (input, askOptions) => {
       const record: Asked = { input, options: askOptions, pulled: 0, isLeft: false }
       asked.push(record)
-      return fakeAnswer(record, (options.chunks ?? hello)(askOptions.signal))
+      const chunks = (options.chunks ?? hello)(askOptions.signal)
+      return fakeAnswer(record, chunks, options.result ?? sampleResult)
     },
     ...options.port,
   }
-  const { requestTimeoutMs } = options
+  const { requestTimeoutMs, drainTimeoutMs } = options
   const server = await startControlServer({
     dataDir,
     port,
     onError: (error) => defects.push(error),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+    ...(drainTimeoutMs !== undefined && { drainTimeoutMs }),
   })
   let isClosed = false
   const close = async (): Promise<void> => {
@@ -183,10 +191,10 @@ async function* hello(): AsyncGenerator<AnswerChunk> {
   yield { text: 'world', tokens: [2] }
 }
 
-function fakeAnswer(record: Asked, chunks: AsyncIterable<AnswerChunk>): ControlAnswer {
+function fakeAnswer(record: Asked, chunks: AsyncIterable<AnswerChunk>, result: AnswerResult): ControlAnswer {
   const events = new AnswerEmitter()
   return {
-    requestId: sampleResult.requestId,
+    requestId: result.requestId,
     async *[Symbol.asyncIterator]() {
       events.emit('queued', { position: 3, etaMs: 250, promptTokens: 3 })
       try {
@@ -198,7 +206,7 @@ function fakeAnswer(record: Asked, chunks: AsyncIterable<AnswerChunk>): ControlA
         record.isLeft = true
       }
     },
-    result: Promise.resolve(sampleResult),
+    result: Promise.resolve(result),
     on: (name, listener) => events.on(name, listener),
     cancel: () => undefined,
   }

@@ -1,0 +1,202 @@
+import {
+  type AccountState,
+  BanSet,
+  type ClientTerm,
+  createAccountState,
+  type Credit,
+  type LogFaultCode,
+  type Score,
+  toClientTerms,
+  toCredit,
+  toDay,
+  toScore,
+  toTrustTier,
+  type TrustParams,
+} from '../../machines/trust/index.ts'
+import type { Tier } from '../../machines/scheduling/index.ts'
+import type { PeerId } from '../../protocol/index.ts'
+import type { FraudProof, Head, IdentityCard } from '../../protocol/trust/index.ts'
+
+/** What this node knows of an account. */
+export interface Account {
+  readonly id: PeerId
+  card: IdentityCard | undefined
+  /** The longest valid one. */
+  head: Head | undefined
+  /** The part of the log that was read. */
+  readonly state: AccountState
+  /** Tree hash of that part, 64 hex characters. */
+  treeHash: string | undefined
+}
+
+export interface BanRecord {
+  readonly accountId: PeerId
+  /** Why, as a sentence. */
+  readonly reason: string
+  readonly epoch: number
+  /** Absent when the account's own log, which anybody can read, is the proof. */
+  readonly proof?: FraudProof | undefined
+  /**
+   * Seen here and not to be shown to others: this node has nothing more to do with the account, but scores do not
+   * depend on it, or two honest nodes that saw different things would never agree again.
+   */
+  readonly isLocal?: boolean | undefined
+}
+
+/** Faults that no honest node's log can have, whatever its clock and its peers do. */
+const bannedFaults: ReadonlySet<LogFaultCode> = new Set([
+  'card-missing',
+  'card-foreign',
+  'receipt-foreign',
+  'receipt-self',
+  'receipt-twice',
+  'price-too-high',
+  'price-on-gratis',
+  'paid-twice',
+] satisfies LogFaultCode[])
+
+/** Accounts known at once; every one of them costs its sums. */
+const accountsMax = 1_024
+/** Bans of accounts that nobody introduced: keys cost nothing, and anybody can sign a contradiction with each. */
+const strangersBannedMax = 4_096
+
+/** All accounts that this node has heard of, in memory: what they did, what that is worth, and who is banned. */
+export class Books {
+  readonly params: TrustParams
+  readonly #now: () => number
+  readonly #accounts = new Map<PeerId, Account>()
+  readonly #records = new Map<PeerId, BanRecord>()
+  #strangersBanned = 0
+  /** The earliest proof against each, also where the account's log had shown it before. */
+  readonly #proofs = new Map<PeerId, { readonly epoch: number; readonly proof: FraudProof }>()
+  readonly #scores = new Map<PeerId, { readonly key: string; readonly score: Score }>()
+  #bans = BanSet.empty
+
+  /** @param epochNow the epoch of this node's clock */
+  constructor(params: TrustParams, epochNow: () => number) {
+    this.params = params
+    this.#now = epochNow
+  }
+
+  get epoch(): number {
+    return this.#now()
+  }
+
+  get bans(): BanSet {
+    return this.#bans
+  }
+
+  get banRecords(): readonly BanRecord[] {
+    return [...this.#records.values()]
+  }
+
+  accounts(): IterableIterator<Account> {
+    return this.#accounts.values()
+  }
+
+  get(accountId: PeerId): Account | undefined {
+    return this.#accounts.get(accountId)
+  }
+
+  /** Makes room by forgetting who never did a thing. Undefined when no more accounts fit. */
+  open(accountId: PeerId): Account | undefined {
+    const known = this.#accounts.get(accountId)
+    if (known) return known
+    if (this.#accounts.size >= accountsMax && !this.#forgetIdle()) return undefined
+    const account: Account = {
+      id: accountId,
+      card: undefined,
+      head: undefined,
+      state: createAccountState(accountId),
+      treeHash: undefined,
+    }
+    this.#accounts.set(accountId, account)
+    return account
+  }
+
+  /** Puts in what was read before. */
+  restore(account: Account): void {
+    this.#accounts.set(account.id, account)
+  }
+
+  isBanned(accountId: PeerId): boolean {
+    return this.#records.has(accountId)
+  }
+
+  get proofs(): readonly FraudProof[] {
+    return [...this.#proofs.values()].map(({ proof }) => proof)
+  }
+
+  /**
+   * Of several reasons the earliest is kept, and of several proofs: so all nodes that heard the same keep the same.
+   *
+   * @returns whether that is news.
+   */
+  ban(record: BanRecord): boolean {
+    const { accountId, epoch, proof, isLocal = false } = record
+    const [known, proven] = [this.#records.get(accountId), this.#proofs.get(accountId)]
+    if (!known && !this.#accounts.has(accountId)) {
+      if (this.#strangersBanned >= strangersBannedMax) return false
+      this.#strangersBanned++
+    }
+    if (isLocal) {
+      if (!known) this.#records.set(accountId, record)
+      return !known
+    }
+    const isProofNew = proof !== undefined && !(proven && proven.epoch <= epoch)
+    if (isProofNew) this.#proofs.set(accountId, { epoch, proof })
+    if (known && known.isLocal !== true && known.epoch <= epoch) return isProofNew
+    this.#records.set(accountId, record)
+    this.#bans = this.#bans.with([{ accountId, fromDay: toDay(epoch, this.params) }])
+    return true
+  }
+
+  /** The ban that the log itself proves; undefined where it proves none. */
+  toLogBan({ id, state }: Account): BanRecord | undefined {
+    const fault = state.faults.find(({ code }) => bannedFaults.has(code))
+    return (
+      fault && {
+        accountId: id,
+        reason: `Entry ${fault.index} of its log: ${fault.sentence}`,
+        epoch: fault.epoch,
+      }
+    )
+  }
+
+  /** The first one known goes first; this node's own account was there before all others. */
+  #forgetIdle(): boolean {
+    for (const { id, head, state } of [...this.#accounts.values()].slice(1)) {
+      if (head || state.length > 0) continue
+      this.#accounts.delete(id)
+      this.#scores.delete(id)
+      return true
+    }
+    return false
+  }
+
+  score(account: Account): Score {
+    const { id, state } = account
+    const { epoch } = this
+    const key = `${state.length} ${epoch} ${this.#bans.root}`
+    const known = this.#scores.get(id)
+    if (known?.key === key) return known.score
+    const score = toScore(state, epoch, { bans: this.#bans, params: this.params })
+    this.#scores.set(id, { key, score })
+    return score
+  }
+
+  clientTerms({ state }: Account): ClientTerm[] {
+    return toClientTerms(state, this.epoch, { bans: this.#bans, params: this.params })
+  }
+
+  credit({ state }: Account): Credit {
+    return toCredit(state, this.epoch, this.params)
+  }
+
+  /** By what is known at this moment: one comparison and, once an epoch, one computation. */
+  tierOf(accountId: PeerId): Tier {
+    const account = this.#accounts.get(accountId)
+    if (!account || this.isBanned(accountId)) return 'bronze'
+    return toTrustTier(this.score(account).s, this.params)
+  }
+}

@@ -1,0 +1,207 @@
+import { applyEntry, type TrustParams } from '../../machines/trust/index.ts'
+import { type QMeshError, toQMeshError } from '../../protocol/index.ts'
+import {
+  decodeEntry,
+  encodeEntry,
+  type Head,
+  headFormat,
+  type IdentityCard,
+  isHeadValid,
+  type LogEntry,
+  type Offer,
+  type TrustSigner,
+} from '../../protocol/trust/index.ts'
+import type { AccountLog } from './account-log.ts'
+import type { Account } from './books.ts'
+
+/** An entry before it has its place, which decides its epoch. */
+export type NewEntry = Exclude<LogEntry, { type: 'card' | 'unknown' }>
+
+export interface OwnLogPorts {
+  readonly signer: TrustSigner
+  readonly params: TrustParams
+  readonly epochNow: () => number
+  /** Makes the account's card: its stamp may take long. */
+  readonly makeCard: (signal: AbortSignal) => Promise<IdentityCard>
+  /** The log is longer now. */
+  readonly onGrown: (head: Head) => void
+  /** An offer in a receipt of it. */
+  readonly onOffer: (offer: Offer) => void
+  /** Entries that this node had lost, as after restoring a backup, came back from its peers. */
+  readonly onRestored: (entries: number) => void
+  /** It cannot be written now, or never again. Said once for each reason. */
+  readonly onProblem: (error: QMeshError) => void
+}
+
+/** Entries that wait while the log is not open yet, or cannot be written; the oldest are given up first. */
+const waitingMax = 10_000
+
+/**
+ * This node's own log: what is to be kept goes in, one thing after the other, and nothing before it is sure that no
+ * peer holds a longer log of this account.
+ */
+export class OwnLog {
+  readonly #ports: OwnLogPorts
+  readonly #log: AccountLog
+  readonly #account: Account
+  readonly #stop = new AbortController()
+  readonly #waiting: NewEntry[] = []
+  #isChecked = false
+  #writing: Promise<void> | undefined
+  #problem: string | undefined
+  #head: Head | undefined
+
+  constructor(log: AccountLog, account: Account, ports: OwnLogPorts) {
+    this.#log = log
+    this.#account = account
+    this.#ports = ports
+  }
+
+  /** What others may check; undefined for an empty log. */
+  get head(): Head | undefined {
+    return this.#head
+  }
+
+  /** Entries that are not written yet. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Folds what the log holds. */
+  async open(): Promise<void> {
+    await this.#readOn()
+  }
+
+  /** Peers were asked what they hold of it: it may grow from now on. */
+  checked(): void {
+    this.#isChecked = true
+    if (this.#log.state !== 'ready') void this.#tellState()
+    this.#write()
+  }
+
+  /** After a failed write the next one is tried when something new comes, or now. */
+  retry(): void {
+    this.#write()
+  }
+
+  append(entry: NewEntry): void {
+    this.#waiting.push(entry)
+    if (this.#waiting.length > waitingMax) this.#waiting.shift()
+    this.#write()
+  }
+
+  /** A peer holds this much of it: after a restored backup that may be more than there is here. */
+  async heard(head: Head): Promise<void> {
+    const { signer } = this.#ports
+    if (head.accountId !== signer.id || !isHeadValid(head, signer.networkId)) return
+    if (head.length <= this.#log.length && this.#log.state === 'ready') {
+      // Two histories of the same length would show here; a longer one of ours would have them as its beginning.
+      const ours = await this.#log.treeHash(head.length)
+      if (ours === head.treeHash) return
+    }
+    const before = this.#account.state.length
+    try {
+      const outcome = await this.#log.catchUp(head, { signal: this.#stop.signal })
+      if (outcome.kind === 'current') {
+        this.#problem = undefined
+        await this.#readOn()
+        const restored = this.#account.state.length - before
+        if (restored > 0) this.#ports.onRestored(restored)
+      } else await this.#tellState()
+    } catch (error) {
+      this.#report(error)
+    }
+    this.#write()
+  }
+
+  /** A peer showed another history of it. */
+  conflicted(): Promise<void> {
+    return this.#tellState()
+  }
+
+  /** What waits is written, if it can be. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#writing
+  }
+
+  /** The log itself knows best why it takes nothing: an empty append asks it. */
+  async #tellState(): Promise<void> {
+    await this.#log.append([]).catch((error: unknown) => this.#report(error))
+  }
+
+  #write(): void {
+    if (!this.#isChecked || this.#waiting.length === 0 || this.#log.state !== 'ready') return
+    this.#writing ??= this.#writeAll().then(
+      () => {
+        this.#writing = undefined
+        // What came between the last look and this moment.
+        this.#write()
+      },
+      (error: unknown) => {
+        this.#writing = undefined
+        this.#report(error)
+      },
+    )
+  }
+
+  async #writeAll(): Promise<void> {
+    if (this.#account.state.card === null) await this.#introduce()
+    while (this.#waiting.length > 0) {
+      const entries = this.#waiting.slice(0, 256).map((entry) => this.#dated(entry))
+      await this.#append(entries)
+      this.#waiting.splice(0, entries.length)
+    }
+    this.#problem = undefined
+  }
+
+  async #introduce(): Promise<void> {
+    const card = await this.#ports.makeCard(this.#stop.signal)
+    await this.#append([{ type: 'card', card }])
+  }
+
+  async #append(entries: readonly Exclude<LogEntry, { type: 'unknown' }>[]): Promise<void> {
+    await this.#log.append(entries.map(encodeEntry))
+    await this.#readOn()
+  }
+
+  /** A log's clock never goes back, even if the machine's does. */
+  #dated(entry: NewEntry): NewEntry {
+    return { ...entry, epoch: Math.max(entry.epoch, this.#ports.epochNow(), this.#account.state.lastEpoch) }
+  }
+
+  /** What is in the log, and only that, counts: after a failed write nobody has to guess. */
+  async #readOn(): Promise<void> {
+    const { params, signer, epochNow } = this.#ports
+    const { state } = this.#account
+    for await (const slice of this.#log.read(state.length, this.#log.length)) {
+      for (const bytes of slice) {
+        const entry = decodeEntry(bytes)
+        applyEntry(state, entry, { params, networkId: signer.networkId })
+        if (entry.type === 'card') this.#account.card = entry.card
+        if (entry.type === 'receipt') this.#ports.onOffer(entry.receipt.offer)
+      }
+    }
+    if (state.length === (this.#head?.length ?? 0)) return
+    const treeHash = await this.#log.treeHash(state.length)
+    if (treeHash === undefined) return
+    const head = headFormat.sign(signer, {
+      accountId: signer.id,
+      epoch: epochNow(),
+      length: state.length,
+      treeHash,
+    })
+    this.#head = head
+    this.#account.head = head
+    this.#account.treeHash = treeHash
+    this.#ports.onGrown(head)
+  }
+
+  #report(error: unknown): void {
+    if (this.#stop.signal.aborted) return
+    const reason = toQMeshError(error, 'QM_LOG_DAMAGED')
+    if (reason.message === this.#problem) return
+    this.#problem = reason.message
+    this.#ports.onProblem(reason)
+  }
+}

@@ -1,0 +1,133 @@
+import { cp, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import type { QMeshClient } from '../../runtime/index.ts'
+import { exportKeys, importKeys } from '../../runtime/keys.ts'
+import { createTestMesh, type TestMesh } from './support/mesh.ts'
+
+const patience = { timeout: 25_000, interval: 50 }
+/** A quarter of it is waited for peers that hold more of the own log. */
+const epochSeconds = 4
+
+/** Options of a node whose log can be read. */
+async function writtenDown(mesh: TestMesh) {
+  const logFile = join(await mesh.tempDir(), 'log')
+  return { options: { logFile, logLevel: 'info' } as const, text: () => readFile(logFile, 'utf8') }
+}
+
+const ownRow = (node: QMeshClient) => node.scores().find(({ isSelf }) => isSelf)
+const rowOf = (node: QMeshClient, id: string) => node.scores().find((row) => row.id === id)
+
+async function askTimes(client: QMeshClient, count: number): Promise<void> {
+  const before = ownRow(client)?.payments ?? 0
+  for (let round = 0; round < count; round++) await client.ask('Hello', { maxTokens: 3 }).result
+  await vi.waitFor(() => expect(ownRow(client)?.payments).toBe(before + count), patience)
+}
+
+const untilRead = (node: QMeshClient, id: string, length: number) =>
+  vi.waitFor(() => expect(rowOf(node, id)).toMatchObject({ read: length, length }), patience)
+
+async function createPair(mesh: TestMesh) {
+  const worker = await mesh.worker({ epochSeconds })
+  const dataDir = await mesh.tempDir()
+  const client = await mesh.client({ epochSeconds, dataDir })
+  await askTimes(client, 2)
+  return { worker, client, dataDir }
+}
+
+describe('a node whose data directory', { timeout: 60_000 }, () => {
+  it('was restored from a backup takes up the longer log, says so, and is not banned', async () => {
+    const mesh = await createTestMesh()
+    const { worker, client, dataDir } = await createPair(mesh)
+    await client.stop()
+    const backup = await mesh.tempDir()
+    await cp(dataDir, backup, { recursive: true })
+    const later = await mesh.client({ epochSeconds, dataDir })
+    await askTimes(later, 2)
+    await untilRead(worker, client.id, 5)
+    await later.stop()
+
+    await rm(dataDir, { recursive: true })
+    await cp(backup, dataDir, { recursive: true })
+    const { options, text } = await writtenDown(mesh)
+    const restored = await mesh.client({ epochSeconds, dataDir, ...options })
+    await vi.waitFor(() => expect(ownRow(restored)).toMatchObject({ read: 5, payments: 4 }), patience)
+    expect(await text()).toMatch(/shorter here than at its peers/)
+    await askTimes(restored, 1)
+    await untilRead(worker, client.id, 6)
+    expect(rowOf(worker, client.id)?.banned).toBeUndefined()
+  })
+
+  it('lost its logs or only kept its keys gets its log back, and elsewhere, too', async () => {
+    const mesh = await createTestMesh()
+    const { worker, client, dataDir } = await createPair(mesh)
+    await untilRead(worker, client.id, 3)
+    const { balance } = await client.credit()
+    await client.stop()
+
+    await rm(join(dataDir, 'accounts'), { recursive: true })
+    const { options, text } = await writtenDown(mesh)
+    const emptied = await mesh.client({ epochSeconds, dataDir, ...options })
+    await vi.waitFor(() => expect(ownRow(emptied)).toMatchObject({ read: 3, payments: 2, balance }), patience)
+    expect(await text()).toMatch(/shorter here than at its peers/)
+    await askTimes(emptied, 1)
+    await untilRead(worker, client.id, 4)
+    await emptied.stop()
+
+    const elsewhere = join(await mesh.tempDir(), 'new')
+    const file = join(await mesh.tempDir(), 'keys')
+    await exportKeys(dataDir, file)
+    await importKeys(file, elsewhere)
+    const moved = await mesh.client({ epochSeconds, dataDir: elsewhere })
+    expect(moved.id).toBe(client.id)
+    await vi.waitFor(() => expect(ownRow(moved)).toMatchObject({ read: 4, payments: 3 }), patience)
+    await askTimes(moved, 1)
+    await untilRead(worker, client.id, 5)
+    expect(rowOf(worker, client.id)?.banned).toBeUndefined()
+  })
+
+  it('lost its index shows the same numbers again', async () => {
+    const mesh = await createTestMesh()
+    const { worker, client, dataDir } = await createPair(mesh)
+    await untilRead(client, worker.id, 3)
+    const numbers = () =>
+      vi.waitFor(() => {
+        expect(rowOf(worker, client.id)?.read).toBe(3)
+        const rows = worker.scores().map(({ isSelf: _, ...row }) => row)
+        expect(rows).toHaveLength(2)
+        return rows
+      }, patience)
+    await client.stop()
+    const [network = ''] = await readdir(join(dataDir, 'accounts'))
+    await rm(join(dataDir, 'accounts', network, 'index'), { recursive: true })
+    const again = await mesh.client({ epochSeconds, dataDir })
+    const rows = await numbers()
+    await vi.waitFor(() => expect(again.scores().map(({ isSelf: _, ...row }) => row)).toEqual(rows), patience)
+  })
+
+  it('runs twice at the same time is told that its log is forked', async () => {
+    const mesh = await createTestMesh()
+    const { worker, client, dataDir } = await createPair(mesh)
+    await client.stop()
+    const copy = await mesh.tempDir()
+    await cp(dataDir, copy, { recursive: true })
+    const { options, text } = await writtenDown(mesh)
+    const original = await mesh.client({ epochSeconds, dataDir })
+    await askTimes(original, 1)
+    await untilRead(worker, client.id, 4)
+    // Started where nobody knows better, and brought together later.
+    await rm(join(copy, 'dht-nodes.json'), { force: true })
+    const island = await createTestMesh()
+    const islander = await island.worker({ epochSeconds, secret: mesh.secret })
+    const twin = await island.client({ epochSeconds, secret: mesh.secret, dataDir: copy })
+    await askTimes(twin, 1)
+    await untilRead(islander, client.id, 4)
+    await twin.stop()
+    await original.stop()
+    await rm(join(copy, 'dht-nodes.json'), { force: true })
+    const back = await mesh.client({ epochSeconds, dataDir: copy, ...options })
+    await vi.waitFor(async () => expect(await text()).toMatch(/QM_LOG_FORKED/), patience)
+    expect(back.id).toBe(client.id)
+    await expect.poll(() => ownRow(back)?.read).toBe(4)
+  })
+})
