@@ -76,6 +76,7 @@ export class LogReader {
     if (!card || !head || head.length <= state.length) return
     const { store, onBroken } = this.#ports
     const remote = store.remote(card.logKey)
+    const held = await remote.length()
     const outcome = await remote.pull(head.length, { timeoutMs: pullMs, signal: this.#stop.signal })
     if (outcome.kind === 'refused' && outcome.reason !== 'fork') {
       const why = outcome.reason === 'conflict' ? 'two histories of it exist' : 'an entry of it is too long'
@@ -83,6 +84,7 @@ export class LogReader {
       return onBroken({ accountId: account.id, reason, epoch: head.epoch, isEvident: false })
     }
     if (outcome.kind !== 'complete') {
+      if (outcome.length > held) return
       const times = (this.#resting.get(account.id)?.times ?? 0) + 1
       const restMs = pullMs * 2 ** Math.min(times - 1, restDoublingsMax)
       this.#resting.set(account.id, { times, untilMs: performance.now() + restMs })

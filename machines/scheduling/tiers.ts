@@ -6,19 +6,17 @@ export type Tier = (typeof tiers)[number]
 
 export interface TierTerms {
   readonly rank: number
-  /** Credit from which a client is in this tier. */
-  readonly creditMin: number
   /** Milliseconds added to the arrival: the head start that this tier gives to a Master. */
   readonly waitMs: number
 }
 
 export const tierTerms: Readonly<Record<Tier, TierTerms>> = {
-  master: { rank: 0, creditMin: 10_000, waitMs: 0 },
-  diamond: { rank: 1, creditMin: 4_000, waitMs: 100 },
-  platinum: { rank: 2, creditMin: 1_500, waitMs: 500 },
-  gold: { rank: 3, creditMin: 500, waitMs: 1_000 },
-  silver: { rank: 4, creditMin: 100, waitMs: 2_000 },
-  bronze: { rank: 5, creditMin: 0, waitMs: 5_000 },
+  master: { rank: 0, waitMs: 0 },
+  diamond: { rank: 1, waitMs: 100 },
+  platinum: { rank: 2, waitMs: 500 },
+  gold: { rank: 3, waitMs: 1_000 },
+  silver: { rank: 4, waitMs: 2_000 },
+  bronze: { rank: 5, waitMs: 5_000 },
 }
 
 /** The rank of Bronze: the tier of newcomers, and the one with a reserved part of the queue. */
@@ -26,11 +24,6 @@ export const bronzeRank = tierTerms.bronze.rank
 
 /** Milliseconds by which one request can go ahead of another that came before it; never more. */
 export const headStartMsMax = tierTerms.bronze.waitMs - tierTerms.master.waitMs
-
-/** The tier that a credit buys. Negative credit is Bronze. */
-export function toTier(credit: number): Tier {
-  return tiers.find((tier) => credit >= tierTerms[tier].creditMin) ?? 'bronze'
-}
 
 /** Where a client's tier comes from. Asked once per request, so an answer has to be at hand. */
 export interface TierPort {
