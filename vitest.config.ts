@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // One seed for every property in a run, printed so that a failure can be replayed with QMESH_TEST_SEED.
@@ -6,6 +7,8 @@ process.env['QMESH_TEST_SEED'] ??= process.env['CI'] === 'true' ? '20240229' : S
 export default defineConfig({
   test: {
     globalSetup: ['test/support/print-seed.ts'],
+    // Most tests wait more than they compute: a machine of two cores runs two files at a time, not one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: {
       provider: 'v8',
       include: ['protocol/**', 'machines/**', 'actors/**', 'runtime/**', 'bin/**'],
@@ -31,8 +34,6 @@ export default defineConfig({
           include: ['test/mesh/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Real nodes and real inference threads share two cores: one file at a time keeps timings honest.
-          fileParallelism: false,
         },
       },
       {

@@ -21,7 +21,8 @@ const event = (answer: Answer, name: 'started' | 'queued'): Promise<void> =>
 
 /** Reads one chunk and no more: the worker then holds the slot for its reader. */
 async function hold(client: QMeshClient): Promise<Answer> {
-  const answer = client.ask('hold the slot', { maxTokens: 400, temperature: 0 })
+  // Who looks for another worker in vain is not to look for long.
+  const answer = client.ask('hold the slot', { maxTokens: 400, temperature: 0, discoverMs: 2_000 })
   const started = event(answer, 'started')
   void answer[Symbol.asyncIterator]().next()
   await started
