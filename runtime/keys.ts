@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
-import { createFileAtomically } from './atomic-file.ts'
+import { createFileAtomically, writeFileAtomically } from './atomic-file.ts'
 import { openFolder } from './data-dir.ts'
 import {
   type Identity,
@@ -10,6 +10,9 @@ import {
   readIdentity,
 } from './identity.ts'
 import { readSmallFile } from './small-file.ts'
+
+/** Says that these keys were in use elsewhere: other nodes may hold a log of theirs that is not here. */
+export const importedFileName = 'keys-imported.json'
 
 /** Whose keys a data directory holds, and where. */
 export interface KeysReport {
@@ -57,6 +60,7 @@ export async function importKeys(from: string, dataDir: string): Promise<KeysRep
   const release = await openFolder(dataDir)
   const file = join(dataDir, identityFileName)
   try {
+    await writeFileAtomically(join(dataDir, importedFileName), `${JSON.stringify({ id: identity.id })}\n`)
     const isTaken = `${file} exists already and is not overwritten: move it away, or name another --data-dir`
     await place(file, identity, isTaken)
   } finally {

@@ -88,9 +88,8 @@ interface Commands {
 /** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
 const stopWithinMs = { inference: 16_000, others: 6_000 } as const
 
-/** A quarter of an epoch for peers to say what they hold of the own log: answers are filed within two epochs. */
-const toGossiperInput = (epochMs: number): GossiperInput => ({
-  timings: { epochMs, checkWaitMs: epochMs / 4 },
+const toGossiperInput = ({ epochMs, checkWaitMs }: TrustSide): GossiperInput => ({
+  timings: { epochMs, checkWaitMs },
 })
 
 /**
@@ -327,7 +326,7 @@ export class NodeSystem {
               false,
               () => ({ nowMs: now, capacity: config.queueCapacity }) satisfies SchedulerInput,
             ),
-            ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust.epochMs))] : []),
+            ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust))] : []),
             spec('swarm', true, () => ({}) satisfies SwarmInput),
             spec('requester', true, () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput),
           ],

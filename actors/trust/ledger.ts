@@ -315,6 +315,11 @@ export class Ledger implements GossipLedger {
     await this.#options.store.close()
   }
 
+  /** What the own log has not taken: kept elsewhere over a stop, it is not lost. */
+  unwritten(): readonly NewEntry[] {
+    return this.#own.waiting
+  }
+
   async #restore(): Promise<void> {
     const { cache, store, onBanned } = this.#options
     try {

@@ -9,6 +9,7 @@ import {
   isHeadValid,
   type LogEntry,
   type Offer,
+  toReceiptId,
   type TrustSigner,
 } from '../../protocol/trust/index.ts'
 import type { AccountLog } from './account-log.ts'
@@ -35,6 +36,8 @@ export interface OwnLogPorts {
 
 /** Entries that wait while the log is not open yet, or cannot be written; the oldest are given up first. */
 const waitingMax = 10_000
+/** Entries written at once. */
+const batchMax = 256
 
 /**
  * This node's own log: what is to be kept goes in, one thing after the other, and nothing before it is sure that no
@@ -48,6 +51,7 @@ export class OwnLog {
   readonly #waiting: NewEntry[] = []
   #isChecked = false
   #writing: Promise<void> | undefined
+  #reading: Promise<void> = Promise.resolve()
   #problem: string | undefined
   #head: Head | undefined
 
@@ -62,9 +66,9 @@ export class OwnLog {
     return this.#head
   }
 
-  /** Entries that are not written yet. */
-  get waiting(): number {
-    return this.#waiting.length
+  /** What is not written yet. */
+  get waiting(): readonly NewEntry[] {
+    return this.#waiting
   }
 
   /** Folds what the log holds. */
@@ -146,13 +150,40 @@ export class OwnLog {
   }
 
   async #writeAll(): Promise<void> {
+    // After a failed write nobody knows how much of it arrived: the log is asked, and what it holds is not written again.
+    await this.#append([])
     if (this.#account.state.card === null) await this.#introduce()
     while (this.#waiting.length > 0) {
-      const entries = this.#waiting.slice(0, 256).map((entry) => this.#dated(entry))
-      await this.#append(entries)
-      this.#waiting.splice(0, entries.length)
+      const batch = this.#waiting.splice(0, batchMax)
+      const names = new Set<string>()
+      const entries = batch
+        .filter((entry) => this.#isWanted(entry) && isFirst(names, this.#toName(entry)))
+        .map((entry) => this.#dated(entry))
+      try {
+        if (entries.length > 0) await this.#append(entries)
+      } catch (error) {
+        this.#waiting.unshift(...batch)
+        throw error
+      }
     }
     this.#problem = undefined
+  }
+
+  /** An entry that is there already, or comes too late, would be a fault for everybody to see. */
+  #isWanted(entry: NewEntry): boolean {
+    const { params, signer, epochNow } = this.#ports
+    const { seenReceipts, seenSpends } = this.#account.state
+    if (entry.type === 'paid') return !seenSpends.has(entry.spendSeq)
+    const { offer } = entry.receipt
+    return (
+      !seenReceipts.has(toReceiptId(offer, signer.networkId)) &&
+      epochNow() <= offer.epoch + params.filingEpochs
+    )
+  }
+
+  #toName(entry: NewEntry): string {
+    if (entry.type === 'paid') return `paid ${entry.spendSeq}`
+    return `receipt ${toReceiptId(entry.receipt.offer, this.#ports.signer.networkId)}`
   }
 
   async #introduce(): Promise<void> {
@@ -170,8 +201,14 @@ export class OwnLog {
     return { ...entry, epoch: Math.max(entry.epoch, this.#ports.epochNow(), this.#account.state.lastEpoch) }
   }
 
-  /** What is in the log, and only that, counts: after a failed write nobody has to guess. */
-  async #readOn(): Promise<void> {
+  /** What is in the log, and only that, counts. One reading at a time, or an entry would count twice. */
+  #readOn(): Promise<void> {
+    const reading = this.#reading.then(() => this.#readAll())
+    this.#reading = reading.catch(() => undefined)
+    return reading
+  }
+
+  async #readAll(): Promise<void> {
     const { params, signer, epochNow } = this.#ports
     const { state } = this.#account
     for await (const slice of this.#log.read(state.length, this.#log.length)) {
@@ -204,4 +241,10 @@ export class OwnLog {
     this.#problem = reason.message
     this.#ports.onProblem(reason)
   }
+}
+
+function isFirst(names: Set<string>, name: string): boolean {
+  if (names.has(name)) return false
+  names.add(name)
+  return true
 }

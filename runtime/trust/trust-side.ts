@@ -9,12 +9,14 @@ import { IndexStore } from '../../actors/trust/index-store.ts'
 import { Ledger } from '../../actors/trust/ledger.ts'
 import type { LogCounter, LogMark } from '../../actors/trust/log-counter.ts'
 import { LogStore } from '../../actors/trust/log-store.ts'
+import type { NewEntry } from '../../actors/trust/own-log.ts'
 import { gossiperMachine } from '../../machines/trust/gossiper.machine.ts'
 import { genesisParams, toNetworkId, type TrustParams } from '../../machines/trust/index.ts'
-import { limits, type PeerId } from '../../protocol/index.ts'
-import { createSigner, toName } from '../../protocol/trust/index.ts'
+import { limits, type PeerId, peerIdSchema } from '../../protocol/index.ts'
+import { createSigner, decodeEntry, encodeEntry, toName } from '../../protocol/trust/index.ts'
 import type { Config } from '../config/index.ts'
 import type { DataDir } from '../data-dir.ts'
+import { importedFileName } from '../keys.ts'
 import type { Logger } from '../logger.ts'
 
 export interface TrustSideOptions {
@@ -36,6 +38,8 @@ export interface TrustSide {
   readonly gossip: Gossip
   /** Milliseconds of an epoch. */
   readonly epochMs: number
+  /** Milliseconds that peers have, at the start, to say what they hold of the own log. */
+  readonly checkWaitMs: number
   /** The actor that keeps others' books and this one's alike, over the connections there are. */
   readonly gossiper: typeof gossiperMachine
   /** The own log grew to so many entries. */
@@ -72,6 +76,8 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       onEmptied: (reason) =>
         logger.info({ reason }, 'the index of accounts is empty: it is filled from the logs'),
     })
+    const epochMs = 1_000 * params.epochSeconds
+    const isImported = (await dataDir.readState(importedFileName, importedSchema)) !== undefined
     const grown: { tell: TrustSide['onGrown'] } = { tell: () => {} }
     const gossip = new Gossip({
       networkId,
@@ -123,6 +129,7 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       file: (receipt) => ledger.file(receipt),
       execProfile: () => unknownProfile,
     })
+    for (const entry of await takeUnwritten(dataDir, networkId)) ledger.append(entry)
     conflicts.tell = (logKey) => ledger.conflicted(logKey)
     const deals = new Deals({
       signer,
@@ -139,7 +146,9 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       deals,
       earnings,
       gossip,
-      epochMs: 1_000 * params.epochSeconds,
+      epochMs,
+      // Answers are filed within two epochs. Keys that were used elsewhere have a log, and to begin another would be a fork.
+      checkWaitMs: isImported && log.length === 0 ? 2 * epochMs : epochMs / 4,
       gossiper: gossiperMachine.provide({
         actors: createGossiperActors({
           gossip,
@@ -158,6 +167,7 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       close: async () => {
         earnings.close()
         await ledger.close()
+        await keepUnwritten(dataDir, networkId, ledger.unwritten())
       },
     }
   } catch (error) {
@@ -176,6 +186,42 @@ const toParams = ({ epochSeconds, stampBits }: Config): TrustParams => ({
   stampBits,
   epochsPerDay: Math.floor(86_400 / epochSeconds),
 })
+
+const importedSchema = z.object({ id: peerIdSchema })
+
+/** Entries kept over a stop; a file of state is bounded. */
+const unwrittenMax = 1_000
+const unwrittenSchema = z.object({
+  entries: z.array(z.string().max(2 * limits.logEntryBytesMax)).max(unwrittenMax),
+})
+const toUnwrittenFile = (networkId: string): string => `account-${networkId}-unwritten.json`
+
+/** What could not be written to the log before the last stop. Taken once: it must not be written twice. */
+async function takeUnwritten(dataDir: DataDir, networkId: string): Promise<NewEntry[]> {
+  const file = toUnwrittenFile(networkId)
+  const kept = await dataDir.readState(file, unwrittenSchema)
+  if (!kept || kept.entries.length === 0) return []
+  await dataDir.writeState(file, { entries: [] })
+  return kept.entries.flatMap((text) => {
+    try {
+      const entry = decodeEntry(Buffer.from(text, 'base64'))
+      return entry.type === 'receipt' || entry.type === 'paid' ? [entry] : []
+    } catch {
+      // Damaged: the other entries are good all the same.
+      return []
+    }
+  })
+}
+
+async function keepUnwritten(
+  dataDir: DataDir,
+  networkId: string,
+  entries: readonly NewEntry[],
+): Promise<void> {
+  if (entries.length === 0) return
+  const texts = entries.slice(-unwrittenMax).map((entry) => encodeEntry(entry).toString('base64'))
+  await dataDir.writeState(toUnwrittenFile(networkId), { entries: texts })
+}
 
 const markSchema = z.object({
   length: z.number().int().min(0).max(limits.logLengthMax),

@@ -23,6 +23,8 @@ describe('the keys of a node', () => {
     await expect(showKeys(elsewhere)).resolves.toEqual({ id, file: join(elsewhere, 'identity') })
     const opened = await openDataDir(elsewhere)
     expect(opened.identity.id).toBe(id)
+    // Its log may be elsewhere: a first entry of its own would contradict it.
+    await expect(readFile(join(elsewhere, 'keys-imported.json'), 'utf8')).resolves.toContain(id)
     await opened.close()
   })
 
