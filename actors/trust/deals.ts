@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { toBurn, toPrice, toPriceMax, toPriceMin, type TrustParams } from '../../machines/trust/index.ts'
-import type { Finish, PeerId, Prompt, RequestId } from '../../protocol/index.ts'
+import { type Finish, limits, type PeerId, type Prompt, type RequestId } from '../../protocol/index.ts'
 import {
   type Ack,
   ackFormat,
@@ -112,7 +112,7 @@ export class Deals implements DealsPort {
             kind,
             received: tokens.length,
             resultHash,
-            clientMs: Math.round(performance.now() - begunAtMs),
+            clientMs: Math.min(limits.durationMsMax, Math.round(performance.now() - begunAtMs)),
             epoch: toEpoch(wallMs(), params),
           }),
         ),

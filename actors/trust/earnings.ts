@@ -1,5 +1,5 @@
 import { toPrice, toPriceMin, type TrustParams } from '../../machines/trust/index.ts'
-import { type PeerId, type Prompt, QMeshError, type RequestId } from '../../protocol/index.ts'
+import { limits, type PeerId, type Prompt, QMeshError, type RequestId } from '../../protocol/index.ts'
 import {
   type Ack,
   ackFormat,
@@ -171,14 +171,14 @@ export class Earnings implements EarningsPort {
   #end(open: Open, finish: Result['finish'], promptTokens: number): Result {
     const { signer, params, execProfile } = this.#ports
     const { offer, tokens } = open
-    const totalMs = Math.round(performance.now() - open.begunAtMs)
+    const totalMs = Math.min(limits.durationMsMax, Math.round(performance.now() - open.begunAtMs))
     const result = resultFormat.sign(signer, {
       offerHash: open.offerHash,
       outputCommit: toOutputCommit(tokens),
       nIn: promptTokens,
       nOut: tokens.length,
       finish,
-      firstTokenMs: Math.round(open.firstMs ?? totalMs),
+      firstTokenMs: Math.min(totalMs, Math.round(open.firstMs ?? totalMs)),
       totalMs,
       price: Math.min(offer.maxPrice, toPrice(promptTokens, tokens.length, params)),
       execProfile: execProfile(),

@@ -98,13 +98,13 @@ export class OwnLog {
   async heard(head: Head): Promise<void> {
     const { signer } = this.#ports
     if (head.accountId !== signer.id || !isHeadValid(head, signer.networkId)) return
-    if (head.length <= this.#log.length && this.#log.state === 'ready') {
-      // Two histories of the same length would show here; a longer one of ours would have them as its beginning.
-      const ours = await this.#log.treeHash(head.length)
-      if (ours === head.treeHash) return
-    }
     const before = this.#account.state.length
     try {
+      if (head.length <= this.#log.length && this.#log.state === 'ready') {
+        // Two histories of the same length would show here; a longer one of ours would have them as its beginning.
+        const ours = await this.#log.treeHash(head.length)
+        if (ours === head.treeHash) return
+      }
       const outcome = await this.#log.catchUp(head, { signal: this.#stop.signal })
       if (outcome.kind === 'current') {
         this.#problem = undefined
