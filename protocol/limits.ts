@@ -63,6 +63,8 @@ export const limits = {
   inboundPeersMax: 48,
   /** Peers remembered as banned or as having misbehaved; the oldest are forgotten first. */
   offendersMax: 4_096,
+  /** Peers that could not be reached and are remembered, so that they are not dialled again at once. */
+  unreachablePeersMax: 4_096,
   /** Messages of unknown types, `status` and notices without a request that one peer may send in a burst … */
   idleMessagesMax: 1_000,
   /** … and per second after that. */

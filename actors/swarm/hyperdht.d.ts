@@ -48,6 +48,7 @@ declare module 'hyperdht' {
     readonly nodes: { readonly length: number }
     readonly table: { readonly id: Buffer }
     findNode(target: Buffer): DHT.Query
+    announce(target: Uint8Array, keyPair: KeyPair): DHT.Query
     toArray(options?: { limit?: number }): DHT.NodeAddress[]
     connect(publicKey: Uint8Array, options?: { keyPair?: KeyPair }): NoiseStream
     destroy(options?: { force?: boolean }): Promise<void>

@@ -37,8 +37,10 @@ declare module 'hyperswarm' {
       readonly dht: DHT
       readonly keyPair: KeyPair
       readonly maxPeers?: number
-      /** `true` refuses the peer. */
-      readonly firewall?: (publicKey: Buffer) => boolean
+      /** Dials at a time. */
+      readonly maxParallel?: number
+      /** `true` refuses the peer; without a handshake it is one that is about to be dialled. */
+      readonly firewall?: (publicKey: Buffer, handshake: object | null) => boolean
       /** Milliseconds before reconnecting: after a good connection, then three growing ones. */
       readonly backoffs?: readonly number[]
       readonly jitter?: number

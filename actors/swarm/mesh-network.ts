@@ -13,6 +13,7 @@ import type { AccessList } from './access-list.ts'
 import { findBootstraps, type MdnsSession } from './mdns.ts'
 import { toBindError } from './network-errors.ts'
 import { type NodeAddress, type SwarmSettings, toBindHost } from './settings.ts'
+import { UnreachablePeers } from './unreachable-peers.ts'
 
 export interface NetworkEvents {
   opened(address: SwarmAddress): void
@@ -26,6 +27,9 @@ export interface NetworkEvents {
 /** In a mesh smaller than this every change of the DHT may move a record; above, it hardly ever does. */
 const smallMeshNodes = 20
 
+/** Dials at a time. Hyperswarm's own default is 3, which three dead peers hold up for seconds. */
+const dialsMax = 32
+
 /** One DHT node and one Hyperswarm on it. Everything it opens is closed by `close`. */
 export class MeshNetwork {
   readonly #settings: SwarmSettings
@@ -33,6 +37,7 @@ export class MeshNetwork {
   readonly #events: NetworkEvents
   readonly #discoveries = new Map<ModelId | undefined, Hyperswarm.Discovery>()
   readonly #streams = new Map<PeerId, Hyperswarm.NoiseStream>()
+  readonly #unreachable = new UnreachablePeers()
   #inbound = 0
   #dht: DHT | undefined
   #swarm: Hyperswarm | undefined
@@ -102,12 +107,13 @@ export class MeshNetwork {
       dht,
       keyPair: DHT.keyPair(settings.seed),
       maxPeers: limits.peersMax,
-      firewall: (publicKey) => !this.#access.allows(publicKey.toString('hex')),
+      maxParallel: dialsMax,
+      firewall: (publicKey, handshake) => !this.#admits(publicKey.toString('hex'), handshake === null),
       ...(settings.reconnectMs && { backoffs: settings.reconnectMs, jitter: 0 }),
     })
     this.#swarm = swarm
     swarm.on('connection', (stream) => this.#onConnection(stream))
-    // Hyperswarm would remember each refused stranger for ever; our own list is the judge and is bounded.
+    // Hyperswarm would remember for ever whom it did not admit; our own lists are the judge and are bounded.
     swarm.on('ban', (info) => {
       info.ban(false)
       swarm.peers.delete(info.publicKey.toString('hex'))
@@ -194,10 +200,15 @@ export class MeshNetwork {
     this.#discoveries.set(modelId, this.#swarm.join(topic, { client: true, server: this.#isServer }))
   }
 
+  #admits(peerId: PeerId, isDial: boolean): boolean {
+    return this.#access.allows(peerId) && (!isDial || this.#unreachable.mayDial(peerId, performance.now()))
+  }
+
   #onConnection(stream: Hyperswarm.NoiseStream): void {
     // Reported by 'close', which always follows.
     stream.on('error', ignore)
     const peerId = stream.remotePublicKey.toString('hex')
+    this.#unreachable.reached(peerId, performance.now())
     const isInbound = !stream.isInitiator
     if (
       this.#isClosed ||

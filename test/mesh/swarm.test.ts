@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import DHT from 'hyperdht'
 import createTestnet from 'hyperdht/testnet.js'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createBootstrap, type NodeAddress } from '../../actors/swarm/index.ts'
-import { encodeFrame, limits, type Status } from '../../protocol/index.ts'
+import { encodeFrame, inferenceNetwork, limits, type Status, toTopic } from '../../protocol/index.ts'
 import { modelAd, samples } from '../support/messages.ts'
 import { connectRaw, type RawPeer } from '../support/raw-peer.ts'
 import { startSwarm, type SwarmRig } from '../support/swarm-rig.ts'
@@ -39,6 +41,17 @@ async function connect(...args: Parameters<typeof connectRaw>): Promise<RawPeer>
   const peer = await connectRaw(...args)
   cleanups.push(() => peer.stop())
   return peer
+}
+
+/** How often a method was called with arguments that fit. */
+function watch(
+  target: object,
+  method: 'connect' | 'lookup',
+  fits: (argument: unknown) => boolean = () => true,
+): () => number {
+  const spy = vi.spyOn(target as Record<typeof method, (...values: unknown[]) => unknown>, method)
+  cleanups.push(() => Promise.resolve(spy.mockRestore()))
+  return () => spy.mock.calls.filter(([argument]) => fits(argument)).length
 }
 
 describe('two swarms', () => {
@@ -341,6 +354,25 @@ describe('the network', () => {
     const newcomer = startClient({ bootstrap: [own.address], knownNodes: addresses }, { input: { timings } })
     await newcomer.until('worker.hello')
     expect(client.knownNodes.length).toBeGreaterThan(0)
+  })
+
+  test('a dead peer that every lookup names is dialled once, not each time', async () => {
+    const dead = DHT.keyPair(randomBytes(32))
+    const announcer = new DHT({ bootstrap: [...bootstrap], host: '127.0.0.1' })
+    cleanups.push(() => announcer.destroy())
+    const topic = toTopic({ network: inferenceNetwork })
+    const lookups = watch(DHT.prototype, 'lookup')
+    const dials = watch(DHT.prototype, 'connect', (key) => (key as Buffer).equals(dead.publicKey))
+    await announcer.announce(topic, dead).finished()
+    const client = startClient()
+    await client.until('swarm.state', ({ state }) => state === 'online')
+    await vi.waitFor(() => expect(dials()).toBe(1), 20_000)
+    for (const before = lookups(); lookups() < before + 4;) {
+      const so = lookups()
+      client.send({ type: 'network.changed' })
+      await vi.waitFor(() => expect(lookups()).toBeGreaterThan(so), 20_000)
+    }
+    expect(dials()).toBe(1)
   })
 
   test('a process whose swarm stopped ends by itself: nothing is left open', async () => {

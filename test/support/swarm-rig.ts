@@ -33,7 +33,7 @@ export interface SwarmRig {
   readonly swarm: Swarm
   readonly facts: readonly Fact[]
   knownNodes: readonly NodeAddress[]
-  send(event: { type: 'swarm.ban'; peerId: PeerId }): void
+  send(event: { type: 'swarm.ban'; peerId: PeerId } | { type: 'network.changed' }): void
   /** The first fact that fits, now or later. */
   until<Type extends Fact['type']>(type: Type, fits?: (fact: FactOf<Type>) => boolean): Promise<FactOf<Type>>
   stop(): Promise<void>
