@@ -242,7 +242,8 @@ class Deed {
         if (latest) return this.#say(this.#seq - latest.tokens.length, latest)
         return this.#say(this.#seq + 1, some)
       case 'goes-back':
-        return this.#say(Math.max(0, this.#seq - 1), some)
+        // At the beginning there is nothing behind: then it leaves a gap, for what it says must not be in order.
+        return this.#say(this.#seq === 0 ? 1 : this.#seq - 1, some)
       case 'wrong-resume':
         return this.#say(this.#seq === 0 ? 7 : 0, some)
       case 'other-request':
