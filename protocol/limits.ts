@@ -80,6 +80,12 @@ export const limits = {
   logEntryBytesMax: 4_096,
   /** Entries of one account's log. */
   logLengthMax: 1_000_000_000,
+  /** Entries, and bytes of them, that a node fetches of one account's log in one epoch of its own clock … */
+  pullEntriesPerEpochMax: 16_384,
+  pullBytesPerEpochMax: 16 * 1024 * 1024,
+  /** … and in all: a longer log is not read on. */
+  pullEntriesMax: 2_000_000,
+  pullBytesMax: 1024 * 1024 * 1024,
   /** Characters of the name that an account's owner chose for it, and bytes of it in UTF-8. */
   cardNameCharsMax: 32,
   cardNameBytesMax: 64,
@@ -87,4 +93,48 @@ export const limits = {
   epochMax: 0xffff_ffff,
   /** Milli-credits; the highest price that is believed. */
   priceMax: 1_000_000_000,
+
+  /** Bytes of one frame of the scores network: what its longest lists come to, and some room. */
+  scoresFrameBytesMax: 256 * 1024,
+  /** Cards, heads and proofs in one message. */
+  scoresCardsMax: 64,
+  scoresHeadsMax: 256,
+  scoresProofsMax: 16,
+  /** Accounts that one message says it holds; of more, a round repairs a part. */
+  scoresHoldingsMax: 4_096,
+  /** Accounts that one message asks for, heads and cards each. */
+  scoresWantedMax: 256,
+  /** Bans that one message names. */
+  scoresBansMax: 256,
+  /** Nodes on which one message reports, and on which a node keeps what it saw. */
+  scoresReportsMax: 64,
+  /** Signatures to verify that one peer may ask for in a burst, and per second after that. */
+  gossipSignaturesBurst: 1_000,
+  gossipSignaturesPerSecond: 200,
+  /** The same for cards: each may have a stamp to check. */
+  gossipCardsBurst: 512,
+  gossipCardsPerSecond: 4,
+  /** The same for messages that ask for something, and those of unknown types. */
+  gossipQuestionsBurst: 256,
+  gossipQuestionsPerSecond: 20,
+  /** The same for KiB in all. */
+  gossipKibBurst: 2_048,
+  gossipKibPerSecond: 128,
+  /** The same for digests that are compared; more are ignored. */
+  gossipDigestsBurst: 8,
+  gossipDigestsPerSecond: 1,
+  /** The same for scores told to one peer. */
+  gossipStatementsBurst: 4,
+  gossipStatementsPerSecond: 1,
+  /** Bytes that may wait for one peer, of all channels, before gossip holds back. */
+  gossipBufferBytesMax: 256 * 1024,
+  /** Cards of one peer that wait for their check. */
+  gossipCardsWaitingMax: 512,
+  /** Heads that were asked for between two rounds because somebody named them. */
+  gossipAskedMax: 4_096,
+  /** Nodes whose stated scores are remembered, and scores of each. */
+  statementSignersMax: 256,
+  statementsPerSignerMax: 64,
+  /** Nodes of which is remembered how often they were right about scores. */
+  reportersMax: 1_024,
 } as const

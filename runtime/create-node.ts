@@ -141,6 +141,8 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         onBanned: (peerId) => peers.ban(peerId),
         onViolation: (peerId) => peers.count(peerId),
       }).catch((error: unknown) => {
+        // Nobody would answer it: that has to be said at once, and not in a log.
+        if (error instanceof QMeshError && error.code === 'QM_ACCOUNT_BANNED') throw error
         // Without its books a node still asks and answers, as a newcomer.
         logger.error({ err: error }, toQMeshError(error).message)
         return undefined
@@ -292,7 +294,8 @@ class Node implements QMeshNode {
   }
 
   whyScore(id?: string, last?: number): Promise<ScoreReport> {
-    return toScoreReport(this.#requireTrust().ledger, id, last)
+    const { ledger, gossip } = this.#requireTrust()
+    return toScoreReport(ledger, id, last, gossip)
   }
 
   credit(last?: number): Promise<CreditReport> {

@@ -88,7 +88,8 @@ interface Commands {
 /** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
 const stopWithinMs = { inference: 16_000, others: 6_000 } as const
 
-const toGossiperInput = ({ epochMs, checkWaitMs }: TrustSide): GossiperInput => ({
+const toGossiperInput = ({ epochMs, checkWaitMs, log }: TrustSide): GossiperInput => ({
+  log,
   timings: { epochMs, checkWaitMs },
 })
 
@@ -121,6 +122,7 @@ export class NodeSystem {
       tiers: options.tiers ?? trust?.ledger ?? bronzeForAll,
       areTiersEarned: options.tiers === undefined,
       earnings: trust?.earnings,
+      onDefect: (error) => logger.error({ err: error }, 'a defect in the books: answers are not paid'),
       scheduler: () => this.#to('scheduler'),
       inference: () => this.#to('inference'),
       onChanged: () => this.#publisher.changed(),
@@ -153,7 +155,10 @@ export class NodeSystem {
     })
     const capabilities = trust ? [trust.gossip.capability] : []
     this.#swarm.setAdvertisement({ models: [], capabilities })
-    if (trust) trust.onGrown = (length) => this.#to('score-gossiper')?.send({ type: 'log.grew', length })
+    if (trust) {
+      trust.onGrown = (length) => this.#to('score-gossiper')?.send({ type: 'log.grew', length })
+      trust.onCard = () => this.#to('score-gossiper')?.send({ type: 'card.changed' })
+    }
     this.#publisher = new StatusPublisher(() => {
       if (models.length === 0) return
       this.client.local(this.worker.localStatus())

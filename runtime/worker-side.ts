@@ -34,6 +34,8 @@ export interface WorkerSideOptions {
   readonly areTiersEarned?: boolean | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
+  /** A defect in the books. */
+  readonly onDefect?: ((error: unknown) => void) | undefined
   readonly scheduler: () => { send(command: SchedulerCommand): void } | undefined
   readonly inference: () => { send(command: InferenceCommand): void } | undefined
   /** What the worker can say of itself has changed. */
@@ -85,6 +87,7 @@ export class WorkerSide {
       stopSlot: (slotId) => options.inference()?.send({ type: 'slot.cancel', slotId }),
       closedBecause: (clientId) => this.#closedBecause(clientId),
       earnings: options.earnings,
+      onDefect: options.onDefect,
       admit: (clientId) => {
         // The owner comes first on the owner's machine, and is never told to wait.
         if (clientId === options.selfId) return { tier: 'master', waitMs: 0 }

@@ -21,6 +21,10 @@ export interface Deal {
 
 /** Where the evidence comes from. */
 export interface DealsPort {
-  /** Undefined when there is nothing to offer: the worker is this node's own, or this node has no account. */
+  /**
+   * Undefined when there is nothing to offer: the worker is this node's own, or this node has no account.
+   *
+   * @throws QMeshError `QM_ACCOUNT_BANNED`: no offer is made to a banned worker, and no prompt is sent
+   */
   begin(workerId: PeerId, prompt: Prompt): Deal | undefined
 }

@@ -4,6 +4,7 @@ import {
   type InferenceError,
   type PeerId,
   type Prompt,
+  QMeshError,
   type QueueStatus,
   type RequestId,
   type Response,
@@ -129,7 +130,12 @@ export class Dispatcher implements WorkerDesk {
     if (!line || line.running.has(prompt.requestId)) return null
     const { requestId } = prompt
     const guard = new ResponseGuard(prompt.maxTokens, prompt.resume)
-    const deal = this.#deals?.begin(workerId, prompt)
+    const deal = tryTo(() => this.#deals?.begin(workerId, prompt))
+    if (deal instanceof QMeshError) {
+      const { code, message } = deal
+      listener.failed({ code, message })
+      return { unacked: 0, acknowledge: () => {}, cancel: () => {} }
+    }
     const running: Running = { prompt, listener, guard, openedAtMs: this.#now(), deal, positions: 0 }
     line.ended.delete(requestId)
     line.running.set(requestId, running)
@@ -249,6 +255,16 @@ export class Dispatcher implements WorkerDesk {
     line.ended.set(requestId, { by, lateFrames: 0 })
     const oldest = line.ended.keys().next()
     if (line.ended.size > endedMax && !oldest.done) line.ended.delete(oldest.value)
+  }
+}
+
+/** What it returns, or the error that says why not; a defect is thrown on. */
+function tryTo<Value>(step: () => Value): Value | QMeshError {
+  try {
+    return step()
+  } catch (error) {
+    if (error instanceof QMeshError) return error
+    throw error
   }
 }
 

@@ -14,7 +14,8 @@ import {
 import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
 import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
-import { type Earning, type EarningsPort, noEarnings } from './earnings.port.ts'
+import type { Earning, EarningsPort } from './earnings.port.ts'
+import { GuardedEarnings } from './guarded-earnings.ts'
 import { Job, type JobId, type JobName, toJobName } from './job.ts'
 
 /** What the intake asks the scheduler to do. */
@@ -41,6 +42,8 @@ export interface IntakePorts {
   }
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
+  /** A defect in the books; the first one only. Requests go on without what they would have earned. */
+  readonly onDefect?: ((error: unknown) => void) | undefined
   readonly now: () => number
 }
 
@@ -58,6 +61,7 @@ export interface JobReport {
  */
 export class Intake implements ClientDesk {
   readonly #ports: IntakePorts
+  readonly #earnings: EarningsPort
   readonly #jobs = new Map<JobId, Job>()
   /** Those that their clients still want. */
   readonly #wanted = new Map<JobName, Job>()
@@ -66,6 +70,7 @@ export class Intake implements ClientDesk {
 
   constructor(ports: IntakePorts) {
     this.#ports = ports
+    this.#earnings = new GuardedEarnings(ports.earnings, ports.onDefect)
   }
 
   /** Requests that are being prepared, wait or run. */
@@ -272,10 +277,6 @@ export class Intake implements ClientDesk {
     if (!job) return 'late'
     this.#abandon(job)
     return 'ok'
-  }
-
-  get #earnings(): EarningsPort {
-    return this.#ports.earnings ?? noEarnings
   }
 
   /** Keeps the signature that came with a message, if one did. */

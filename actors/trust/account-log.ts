@@ -281,6 +281,8 @@ export class AccountLog {
     options: { readonly signal?: AbortSignal; readonly timeoutMs?: number },
   ): Promise<CatchUpOutcome> {
     if (this.state === 'forked') return this.#forkedOutcome()
+    // Said before waiting for a turn to pull: until that is over nothing may be appended, whether the turn comes or not.
+    if (head.length > this.#length) this.#state = 'behind'
     const deadline = startDeadline(options.timeoutMs ?? catchUpTimeoutMs, options.signal)
     const { signal } = deadline
     try {
@@ -346,7 +348,7 @@ export class AccountLog {
     return new QMeshError(
       'QM_LOG_FORKED',
       this.state === 'behind'
-        ? `The log in ${folder} holds ${this.#length} entries and lacks some that it held before, as after restoring a backup. It takes no more until the node got them back from its peers: keep it connected.`
+        ? `The log in ${folder} holds ${this.#length} entries and lacks some that it held before, as after restoring a backup. It takes no more until the node got them back from its peers: keep it connected. If no peer has them, stop the node and run "qmesh-node keys adopt".`
         : `Two histories of the log in ${folder} exist, as when a data directory was copied and both copies ran. Keep the folder that worked last, or start with new keys.`,
     )
   }

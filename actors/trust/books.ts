@@ -1,6 +1,7 @@
 import {
   type AccountState,
   BanSet,
+  neverDay,
   type ClientTerm,
   createAccountState,
   type Credit,
@@ -8,7 +9,6 @@ import {
   type Score,
   toClientTerms,
   toCredit,
-  toDay,
   toScore,
   toTrustTier,
   type TrustParams,
@@ -98,11 +98,12 @@ export class Books {
     return this.#accounts.get(accountId)
   }
 
-  /** Makes room by forgetting who never did a thing. Undefined when no more accounts fit. */
+  /** Makes room by forgetting who is banned or never did a thing. Undefined when no more accounts fit. */
   open(accountId: PeerId): Account | undefined {
     const known = this.#accounts.get(accountId)
     if (known) return known
-    if (this.#accounts.size >= accountsMax && !this.#forgetIdle()) return undefined
+    if (this.#accounts.size >= accountsMax && (this.isBanned(accountId) || !this.#makeRoom()))
+      return undefined
     const account: Account = {
       id: accountId,
       card: undefined,
@@ -114,13 +115,18 @@ export class Books {
     return account
   }
 
-  /** Puts in what was read before. */
+  /** Puts in what was read before, while there is room. */
   restore(account: Account): void {
-    this.#accounts.set(account.id, account)
+    if (this.#accounts.size < accountsMax) this.#accounts.set(account.id, account)
   }
 
   isBanned(accountId: PeerId): boolean {
     return this.#records.has(accountId)
+  }
+
+  /** Absent, too, where the account's own log is the proof. */
+  proofAgainst(accountId: PeerId): FraudProof | undefined {
+    return this.#proofs.get(accountId)?.proof
   }
 
   get proofs(): readonly FraudProof[] {
@@ -147,7 +153,8 @@ export class Books {
     if (isProofNew) this.#proofs.set(accountId, { epoch, proof })
     if (known && known.isLocal !== true && known.epoch <= epoch) return isProofNew
     this.#records.set(accountId, record)
-    this.#bans = this.#bans.with([{ accountId, fromDay: toDay(epoch, this.params) }])
+    // Whoever signs its own proof dates it as well: nothing that others hold may depend on that.
+    this.#bans = this.#bans.with([{ accountId, fromDay: neverDay }])
     return true
   }
 
@@ -163,15 +170,19 @@ export class Books {
     )
   }
 
-  /** The first one known goes first; this node's own account was there before all others. */
-  #forgetIdle(): boolean {
-    for (const { id, head, state } of [...this.#accounts.values()].slice(1)) {
-      if (head || state.length > 0) continue
-      this.#accounts.delete(id)
-      this.#scores.delete(id)
-      return true
-    }
-    return false
+  /**
+   * Whoever is banned goes first, then who never told of a log, then who told of one and showed none: a head costs a
+   * signature, and may be an invention. Of each kind the first one known; this node's own account was there before all.
+   */
+  #makeRoom(): boolean {
+    const others = [...this.#accounts.values()].slice(1)
+    const idle = others.filter(({ state }) => state.length === 0)
+    const last =
+      others.find(({ id }) => this.isBanned(id)) ?? idle.find(({ head }) => head === undefined) ?? idle[0]
+    if (!last) return false
+    this.#accounts.delete(last.id)
+    this.#scores.delete(last.id)
+    return true
   }
 
   score(account: Account): Score {

@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { toBurn, toPrice, toPriceMax, toPriceMin, type TrustParams } from '../../machines/trust/index.ts'
+import {
+  toBurn,
+  toPrice,
+  toPriceMax,
+  toPriceMin,
+  toPromptTokensMax,
+  type TrustParams,
+} from '../../machines/trust/index.ts'
 import { type Finish, limits, type PeerId, type Prompt, type RequestId } from '../../protocol/index.ts'
 import {
   type Ack,
@@ -17,7 +24,7 @@ import {
 import type { Deal, DealsPort } from '../request/deals.port.ts'
 import { toEpoch } from './epoch.ts'
 
-/** What the client's own log says, all in milli-credits. */
+/** What the client's own log says, and what is about to be written to it; all in milli-credits. */
 export interface Funds {
   readonly balance: number
   /** How far below zero it may go. */
@@ -25,6 +32,8 @@ export interface Funds {
   /** Entries of the log and the first half of its tree hash: where the balance can be checked. */
   readonly headLength: number
   readonly headHash: string
+  /** The highest spend number that was ever paid with; 0 for none. The next one is higher, whatever the clock says. */
+  readonly spentSeq: number
 }
 
 export interface DealsPorts {
@@ -68,8 +77,8 @@ export class Deals implements DealsPort {
     const maxOut = prompt.maxTokens - resumed
     const free = own.balance - this.#reserved
     const maxPrice = toOffered(prompt, maxOut, free + own.line, params)
-    // A clock that was set back must not make two offers look like one that was spent twice.
-    this.#spendSeq = Math.max(this.#spendSeq + 1, wallMs())
+    // A clock that was set back, here or between two runs, must not make two offers look like one spent twice.
+    this.#spendSeq = Math.max(this.#spendSeq + 1, own.spentSeq + 1, wallMs())
     const { temperature, seed = 0 } = prompt.sampling
     const offer = offerFormat.sign(signer, {
       requestId: prompt.requestId,
@@ -87,13 +96,19 @@ export class Deals implements DealsPort {
       headLength: own.headLength,
       headHash: own.headHash,
       resumed,
-      flags: { isAuditable: true, isPrivate: false, isStreaming: true, isGratis: maxPrice === 0 },
+      // What was drawn by chance cannot be done again, so no audit could tell whether it was made up.
+      flags: {
+        isAuditable: isRepeatable(prompt),
+        isPrivate: false,
+        isStreaming: true,
+        isGratis: maxPrice === 0,
+      },
       effortNonce: '',
     })
-    return this.#toDeal(offer, salt)
+    return this.#toDeal(offer, salt, toPromptTokensMax(prompt))
   }
 
-  #toDeal(offer: Offer, salt: Buffer): Deal {
+  #toDeal(offer: Offer, salt: Buffer, promptTokensMax: number): Deal {
     const { signer, params, wallMs, log, onWrongResult } = this.#ports
     const { workerId, requestId, spendSeq } = offer
     const reserve = offer.maxPrice + toBurn(offer.maxPrice, params)
@@ -135,8 +150,9 @@ export class Deals implements DealsPort {
       if (evidence === undefined) return 'it came without one'
       const result = resultFormat.decode(Buffer.from(evidence, 'base64'))
       if (result.nOut !== tokens.length) return `it says ${result.nOut} tokens, and ${tokens.length} came`
-      if (result.outputCommit !== toOutputCommit(tokens)) return 'it is about other tokens'
-      if (result.nIn !== nIn) return 'it counts the prompt in another way than the answer'
+      if (result.outputCommit !== toOutputCommit(salt, tokens)) return 'it is about other tokens'
+      if (result.nIn !== Math.min(nIn, promptTokensMax))
+        return 'it counts the prompt in another way than the answer'
       const price = toPrice(result.nIn, result.nOut, params)
       if (result.price > price) return `it costs ${result.price} instead of ${price} milli-credits`
       return checkReceipt({ offer, result, ack: null }, signer.networkId) ?? result
@@ -144,7 +160,7 @@ export class Deals implements DealsPort {
 
     return {
       evidence: { offer: toBase64(offerFormat.encode(offer)), salt: salt.toString('hex') },
-      admitted: (count) => (promptTokens = count),
+      admitted: (count) => (promptTokens = Math.min(count, promptTokensMax)),
       took: (more) => void tokens.push(...more),
       tick: () => {
         if (tokens.length === ticked) return undefined
@@ -172,6 +188,9 @@ function toOffered(prompt: Prompt, maxOut: number, available: number, params: Tr
   const price = Math.min(toPriceMax(prompt, maxOut, params), affordable)
   return price >= toPriceMin(prompt, maxOut, params) ? price : 0
 }
+
+const isRepeatable = ({ sampling: { temperature, seed } }: Prompt): boolean =>
+  temperature === 0 || seed !== undefined
 
 function attempt<Value>(step: () => Value): Value | string {
   try {

@@ -1,4 +1,4 @@
-import { toPrice, toPriceMin, type TrustParams } from '../../machines/trust/index.ts'
+import { toPrice, toPriceMin, toPromptTokensMax, type TrustParams } from '../../machines/trust/index.ts'
 import { limits, type PeerId, type Prompt, QMeshError, type RequestId } from '../../protocol/index.ts'
 import {
   type Ack,
@@ -15,6 +15,7 @@ import {
   toReceiptId,
   type TrustSigner,
 } from '../../protocol/trust/index.ts'
+import type { GenerationResult } from '../inference/engine.port.ts'
 import type { Earning, EarningsPort } from '../scheduling/earnings.port.ts'
 import { toEpoch } from './epoch.ts'
 
@@ -29,6 +30,10 @@ export interface EarningsPorts {
   readonly file: (receipt: Receipt) => void
   /** What runs the models: goes into the results, because it decides how an audit compares. */
   readonly execProfile: () => number
+  /** What the client's log says against its offer; absent: its word is taken. */
+  readonly contradictionOf?: (offer: Offer) => string | undefined
+  /** Whether the client has used up its credit by what others hold of it, whatever it says. */
+  readonly isSpent?: (offer: Offer) => boolean
 }
 
 /** Epochs after the end in which a client's last signature is waited for. */
@@ -36,10 +41,18 @@ const patienceEpochs = 2
 /** Answers whose last signature is waited for; beyond, the oldest are filed as they are. */
 const settlingMax = 4_096
 
+/** It has a result for every answer. */
+interface SignedEarning extends Earning {
+  finished(result: GenerationResult): string
+}
+
 interface Open {
   readonly offer: Offer
   readonly offerHash: string
   readonly receiptId: string
+  readonly salt: Uint8Array
+  /** Tokens of the prompt that a client signs for. */
+  readonly promptTokensMax: number
   readonly tokens: number[]
   readonly begunAtMs: number
   firstMs: number | undefined
@@ -64,7 +77,7 @@ export class Earnings implements EarningsPort {
     this.#ports = ports
   }
 
-  begin(clientId: PeerId, prompt: Prompt): Earning | undefined {
+  begin(clientId: PeerId, prompt: Prompt): SignedEarning | undefined {
     if (!prompt.evidence) return undefined
     const offer = offerFormat.decode(Buffer.from(prompt.evidence.offer, 'base64'))
     const salt = Buffer.from(prompt.evidence.salt, 'hex')
@@ -80,6 +93,8 @@ export class Earnings implements EarningsPort {
       offer,
       offerHash: offerFormat.toHash(offer, networkId),
       receiptId,
+      salt,
+      promptTokensMax: toPromptTokensMax(prompt),
       tokens: [],
       begunAtMs: performance.now(),
       firstMs: undefined,
@@ -90,7 +105,8 @@ export class Earnings implements EarningsPort {
     }
     this.#open.set(toKey(clientId, prompt.requestId), open)
     return {
-      isGratis: offer.flags.isGratis,
+      // Served as one who pays nothing; the promise stands, and is worth what it is worth.
+      isGratis: offer.flags.isGratis || (this.#ports.isSpent?.(offer) ?? false),
       sent: (tokens) => {
         open.firstMs ??= performance.now() - open.begunAtMs
         open.tokens.push(...tokens)
@@ -157,7 +173,7 @@ export class Earnings implements EarningsPort {
     if (!offer.flags.isGratis && offer.maxPrice < toPriceMin(prompt, offer.maxOut, params)) {
       return 'may not cover the price of the answer'
     }
-    return checkOffer(offer, signer.networkId)
+    return checkOffer(offer, signer.networkId) ?? this.#ports.contradictionOf?.(offer)
   }
 
   #stopped(open: Open, isOwnFault: boolean, promptTokens: number): void {
@@ -171,16 +187,17 @@ export class Earnings implements EarningsPort {
   #end(open: Open, finish: Result['finish'], promptTokens: number): Result {
     const { signer, params, execProfile } = this.#ports
     const { offer, tokens } = open
+    const nIn = Math.min(promptTokens, open.promptTokensMax)
     const totalMs = Math.min(limits.durationMsMax, Math.round(performance.now() - open.begunAtMs))
     const result = resultFormat.sign(signer, {
       offerHash: open.offerHash,
-      outputCommit: toOutputCommit(tokens),
-      nIn: promptTokens,
+      outputCommit: toOutputCommit(open.salt, tokens),
+      nIn,
       nOut: tokens.length,
       finish,
       firstTokenMs: Math.min(totalMs, Math.round(open.firstMs ?? totalMs)),
       totalMs,
-      price: Math.min(offer.maxPrice, toPrice(promptTokens, tokens.length, params)),
+      price: Math.min(offer.maxPrice, toPrice(nIn, tokens.length, params)),
       execProfile: execProfile(),
       epoch: this.#epoch,
     })

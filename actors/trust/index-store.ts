@@ -61,6 +61,7 @@ export class IndexStore {
   /** Nothing while the disk takes no index: reads find nothing, writes are dropped. */
   #current: Generation | undefined
   #number = 0
+  #emptied = 0
   #failedAtMs = -Infinity
   #isClosed = false
 
@@ -87,6 +88,11 @@ export class IndexStore {
   /** Whether there is an index at all; a disk that is full has none until there is space. */
   get isUsable(): boolean {
     return this.#current !== undefined
+  }
+
+  /** How often it was emptied since it was opened: what was written before is gone. */
+  get emptied(): number {
+    return this.#emptied
   }
 
   /** The value that was last written, once `write` has resolved; nothing if there is none or the index is empty. */
@@ -245,6 +251,7 @@ export class IndexStore {
       await this.#startEmpty()
     } catch {
       this.#current = undefined
+      this.#emptied++
       await generation.close()
     }
     this.#options.onEmptied?.(`The index could not be used: ${String(error)}`)
@@ -262,8 +269,9 @@ export class IndexStore {
     return this.#current
   }
 
-  #startEmpty(): Promise<void> {
-    return this.#replace(async () => undefined)
+  async #startEmpty(): Promise<void> {
+    await this.#replace(async () => undefined)
+    this.#emptied++
   }
 
   #compact(generation: Generation): Promise<void> {

@@ -8,19 +8,25 @@ import {
   isCardValid,
   type LogEntry,
   type NetworkId,
-  type Offer,
+  type PaidEntry,
+  type Receipt,
 } from '../../protocol/trust/index.ts'
 import type { Account } from './books.ts'
+import type { PullOutcome, RemoteLog } from './remote-log.ts'
 import type { LogStore } from './log-store.ts'
+import type { PullQuota } from './pull-quota.ts'
 
 export interface LogReaderPorts {
   readonly params: TrustParams
   readonly networkId: NetworkId
   readonly store: LogStore
+  readonly quota: PullQuota
   /** The account broke the rules. */
   readonly onBroken: (found: Broken) => void
-  /** An offer that a worker has filed, signed by its client. */
-  readonly onOffer: (offer: Offer) => void
+  /** A receipt that a worker has filed; all its signatures are right. */
+  readonly onReceipt: (receipt: Receipt) => void
+  /** A client's word for what it paid. */
+  readonly onPaid: (clientId: PeerId, entry: PaidEntry) => void
   /** A card that the account signed and put into its log. */
   readonly onCard: (card: IdentityCard) => void
 }
@@ -66,6 +72,11 @@ export class LogReader {
     return reading
   }
 
+  /** Resolves when nothing of this account's log is being read. Never rejects. */
+  async idle(accountId: PeerId): Promise<void> {
+    await this.#reading.get(accountId)
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#reading.values())
@@ -77,7 +88,8 @@ export class LogReader {
     const { store, onBroken } = this.#ports
     const remote = store.remote(card.logKey)
     const held = await remote.length()
-    const outcome = await remote.pull(head.length, { timeoutMs: pullMs, signal: this.#stop.signal })
+    const outcome = await this.#pull(account.id, remote, held, head.length)
+    if (!outcome) return
     if (outcome.kind === 'refused' && outcome.reason !== 'fork') {
       const why = outcome.reason === 'conflict' ? 'two histories of it exist' : 'an entry of it is too long'
       const reason = `Its log cannot be true: ${why}.`
@@ -109,9 +121,27 @@ export class LogReader {
     account.treeHash = head.length === state.length ? head.treeHash : await remote.treeHash(state.length)
   }
 
+  /** As much of it as it may have now; nothing when that is nothing. */
+  async #pull(id: PeerId, remote: RemoteLog, held: number, length: number): Promise<PullOutcome | undefined> {
+    const { quota } = this.#ports
+    if (held >= length) return remote.pull(length)
+    const allowed = quota.allow(id, held, length)
+    if (!allowed) return undefined
+    const outcome = await remote.pull(allowed.toLength, {
+      timeoutMs: pullMs,
+      signal: this.#stop.signal,
+      bytesMax: allowed.bytes,
+      logBytesMax: quota.bounds.pullBytesMax,
+      onBytes: (bytes) => quota.used(id, 0, bytes),
+    })
+    quota.used(id, Math.max(0, outcome.length - held), 0)
+    const isWhole = outcome.kind !== 'complete' || allowed.toLength === length
+    return isWhole ? outcome : { kind: 'partial', reason: 'bytes', length: outcome.length }
+  }
+
   /** @returns why the entry cannot be an honest node's, if so. */
   #take({ id, state }: Account, bytes: Uint8Array): string | undefined {
-    const { params, networkId, onOffer, onCard } = this.#ports
+    const { params, networkId, onReceipt, onPaid, onCard } = this.#ports
     let entry: LogEntry
     try {
       entry = decodeEntry(bytes)
@@ -126,8 +156,9 @@ export class LogReader {
     if (entry.type === 'receipt' && entry.receipt.offer.workerId === id) {
       const wrong = checkReceipt(entry.receipt, networkId)
       if (wrong !== undefined) return wrong
-      onOffer(entry.receipt.offer)
+      onReceipt(entry.receipt)
     }
+    if (entry.type === 'paid') onPaid(id, entry)
     applyEntry(state, entry, { params, networkId })
     return undefined
   }

@@ -8,7 +8,8 @@ import {
   type IdentityCard,
   isHeadValid,
   type LogEntry,
-  type Offer,
+  type PaidEntry,
+  type Receipt,
   toReceiptId,
   type TrustSigner,
 } from '../../protocol/trust/index.ts'
@@ -24,14 +25,19 @@ export interface OwnLogPorts {
   readonly epochNow: () => number
   /** Makes the account's card: its stamp may take long. */
   readonly makeCard: (signal: AbortSignal) => Promise<IdentityCard>
+  /** Whether the card in the log is to be replaced; absent, it never is. */
+  readonly isCardOld?: (card: IdentityCard) => boolean
   /** The log is longer now. */
   readonly onGrown: (head: Head) => void
-  /** An offer in a receipt of it. */
-  readonly onOffer: (offer: Offer) => void
+  /** A receipt of it, and a payment. */
+  readonly onReceipt: (receipt: Receipt) => void
+  readonly onPaid?: (entry: PaidEntry) => void
   /** Entries that this node had lost, as after restoring a backup, came back from its peers. */
   readonly onRestored: (entries: number) => void
   /** It cannot be written now, or never again. Said once for each reason. */
   readonly onProblem: (error: QMeshError) => void
+  /** All that waited is in the log. */
+  readonly onSettled?: () => void
 }
 
 /** Entries that wait while the log is not open yet, or cannot be written; the oldest are given up first. */
@@ -49,6 +55,8 @@ export class OwnLog {
   readonly #account: Account
   readonly #stop = new AbortController()
   readonly #waiting: NewEntry[] = []
+  /** What is being written. */
+  #batch: readonly NewEntry[] = []
   #isChecked = false
   #writing: Promise<void> | undefined
   #reading: Promise<void> = Promise.resolve()
@@ -66,9 +74,26 @@ export class OwnLog {
     return this.#head
   }
 
-  /** What is not written yet. */
+  /** What is not written yet, or not known to be. */
   get waiting(): readonly NewEntry[] {
-    return this.#waiting
+    return [...this.#batch, ...this.#waiting]
+  }
+
+  /** Milli-credits of payments that are not in the log yet: they are spent all the same. */
+  get owed(): number {
+    const { seenSpends } = this.#account.state
+    return this.waiting.reduce(
+      (sum, entry) => (entry.type === 'paid' && !seenSpends.has(entry.spendSeq) ? sum + entry.amount : sum),
+      0,
+    )
+  }
+
+  /** The highest spend number in the log and on the way into it; 0 for none. */
+  get spentSeq(): number {
+    return this.waiting.reduce(
+      (highest, entry) => (entry.type === 'paid' ? Math.max(highest, entry.spendSeq) : highest),
+      this.#account.state.spentSeq,
+    )
   }
 
   /** Folds what the log holds. */
@@ -126,7 +151,8 @@ export class OwnLog {
   /** What waits is written, if it can be. */
   async close(): Promise<void> {
     this.#stop.abort()
-    await this.#writing
+    // A write that ends starts the next one while there is something to write.
+    while (this.#writing) await this.#writing
   }
 
   /** The log itself knows best why it takes nothing: an empty append asks it. */
@@ -135,7 +161,8 @@ export class OwnLog {
   }
 
   #write(): void {
-    if (!this.#isChecked || this.#waiting.length === 0 || this.#log.state !== 'ready') return
+    if (!this.#isChecked || this.#log.state !== 'ready') return
+    if (this.#waiting.length === 0 && !this.#isCardOld()) return
     this.#writing ??= this.#writeAll().then(
       () => {
         this.#writing = undefined
@@ -152,21 +179,24 @@ export class OwnLog {
   async #writeAll(): Promise<void> {
     // After a failed write nobody knows how much of it arrived: the log is asked, and what it holds is not written again.
     await this.#append([])
-    if (this.#account.state.card === null) await this.#introduce()
+    if (this.#account.state.card === null || this.#isCardOld()) await this.#introduce()
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, batchMax)
+      this.#batch = this.#waiting.splice(0, batchMax)
       const names = new Set<string>()
-      const entries = batch
+      const entries = this.#batch
         .filter((entry) => this.#isWanted(entry) && isFirst(names, this.#toName(entry)))
         .map((entry) => this.#dated(entry))
       try {
         if (entries.length > 0) await this.#append(entries)
       } catch (error) {
-        this.#waiting.unshift(...batch)
+        this.#waiting.unshift(...this.#batch)
         throw error
+      } finally {
+        this.#batch = []
       }
     }
     this.#problem = undefined
+    this.#ports.onSettled?.()
   }
 
   /** An entry that is there already, or comes too late, would be a fault for everybody to see. */
@@ -184,6 +214,11 @@ export class OwnLog {
   #toName(entry: NewEntry): string {
     if (entry.type === 'paid') return `paid ${entry.spendSeq}`
     return `receipt ${toReceiptId(entry.receipt.offer, this.#ports.signer.networkId)}`
+  }
+
+  #isCardOld(): boolean {
+    const { card } = this.#account
+    return card !== undefined && this.#ports.isCardOld?.(card) === true
   }
 
   async #introduce(): Promise<void> {
@@ -216,7 +251,8 @@ export class OwnLog {
         const entry = decodeEntry(bytes)
         applyEntry(state, entry, { params, networkId: signer.networkId })
         if (entry.type === 'card') this.#account.card = entry.card
-        if (entry.type === 'receipt') this.#ports.onOffer(entry.receipt.offer)
+        if (entry.type === 'receipt') this.#ports.onReceipt(entry.receipt)
+        if (entry.type === 'paid') this.#ports.onPaid?.(entry)
       }
     }
     if (state.length === (this.#head?.length ?? 0)) return

@@ -13,6 +13,10 @@ export interface PullLimits {
   readonly bytesMax: number
   /** Ends the pull; a reason named `TimeoutError` counts as a timeout. */
   readonly signal: AbortSignal
+  /** Hears of the bytes of each entry that came. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
+  /** Bytes of the whole log, fetched or not, from which on nothing more of it is taken. */
+  readonly logBytesMax?: number | undefined
   /** Takes all that the owner signed, not only the length asked for. */
   readonly isAll?: boolean
   /** The store takes no more writes: the disk is full, or worse. */
@@ -28,9 +32,9 @@ export interface PullLimits {
 export async function pullBlocks(
   core: Hypercore,
   toLength: number,
-  { bytesMax, signal, isAll = false, onFailure }: PullLimits,
+  { bytesMax, signal, isAll = false, onFailure, onBytes, logBytesMax }: PullLimits,
 ): Promise<PullStop | undefined> {
-  const watch = new PullWatch(core, bytesMax, signal)
+  const watch = new PullWatch(core, { bytesMax, signal, onBytes, logBytesMax })
   try {
     while (!watch.stop && core.length < toLength) await watch.change()
     let end = toLength
@@ -60,14 +64,19 @@ class PullWatch {
   readonly #core: Hypercore
   readonly #signal: AbortSignal
   readonly #bytesMax: number
+  readonly #logBytesMax: number
+  readonly #onBytes: ((bytes: number) => void) | undefined
   readonly #wakers = new Set<() => void>()
   #stop: PullStop | undefined
   #bytes = 0
   #end: () => void = () => undefined
 
-  constructor(core: Hypercore, bytesMax: number, signal: AbortSignal) {
+  constructor(core: Hypercore, options: Omit<PullLimits, 'isAll' | 'onFailure'>) {
+    const { bytesMax, signal, onBytes, logBytesMax = Infinity } = options
     this.#core = core
     this.#bytesMax = bytesMax
+    this.#logBytesMax = logBytesMax
+    this.#onBytes = onBytes
     this.#signal = signal
     this.ended = new Promise((resolve) => {
       this.#end = resolve
@@ -106,6 +115,7 @@ class PullWatch {
 
   readonly #onDownload = (_index: number, byteLength: number): void => {
     this.#bytes += byteLength
+    this.#onBytes?.(byteLength)
     if (byteLength > limits.logEntryBytesMax) this.#finish('oversized')
     else if (this.#bytes > this.#bytesMax) this.#finish('bytes')
     else this.#wake()
@@ -115,6 +125,7 @@ class PullWatch {
   readonly #onAppend = (): void => {
     const { byteLength, length } = this.#core
     if (byteLength > length * limits.logEntryBytesMax) this.#finish('oversized')
+    else if (byteLength > this.#logBytesMax) this.#finish('bytes')
     else this.#wake()
   }
 

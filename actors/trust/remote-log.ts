@@ -1,7 +1,7 @@
 import type Hypercore from 'hypercore'
 import { isTimeout, startDeadline } from './deadline.ts'
 import type { LogAccess, LogConflict } from './log-access.ts'
-import { pullBlocks } from './pull.ts'
+import { pullBlocks, type PullLimits } from './pull.ts'
 import { readSlices } from './read-slices.ts'
 
 const timeoutMsDefault = 30_000
@@ -13,6 +13,10 @@ export interface PullOptions {
   readonly timeoutMs?: number
   /** Bytes of entries taken in this pull; 64 MiB unless told. What was taken stays, a next pull goes on there. */
   readonly bytesMax?: number
+  /** Bytes of the whole log from which on nothing more of it is taken; no bound unless told. */
+  readonly logBytesMax?: number
+  /** Hears of the bytes of each entry that came. */
+  readonly onBytes?: (bytes: number) => void
 }
 
 /** `partial`: may be tried again. `refused`: the owner of the log broke a rule, or no peer has a log that did not. */
@@ -71,7 +75,7 @@ export class RemoteLog {
    * @throws QMeshError `QM_LOG_DAMAGED` when the store is broken, `QM_NODE_STOPPED` when it was closed
    */
   async pull(toLength: number, options: PullOptions = {}): Promise<PullOutcome> {
-    const { timeoutMs = timeoutMsDefault, bytesMax = bytesMaxDefault } = options
+    const { timeoutMs = timeoutMsDefault, bytesMax = bytesMaxDefault, logBytesMax, onBytes } = options
     const refusal = this.#access.refusalOf(this.logKey)
     if (refusal) return { kind: 'refused', reason: refusal, length: await this.length() }
     const held = await this.#held(toLength)
@@ -80,7 +84,7 @@ export class RemoteLog {
     const { signal } = deadline
     try {
       const pulled = await this.#access.pulling(this.logKey, signal, (core) =>
-        this.#pull(core, toLength, { bytesMax, signal }),
+        this.#pull(core, toLength, { bytesMax, signal, logBytesMax, onBytes }),
       )
       if (pulled) return pulled
       return {
@@ -113,11 +117,11 @@ export class RemoteLog {
   async #pull(
     core: Hypercore,
     toLength: number,
-    { bytesMax, signal }: { readonly bytesMax: number; readonly signal: AbortSignal },
+    bounds: Omit<PullLimits, 'isAll' | 'onFailure'>,
   ): Promise<PullOutcome> {
     if (core.fork !== 0) return { kind: 'refused', reason: 'fork', length: core.contiguousLength }
     const onFailure = (cause: Error): void => void this.#access.fail(cause)
-    const stop = await pullBlocks(core, toLength, { bytesMax, signal, onFailure })
+    const stop = await pullBlocks(core, toLength, { ...bounds, onFailure })
     const length = core.contiguousLength
     switch (stop) {
       case undefined:

@@ -68,6 +68,22 @@ async function print(report: ScoreReport): Promise<void> {
     ],
     ...achievements.map(({ id, why, points }) => ['achievement', `${id}: ${why} ${points} points`]),
     ['all together', `${report.raw} points, of which ${Math.round(report.escrow * 100)} % count`],
+    ...(report.witnesses
+      ? [
+          [
+            'witnesses',
+            `${report.witnesses.asked} asked, ${report.witnesses.answered} answered, ${report.witnesses.agreed} computed the same from the same`,
+          ],
+        ]
+      : []),
+    ...(report.standing
+      ? [
+          [
+            'answers gossip',
+            `in ${report.standing.latencyMs} ms, ${Math.round(report.standing.availability * 100)} % of the time, by ${report.standing.reporters} nodes`,
+          ],
+        ]
+      : []),
     ...report.faults.map(({ index, code, why }) => ['fault', `entry ${index}: ${code}: ${why}`]),
   ])
   if (report.clients.length > 0) {

@@ -13,7 +13,7 @@ const cellSchema = z.tuple([count, count, count, count, count, count, count, cou
 type CellRow = z.infer<typeof cellSchema>
 
 const snapshotSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   accountId: peerIdSchema,
   // A card is checked when it is decoded; here it comes back as it was written.
   card: z.looseObject({ accountId: peerIdSchema, seq: count }).nullable(),
@@ -27,6 +27,8 @@ const snapshotSchema = z.strictObject({
   clients: z.array(peerIdSchema),
   seenReceipts: z.array(z.tuple([z.string(), count])),
   seenSpends: z.array(z.tuple([count, count])),
+  epochEntries: count,
+  spentSeq: count,
   days: z.array(z.tuple([count, z.array(z.tuple([count, cellSchema]))])),
   settled: count,
   recent: z.array(z.tuple([count, count, count, cellSchema])),
@@ -48,7 +50,7 @@ export function toSnapshot(state: AccountState): AccountSnapshot {
   const places = new Map(clients.map((id, place) => [id, place]))
   const placeOf = (id: PeerId): number => places.get(id) ?? 0
   return {
-    version: 1,
+    version: 2,
     accountId: state.accountId,
     card: state.card === null ? null : { ...state.card },
     length: state.length,
@@ -60,6 +62,8 @@ export function toSnapshot(state: AccountState): AccountSnapshot {
     clients,
     seenReceipts: [...state.seenReceipts],
     seenSpends: [...state.seenSpends],
+    epochEntries: state.epochEntries,
+    spentSeq: state.spentSeq,
     days: [...state.days]
       .toSorted(([a], [b]) => a - b)
       .map(([day, cells]) => [

@@ -8,6 +8,7 @@ export const logFaults = {
   'card-foreign': 'The card is of another account.',
   'card-stale': 'The card does not follow the one before it: its number is not higher.',
   'epoch-backwards': 'The entry is dated before the one in front of it.',
+  'epoch-full': 'The log has more entries of one epoch than one account may have.',
   'log-too-long': 'The log has more entries than one account may have.',
   'receipt-foreign': 'The receipt is of another worker.',
   'receipt-self': 'The receipt is for work that the account did for itself.',
@@ -77,6 +78,10 @@ export interface AccountState {
   readonly seenReceipts: ReadonlyMap<string, number>
   /** Spend numbers of payments by epoch, oldest first, for as long. */
   readonly seenSpends: ReadonlyMap<number, number>
+  /** Receipts and payments of `lastEpoch` that count: the two lists above are bounded by a bound of this. */
+  readonly epochEntries: number
+  /** The highest spend number that was ever paid with; 0 before the first. */
+  readonly spentSeq: number
 
   /** Receipts that are final for everybody who may ask: day → client → sums. */
   readonly days: ReadonlyMap<number, ReadonlyMap<PeerId, DayCell>>
@@ -107,6 +112,8 @@ export const createAccountState = (accountId: PeerId): AccountState => ({
   faults: [],
   seenReceipts: new Map(),
   seenSpends: new Map(),
+  epochEntries: 0,
+  spentSeq: 0,
   days: new Map(),
   settled: 0,
   recent: [],

@@ -42,6 +42,8 @@ interface Draft extends AccountState {
   readonly faults: LogFault[]
   readonly seenReceipts: Map<string, number>
   readonly seenSpends: Map<number, number>
+  epochEntries: number
+  spentSeq: number
   readonly days: Map<number, Map<PeerId, DayCell>>
   settled: number
   readonly recent: RecentReceipt[]
@@ -77,6 +79,9 @@ function takeIn(draft: Draft, entry: LogEntry, context: FoldContext): LogFaultCo
   // A later version's entry is not a fault, it is only nothing to us.
   if (entry.type === 'unknown') return null
   if (entry.epoch < draft.lastEpoch) return 'epoch-backwards'
+  // A log is its owner's word, and costs nothing: whoever reads it keeps no more of an epoch than this.
+  if (entry.epoch === draft.lastEpoch && draft.epochEntries >= context.params.epochEntriesMax)
+    return 'epoch-full'
   return entry.type === 'receipt' ? takeReceipt(draft, entry, context) : takePaid(draft, entry, context)
 }
 
@@ -102,6 +107,7 @@ function takeReceipt(
   if (!Number.isSafeInteger(draft.earned + due)) return 'account-full'
 
   advance(draft, epoch, params)
+  draft.epochEntries += 1
   draft.seenReceipts.set(receiptId, epoch)
   draft.receipts += 1
   draft.earned += due
@@ -139,7 +145,9 @@ function takePaid(draft: Draft, entry: PaidEntry, { params }: FoldContext): LogF
   if (isSeen(draft.seenSpends.get(spendSeq), epoch, params)) return 'paid-twice'
   if (!Number.isSafeInteger(draft.paid + amount)) return 'account-full'
   advance(draft, epoch, params)
+  draft.epochEntries += 1
   draft.seenSpends.set(spendSeq, epoch)
+  draft.spentSeq = Math.max(draft.spentSeq, spendSeq)
   draft.payments += 1
   draft.paid += amount
   draft.burned += amount - toPaidPrice(amount, params)
@@ -178,6 +186,7 @@ function advance(draft: Draft, epoch: number, params: TrustParams): void {
   if (epoch === draft.lastEpoch) return
   const dayBefore = toDay(draft.lastEpoch, params)
   draft.lastEpoch = epoch
+  draft.epochEntries = 0
   dropBefore(draft.seenReceipts, epoch - seenEpochs(params))
   dropBefore(draft.seenSpends, epoch - seenEpochs(params))
   const settlingEpochs = params.finalityEpochs + aheadEpochsMax(params)

@@ -3,12 +3,21 @@ import type { PeerId } from '../../protocol/index.ts'
 import { floorDiv } from './fixed.ts'
 import type { TrustParams } from './params.ts'
 
-/** An account that proved itself a cheat. Its receipts, given and taken, are void from this day on. */
+/** An account that proved itself a cheat. */
 export interface Ban {
   readonly accountId: PeerId
-  /** Days since 1970: the day of the proof's epoch. */
+  /**
+   * Days since 1970; its receipts, given and taken, are void from this day on. It has to be a day that all nodes agree
+   * on and that the cheat has not chosen, or it could take the score of those who served it: see `neverDay`.
+   */
   readonly fromDay: number
 }
+
+/**
+ * The day of a ban that nobody but the cheat has dated: it ends an account, and the receipts that others hold of it
+ * stay. A contradiction in two signatures and a log that proves itself wrong are dated by the guilty one alone.
+ */
+export const neverDay = 0xffff_ffff
 
 const domain = Buffer.from('qmesh/bans/1')
 

@@ -1,6 +1,7 @@
-import { assign, emit, fromCallback, fromPromise, sendTo, setup } from 'xstate'
+import { assign, emit, fromCallback, fromPromise, raise, sendTo, setup } from 'xstate'
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
-import { type Regime, regimeTerms, type RegimeTerms } from './regime.ts'
+import { regimeMachine } from './regime.machine.ts'
+import { type Alarms, noAlarms, type Regime, regimeTerms, type RegimeTerms } from './regime.ts'
 
 export interface GossiperTimings {
   /** Milliseconds that a start waits for peers that say how much of this node's own log they hold. */
@@ -25,7 +26,16 @@ export const defaultGossiperTimings: GossiperTimings = {
   regimes: regimeTerms,
 }
 
+/**
+ * What is known of the own log before it may grow. `new`: there is none yet. `begun`: some of it is here, and only peers
+ * that hold some of it, too, can say whether it was longer. `elsewhere`: the keys were in use on another machine, so
+ * there is a log that is not here; to begin another one would be a fork.
+ */
+export type OwnLogStory = 'new' | 'begun' | 'elsewhere'
+
 export interface GossiperInput {
+  /** `new` where left out. */
+  readonly log?: OwnLogStory
   /** What is left out is as in `defaultGossiperTimings`. */
   readonly timings: Partial<GossiperTimings>
 }
@@ -33,8 +43,10 @@ export interface GossiperInput {
 export interface GossiperContext {
   readonly timings: GossiperTimings
   readonly regime: Regime
-  /** Peers that said how much of this node's own log they hold. */
+  readonly log: OwnLogStory
+  /** Peers that said how much of this node's own log they hold, and those that hold some of it. */
   readonly told: number
+  readonly holders: number
   /** Entries of the own log, and those that were announced. */
   readonly length: number
   readonly announced: number
@@ -51,10 +63,16 @@ export type GossiperCommand =
   | { readonly type: 'regime.changed'; readonly to: Regime }
 
 /** What the adapter reports. */
-export interface GossiperFact {
-  readonly type: 'gossip.told'
-  readonly peers: number
-}
+export type GossiperFact =
+  /** Peers that said how much of the own log they hold, and those of them that hold some. */
+  | { readonly type: 'gossip.told'; readonly peers: number; readonly holders: number }
+  /** A round is over. Influence in Q16.16, of this node's witnesses that report a storm, and of all of them. */
+  | {
+      readonly type: 'gossip.observed'
+      readonly alarms: Alarms
+      readonly storm: number
+      readonly total: number
+    }
 
 /** What the adapter is told to do. */
 export type GossiperOrder =
@@ -66,6 +84,8 @@ export type GossiperOrder =
 export type GossiperEmitted =
   /** The start-up check is over: the own log may grow. `told` may be 0 in a mesh of one. */
   | { readonly type: 'gossiper.ready'; readonly told: number }
+  /** The log of these keys is elsewhere, and none of the peers met so far holds any of it: nothing is written before. */
+  | { readonly type: 'gossiper.searching'; readonly told: number }
   | { readonly type: 'gossiper.failed'; readonly error: QMeshError }
 
 export interface GossiperOutput {
@@ -92,9 +112,19 @@ const gossiper = setup({
     /** Takes in what peers hold of the own log; rejects when this node must not go on by itself. */
     settle: fromPromise<void>(() => notWired('check')),
     close: fromPromise<void>(() => notWired('closing')),
+    regime: regimeMachine,
   },
   actions: {
     round: sendTo('gossip', { type: 'gossip.round' } satisfies GossiperOrder),
+    countVotes: sendTo('regime', ({ event }) =>
+      event.type === 'gossip.observed'
+        ? { type: 'votes.counted' as const, storm: event.storm, total: event.total }
+        : { type: 'votes.counted' as const, storm: 0, total: 0 },
+    ),
+    weigh: sendTo('regime', ({ event }) => ({
+      type: 'round.finished' as const,
+      alarms: event.type === 'gossip.observed' ? event.alarms : noAlarms,
+    })),
     sweep: sendTo('gossip', { type: 'gossip.sweep' } satisfies GossiperOrder),
     announce: sendTo('gossip', ({ context }): GossiperOrder => ({
       type: 'gossip.announce',
@@ -114,11 +144,25 @@ const gossiper = setup({
     headInterval: ({ context: { timings, regime } }) => timings.regimes[regime].headIntervalMs,
   },
   guards: {
-    isHeard: ({ context }) => context.told >= context.timings.peersToHear,
+    isHeard: ({ context }) => isHeard(context),
+    isMissing: ({ context: { log, holders } }) => log === 'elsewhere' && holders === 0,
+    isFound: ({ context }) => context.holders > 0,
     hasNews: ({ context }) => context.isCardNew || context.length > context.announced,
     isWorthTelling: ({ context }) => isWorthTelling(context),
   },
 })
+
+/** Peers without any of a log that has begun somewhere cannot say how long it is. */
+function isHeard({ log, told, holders, timings: { peersToHear } }: GossiperContext): boolean {
+  switch (log) {
+    case 'new':
+      return told >= peersToHear
+    case 'begun':
+      return holders >= peersToHear
+    case 'elsewhere':
+      return told >= peersToHear && holders > 0
+  }
+}
 
 /** A head is told at once when the log grew by a twentieth; peers reckon with less until the interval is over. */
 const worthShare = 20
@@ -128,6 +172,7 @@ const isWorthTelling = ({ isCardNew, length, announced }: GossiperContext): bool
 
 const noteTold = gossiper.assign({
   told: ({ context, event }) => (event.type === 'gossip.told' ? event.peers : context.told),
+  holders: ({ context, event }) => (event.type === 'gossip.told' ? event.holders : context.holders),
 })
 const noteLength = gossiper.assign({
   length: ({ context, event }) =>
@@ -161,7 +206,9 @@ export const gossiperMachine = gossiper.createMachine({
   context: ({ input }) => ({
     timings: { ...defaultGossiperTimings, ...input.timings },
     regime: 'calm',
+    log: input.log ?? 'new',
     told: 0,
+    holders: 0,
     length: 0,
     announced: 0,
     isCardNew: false,
@@ -185,19 +232,49 @@ export const gossiperMachine = gossiper.createMachine({
       on: { 'score-gossiper.stop': 'closing' },
     },
     open: {
-      invoke: { src: 'gossip', id: 'gossip', onError: { target: 'closing', actions: noteError } },
+      invoke: [
+        { src: 'gossip', id: 'gossip', onError: { target: 'closing', actions: noteError } },
+        {
+          src: 'regime',
+          id: 'regime',
+          onSnapshot: {
+            guard: ({ context, event }) => event.snapshot.value !== context.regime,
+            actions: raise(({ event }) => ({
+              type: 'regime.changed' as const,
+              to: event.snapshot.value,
+            })),
+          },
+          onError: { target: 'closing', actions: noteError },
+        },
+      ],
       initial: 'listening',
       entry: 'tellRegime',
       on: {
         'score-gossiper.stop': 'closing',
         'gossip.told': { actions: noteTold },
+        'gossip.observed': { actions: ['countVotes', 'weigh'] },
         'regime.changed': { actions: [noteRegime, 'tellRegime'] },
       },
       states: {
         /** Peers say what they hold of the own log; those that never meet anybody go on after a while. */
         listening: {
           always: { guard: 'isHeard', target: 'settling' },
-          after: { checkWait: 'settling' },
+          after: {
+            checkWait: [
+              {
+                guard: 'isMissing',
+                target: 'searching',
+                actions: emit(({ context }) => ({ type: 'gossiper.searching', told: context.told })),
+              },
+              { target: 'settling' },
+            ],
+          },
+        },
+        /** Without end: only a peer that holds some of the log ends it, and after it others have their time to speak. */
+        searching: {
+          entry: 'round',
+          always: { guard: 'isFound', target: 'listening' },
+          after: { roundInterval: { target: 'searching', reenter: true } },
         },
         settling: {
           invoke: {

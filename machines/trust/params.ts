@@ -18,6 +18,8 @@ export interface TrustParams {
   readonly finalityEpochs: number
   /** A receipt is filed at most this long after its offer, so nobody has to remember older ones. */
   readonly filingEpochs: number
+  /** Receipts and payments of one log, dated with one epoch, that count: who reads it keeps them for a while. */
+  readonly epochEntriesMax: number
   /** How far the clocks of a client and a worker may differ without a receipt being lost: each may be off by half. */
   readonly clockSkewEpochs: number
 
@@ -118,12 +120,13 @@ export interface TrustParams {
 
 /** The first network's parameters: no auditors yet, so half of a score counts unaudited, and any client's receipts do. */
 export const genesisParams: TrustParams = deepFreeze({
-  version: 1,
+  version: 2,
 
   epochSeconds: 60,
   epochsPerDay: 1_440,
   finalityEpochs: 10,
   filingEpochs: 60,
+  epochEntriesMax: 4_096,
   clockSkewEpochs: 20,
 
   speedBucketsMs: [1_000, 2_000, 5_000, 10_000, 20_000],

@@ -20,7 +20,11 @@ export function toPriceMin(prompt: PricedPrompt, maxOut: number, params: TrustPa
   return toPriceMax(prompt, Math.min(maxOut, coveredTokensMax), params)
 }
 
-function toPromptTokensMax({ messages = [], prompt = '' }: PricedPrompt): number {
+/**
+ * The most tokens of a prompt that count, whatever a model's template puts around its text. A client has no tokenizer:
+ * without this bound a worker could state any number.
+ */
+export function toPromptTokensMax({ messages = [], prompt = '' }: PricedPrompt): number {
   const bytes = [prompt, ...messages.map(({ content }) => content)].reduce(
     (sum, text) => sum + utf8Bytes(text),
     0,

@@ -8,22 +8,16 @@ import { decodeProof, encodeProof } from '../trust/proof.ts'
 import { scoreStatementFormat } from '../trust/score-statement.ts'
 import { encodeHoldings, type Holding, holdingBytes, parseHoldings } from './holdings.ts'
 
-/** Bounds of one message of the scores network. They belong in `protocol/limits.ts`. */
+/** Bounds of one message of the scores network; `protocol/limits.ts` says what each is. */
 export const scoresLimits = {
-  /** Bytes of one frame: what the longest lists below come to, and some room. */
-  frameBytesMax: 256 * 1024,
-  /** Cards in one message. */
-  cardsMax: 64,
-  /** Heads in one message. */
-  headsMax: 256,
-  /** Proofs in one message. */
-  proofsMax: 16,
-  /** Accounts that one message says it holds; of more, a round repairs a part. */
-  holdingsMax: 4_096,
-  /** Accounts that one message asks for, heads and cards each. */
-  wantedMax: 256,
-  /** Bans that one message names. */
-  bansMax: 256,
+  frameBytesMax: limits.scoresFrameBytesMax,
+  cardsMax: limits.scoresCardsMax,
+  headsMax: limits.scoresHeadsMax,
+  proofsMax: limits.scoresProofsMax,
+  holdingsMax: limits.scoresHoldingsMax,
+  wantedMax: limits.scoresWantedMax,
+  bansMax: limits.scoresBansMax,
+  reportsMax: limits.scoresReportsMax,
   /** Ranges of account ids that are compared apart: by their first hex character. */
   ranges: 16,
 } as const
@@ -76,7 +70,7 @@ const holdings = z.codec(
 )
 
 const banRef = z.object({ accountId: peerIdSchema, epoch })
-/** Names a ban by whom it hits and since when: of two proofs against one account the earlier counts. */
+/** Names a ban by whom it hits. The epoch is how its evidence is dated by the guilty one itself: nothing depends on it. */
 export type BanRef = z.infer<typeof banRef>
 
 /** What is new, or what was asked for. */
@@ -154,8 +148,32 @@ export const regimeSchema = z.object({
 })
 export type RegimeVote = z.infer<typeof regimeSchema>
 
+/** How other nodes answer me on the scores network, as I saw it lately. Goes with a round; of each node the latest counts. */
+export const peerReportSchema = z.object({
+  type: z.literal('peer-report'),
+  peers: z
+    .array(
+      z.object({
+        accountId: peerIdSchema,
+        latencyMs: z.number().int().min(0).max(limits.durationMsMax),
+        /** Of what was asked, the share that was answered: 0 to 65,536. */
+        availability: z.number().int().min(0).max(65_536),
+      }),
+    )
+    .max(scoresLimits.reportsMax),
+})
+export type PeerReport = z.infer<typeof peerReportSchema>
+
 export type ScoresMessage =
-  ScoreUpdate | ScoreDigest | ScoreHeads | ScorePull | ScoreRequest | ScoreVerify | Fraud | RegimeVote
+  | ScoreUpdate
+  | ScoreDigest
+  | ScoreHeads
+  | ScorePull
+  | ScoreRequest
+  | ScoreVerify
+  | Fraud
+  | RegimeVote
+  | PeerReport
 
 const schemas = {
   'score-update': scoreUpdateSchema,
@@ -166,6 +184,7 @@ const schemas = {
   'score-verify': scoreVerifySchema,
   fraud: fraudSchema,
   regime: regimeSchema,
+  'peer-report': peerReportSchema,
 } as const
 
 export const scoresMessageTypes = Object.keys(schemas) as (keyof typeof schemas)[]

@@ -28,9 +28,15 @@ export function toPromptCommit(salt: Uint8Array, { messages, prompt = '' }: Comm
   return hash256(salt, ...parts.map(framed)).toString('hex')
 }
 
-/** Binds a result to its tokens: BLAKE2b-256 over their ids, 4 bytes each, in hex. */
-export function toOutputCommit(tokens: readonly number[]): string {
+/**
+ * Binds a result to its tokens without telling them: BLAKE2b-256 over the salt, a label and their ids, 4 bytes each.
+ * A short answer has few possible values, so without the salt whoever reads a public log could guess it.
+ *
+ * @param salt that of the offer's commitment to its prompt: client and worker have it, and nobody else
+ * @returns 32 bytes in hex
+ */
+export function toOutputCommit(salt: Uint8Array, tokens: readonly number[]): string {
   const bytes = Buffer.alloc(4 * tokens.length)
   for (const [index, token] of tokens.entries()) bytes.writeUInt32LE(token, 4 * index)
-  return hash256(bytes).toString('hex')
+  return hash256(salt, framed('output'), bytes).toString('hex')
 }

@@ -2,7 +2,7 @@ export { cardFormat, cardRoles, checkName, type IdentityCard, isCardValid, toNam
 export { toOutputCommit, toPromptCommit } from './commitments.ts'
 export { type Head, headFormat, isHeadValid } from './head.ts'
 export { decodeEntry, encodeEntry, type LogEntry, type PaidEntry } from './log-entry.ts'
-export { checkProof, decodeProof, encodeProof, type FraudProof, toProofId } from './proof.ts'
+export { checkProof, decodeProof, encodeProof, type FraudProof, toGuilty, toProofId } from './proof.ts'
 export {
   type Ack,
   ackFormat,

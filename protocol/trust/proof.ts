@@ -102,7 +102,13 @@ export function decodeProof(bytes: Uint8Array): FraudProof {
   return { kind, a, b } as FraudProof
 }
 
-/** Who is guilty, and since which epoch; undefined when it proves nothing. Never throws. */
+/** Whom a proof names, and how its two things are dated by that one itself. Nothing of it is checked. */
+export function toGuilty({ kind, a, b }: FraudProof): { readonly guilty: PeerId; readonly epoch: number } {
+  const { guilty, epoch } = termsOf(kind)
+  return { guilty: guilty(a), epoch: Math.max(epoch(a), epoch(b)) }
+}
+
+/** Who is guilty, and since which epoch, by what the guilty one signed; undefined when it proves nothing. Never throws. */
 export function checkProof(
   { kind, a, b }: FraudProof,
   networkId: NetworkId,

@@ -71,7 +71,7 @@ export interface Offer {
   /** Tokens of the answer that other workers had delivered, at most 32,768. */
   readonly resumed: number
   readonly flags: {
-    /** Prompt and answer may be shown to an auditor. */
+    /** An auditor can redo the answer, which was greedy or had a seed, and may be shown it. */
     readonly isAuditable: boolean
     /** They may be shown to nobody: the receipt then counts for less. */
     readonly isPrivate: boolean
@@ -115,9 +115,9 @@ export const resultFinishes = ['stop', 'length', 'stop-string', 'partial'] as co
 export interface Result {
   /** See `offerFormat.toHash`, 32 bytes. */
   readonly offerHash: string
-  /** See `toOutputCommit`: this worker's part of the answer, 32 bytes. */
+  /** See `toOutputCommit`: this worker's part of the answer, hidden by the salt of the prompt, 32 bytes. */
   readonly outputCommit: string
-  /** Tokens of the prompt, at most 16,777,216. */
+  /** Tokens of the prompt that count, at most 16,777,216: no more than its text can give, see `toPromptTokensMax`. */
   readonly nIn: number
   /** Tokens that this worker generated, at most 32,768. */
   readonly nOut: number
@@ -136,9 +136,10 @@ export interface Result {
   readonly signature: string
 }
 
+/** Version 2: the commitment to the answer is salted. */
 export const resultFormat = signedFormat<Result>(
   'result',
-  format(1, {
+  format(2, {
     offerHash: hex(32),
     outputCommit: hex(32),
     nIn: varint(limits.contextTokensMax),

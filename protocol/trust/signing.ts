@@ -10,7 +10,8 @@ import { type Format, hex } from './codec.ts'
 export type NetworkId = string
 
 /** What is signed. A signature for one kind of thing never fits another. */
-export type Domain = 'card' | 'offer' | 'result' | 'ack' | 'head' | 'score-verify' | 'regime' | 'repair'
+export type Domain =
+  'card' | 'offer' | 'result' | 'ack' | 'head' | 'score-verify' | 'regime' | 'repair' | 'manifest' | 'catalog'
 
 const hashBytes = 32
 const signatureBytes = 64

@@ -1,9 +1,14 @@
 import type { Ledger } from '../../actors/trust/ledger.ts'
 import type { Account } from '../../actors/trust/books.ts'
+import type { Gossip } from '../../actors/trust/gossip/gossip.ts'
+import type { Agreement } from '../../actors/trust/gossip/inquiries.ts'
 import { achievements, toDue, toEvidence, type TrustParams } from '../../machines/trust/index.ts'
 import { type PeerId, QMeshError } from '../../protocol/index.ts'
 import { type LogEntry, type NetworkId, toReceiptId } from '../../protocol/trust/index.ts'
 import type { CreditReport, HistoryEntry, ScoreReport, ScoreRow } from './reports.ts'
+
+/** What others say. */
+export type Hearsay = Pick<Gossip, 'agreementOn' | 'regime' | 'regimes' | 'standings'>
 
 /** Everybody, the highest score first. */
 export function toLeaderboard(ledger: Ledger): ScoreRow[] {
@@ -17,7 +22,12 @@ export function toLeaderboard(ledger: Ledger): ScoreRow[] {
  * @param idPart the account's id or its beginning; absent, this node's own
  * @throws QMeshError `QM_ACCOUNT_UNKNOWN`
  */
-export async function toScoreReport(ledger: Ledger, idPart?: string, last = 20): Promise<ScoreReport> {
+export async function toScoreReport(
+  ledger: Ledger,
+  idPart?: string,
+  last = 20,
+  gossip?: Hearsay,
+): Promise<ScoreReport> {
   const account = findAccount(ledger, idPart)
   const { books } = ledger
   const { breakdown } = books.score(account)
@@ -29,6 +39,7 @@ export async function toScoreReport(ledger: Ledger, idPart?: string, last = 20):
   })
   return {
     ...toRow(ledger, account),
+    ...toHearsay(account.id, ledger.ownId, gossip),
     epoch: books.epoch,
     counts: { ...breakdown.receipts },
     funded: capped(breakdown.funded),
@@ -108,6 +119,28 @@ function toRow(ledger: Ledger, account: Account): ScoreRow {
     ...(ban && { banned: ban.reason }),
   }
 }
+
+/** What others say of an account, and what it says itself of the weather: nothing that two nodes agree on. */
+function toHearsay(
+  id: PeerId,
+  ownId: PeerId,
+  gossip: Hearsay | undefined,
+): Pick<ScoreReport, 'regime' | 'standing' | 'witnesses'> {
+  if (!gossip) return {}
+  const regime = id === ownId ? gossip.regime : gossip.regimes.get(id)
+  const standing = gossip.standings().get(id)
+  const agreement = gossip.agreementOn(id)
+  return {
+    ...(regime && { regime }),
+    ...(standing && { standing: { ...standing, availability: toPlain(standing.availability) } }),
+    ...(agreement && { witnesses: toWitnesses(agreement) }),
+  }
+}
+
+const toWitnesses = ({ kind, ...counts }: Agreement): ScoreReport['witnesses'] => ({
+  outcome: kind,
+  ...counts,
+})
 
 function toName({ books }: Ledger, id: PeerId): { name?: string } {
   const name = books.get(id)?.card?.name

@@ -82,6 +82,31 @@ export const scoreReportSchema = scoreRowSchema.extend({
   /** The sum before audits, and the part of it that counts without them: 0 to 1. */
   raw: points,
   escrow: number,
+  /**
+   * What came of asking witnesses for their word about the score at an epoch: how many were asked, answered, and
+   * computed the same from the same inputs as this node. Absent until somebody was asked.
+   */
+  witnesses: z
+    .object({
+      epoch: count,
+      outcome: z.enum(['fork', 'contradiction', 'accepted', 'exchange', 'provisional', 'unknown']),
+      asked: count,
+      answered: count,
+      agreed: count,
+    })
+    .optional(),
+  /** How rough it looks to this node, or to a connected peer by its own word. */
+  regime: z.enum(['calm', 'preStorm', 'storm']).optional(),
+  /** How it answers on the scores network, by what everybody reports; absent where nobody does. */
+  standing: z
+    .object({
+      latencyMs: count,
+      /** 0 to 1. */
+      availability: number,
+      /** Nodes whose word is in it. */
+      reporters: count,
+    })
+    .optional(),
   /** The log is dated in the future, so nothing of it counts yet. */
   isAhead: z.boolean(),
   clients: z.array(

@@ -1,5 +1,3 @@
-import { join } from 'node:path'
-import { z } from 'zod'
 import { AccountCache } from '../../actors/trust/account-cache.ts'
 import { Deals } from '../../actors/trust/deals.ts'
 import { Earnings } from '../../actors/trust/earnings.ts'
@@ -7,24 +5,26 @@ import { Gossip } from '../../actors/trust/gossip/gossip.ts'
 import { createGossiperActors } from '../../actors/trust/gossip/gossiper.adapter.ts'
 import { IndexStore } from '../../actors/trust/index-store.ts'
 import { Ledger } from '../../actors/trust/ledger.ts'
-import type { LogCounter, LogMark } from '../../actors/trust/log-counter.ts'
 import { LogStore } from '../../actors/trust/log-store.ts'
-import type { NewEntry } from '../../actors/trust/own-log.ts'
-import { gossiperMachine } from '../../machines/trust/gossiper.machine.ts'
-import { genesisParams, toNetworkId, type TrustParams } from '../../machines/trust/index.ts'
-import { limits, type PeerId, peerIdSchema } from '../../protocol/index.ts'
-import { createSigner, decodeEntry, encodeEntry, toName } from '../../protocol/trust/index.ts'
+import type { DealsPort } from '../../actors/request/deals.port.ts'
+import type { EarningsPort } from '../../actors/scheduling/earnings.port.ts'
+import { gossiperMachine, type OwnLogStory } from '../../machines/trust/gossiper.machine.ts'
+import { type PeerId, QMeshError } from '../../protocol/index.ts'
+import { createSigner, toName } from '../../protocol/trust/index.ts'
 import type { Config } from '../config/index.ts'
 import type { DataDir } from '../data-dir.ts'
-import { importedFileName } from '../keys.ts'
+import { identityFileName } from '../identity.ts'
 import type { Logger } from '../logger.ts'
+import { keepAccusation, readAccusation, toBannedError } from './accusation.ts'
+import { areKeysImported, toOwnAccount } from './own-account.ts'
+import { createUnwrittenFile } from './unwritten-file.ts'
 
 export interface TrustSideOptions {
   readonly dataDir: DataDir
   readonly config: Config
   readonly logger: Logger
   readonly isWorker: boolean
-  /** Proof was found that an account broke the rules: it is to be cut off. */
+  /** An account that was introduced, or is connected, broke the rules: it is to be cut off. */
   readonly onBanned: (accountId: PeerId) => void
   /** A peer sent something on the scores network that no honest peer sends. */
   readonly onViolation: (peerId: PeerId) => void
@@ -33,51 +33,55 @@ export interface TrustSideOptions {
 /** What a node knows of work and credit, and where it signs for its own. */
 export interface TrustSide {
   readonly ledger: Ledger
-  readonly deals: Deals
-  readonly earnings: Earnings
+  readonly deals: DealsPort & Pick<Deals, 'reserved'>
+  readonly earnings: EarningsPort
   readonly gossip: Gossip
   /** Milliseconds of an epoch. */
   readonly epochMs: number
   /** Milliseconds that peers have, at the start, to say what they hold of the own log. */
   readonly checkWaitMs: number
+  /** What is known of the own log now. */
+  readonly log: OwnLogStory
   /** The actor that keeps others' books and this one's alike, over the connections there are. */
   readonly gossiper: typeof gossiperMachine
   /** The own log grew to so many entries. */
   onGrown: (length: number) => void
+  /** The own card is new, or another one than before. */
+  onCard: () => void
+  /** Accounts that are to be cut off from the start. */
+  banned(): PeerId[]
   close(): Promise<void>
 }
-
-/** Folder of logs and index, one for each network that this node is in. */
-const folderName = 'accounts'
 
 /**
  * Opens the books of this node.
  *
- * @throws QMeshError `QM_LOG_DAMAGED`
+ * @throws QMeshError `QM_LOG_DAMAGED`; `QM_ACCOUNT_BANNED` when peers have shown proof against this node's own account
  */
 export async function openTrustSide(options: TrustSideOptions): Promise<TrustSide> {
   const { dataDir, config, logger, isWorker } = options
   const { identity } = dataDir
-  const params = toParams(config)
-  const networkId = toNetworkId(params, config.secret)
+  const { params, networkId, logs, index: indexFolder, counter } = toOwnAccount(dataDir, config)
+  const identityFile = dataDir.file(identityFileName)
+  const accusation = await readAccusation(dataDir, networkId)
+  if (accusation) throw toBannedError(identity.id, accusation, identityFile)
   const signer = createSigner(networkId, identity.noiseKeyPair())
-  const folder = join(dataDir.path, folderName, networkId)
   const wallMs = (): number => Date.now()
 
   const conflicts = { tell: (_logKey: string): void => {} }
-  const store = await LogStore.open(join(folder, 'logs'), {
+  const store = await LogStore.open(logs, {
     onProblem: (error) => logger.error({ code: error.code }, error.message),
     onConflict: ({ logKey }) => conflicts.tell(logKey),
   })
   try {
     const logKeys = identity.logKeyPair(networkId)
-    const log = await store.own(logKeys, createCounter(dataDir, networkId))
-    const index = await IndexStore.open(join(folder, 'index'), {
+    const log = await store.own(logKeys, counter)
+    const index = await IndexStore.open(indexFolder, {
       onEmptied: (reason) =>
         logger.info({ reason }, 'the index of accounts is empty: it is filled from the logs'),
     })
     const epochMs = 1_000 * params.epochSeconds
-    const isImported = (await dataDir.readState(importedFileName, importedSchema)) !== undefined
+    const areImported = await areKeysImported(dataDir)
     const grown: { tell: TrustSide['onGrown'] } = { tell: () => {} }
     const gossip = new Gossip({
       networkId,
@@ -89,25 +93,46 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       },
       onDefect: (error) => logger.error({ err: error }, 'a defect in gossip'),
     })
+    // What is told while the books open comes before there are any.
+    const books: { ledger?: Ledger } = {}
+    const told: { card?: string | undefined; tell: () => void } = { tell: () => {} }
+    /** The own card is in the log, and may be another one than it was. */
+    const tellCard = (): void => {
+      const { signature } = books.ledger?.cardOf(identity.id) ?? {}
+      if (signature === undefined || signature === told.card) return
+      told.card = signature
+      told.tell()
+    }
+    /** Whether it makes a difference to cut an account off. */
+    const isWithin = (accountId: PeerId): boolean =>
+      books.ledger?.cardOf(accountId) !== undefined || gossip.isPeer(accountId)
     const ledger = await Ledger.open({
       signer,
       params,
       store,
       log,
       cache: new AccountCache(index, identity.id),
+      unwritten: createUnwrittenFile(dataDir.file(toUnwrittenFile(networkId)), ({ message }) =>
+        logger.warn({ reason: message }, 'what waits for the log of this node could not be kept or read'),
+      ),
       keys: { log: logKeys.publicKey.toString('hex'), vrf: identity.vrfKeyPair().publicKey.toString('hex') },
       roles: isWorker ? ['client', 'worker'] : ['client'],
       name: toName(config.name ?? ''),
       wallMs,
       onBanned: ({ accountId, reason, proof }) => {
         logger.warn({ accountId, reason }, 'an account is banned')
+        // Who was never introduced and is not here has nothing to be cut off from, and there is no end to such.
+        if (!isWithin(accountId)) return
         if (!proof) return options.onBanned(accountId)
         gossip.confront(proof)
         // The cut drops what is not on its way yet, which takes a turn of the event loop.
         setImmediate(() => setImmediate(() => options.onBanned(accountId)))
       },
       onNews: ({ head, proof, suspects, statement }) => {
-        if (head) grown.tell(head.length)
+        if (head) {
+          grown.tell(head.length)
+          tellCard()
+        }
         if (proof) gossip.announceProofs()
         if (suspects) gossip.tellHeads(suspects)
         if (statement) gossip.tell(statement)
@@ -120,7 +145,14 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       onChanged: () => {},
       onSweep: () => earnings.sweep(),
       onProblem: (error) => logger.error({ code: error.code }, error.message),
+      onAccused: (proof) => {
+        const { code, message } = toBannedError(identity.id, proof, identityFile)
+        logger.error({ code }, message)
+        void keepAccusation(dataDir, networkId, proof)
+      },
     })
+    books.ledger = ledger
+    told.card = ledger.cardOf(identity.id)?.signature
     const earnings = new Earnings({
       signer,
       params,
@@ -128,9 +160,16 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       isFiled: (receiptId) => ledger.isFiled(receiptId),
       file: (receipt) => ledger.file(receipt),
       execProfile: () => unknownProfile,
+      contradictionOf: (offer) => ledger.spending.contradictionOf(offer),
+      isSpent: (offer) => ledger.spending.isSpent(offer),
     })
-    for (const entry of await takeUnwritten(dataDir, networkId)) ledger.append(entry)
     conflicts.tell = (logKey) => ledger.conflicted(logKey)
+    /** @throws QMeshError `QM_ACCOUNT_BANNED` */
+    const refuseBanned = (accountId: PeerId): void => {
+      const record = ledger.books.banRecords.find((ban) => ban.accountId === accountId)
+      if (!record) return
+      throw new QMeshError('QM_ACCOUNT_BANNED', `The account ${accountId} is banned: ${record.reason}`)
+    }
     const deals = new Deals({
       signer,
       params,
@@ -141,14 +180,39 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       onWrongResult: (workerId, requestId, detail) =>
         logger.warn({ workerId, requestId, detail }, 'a worker signed another result than it delivered'),
     })
+    const toStory = (): OwnLogStory => {
+      if (log.length > 0 || log.acknowledged) return 'begun'
+      return areImported ? 'elsewhere' : 'new'
+    }
     return {
       ledger,
-      deals,
-      earnings,
+      deals: {
+        get reserved() {
+          return deals.reserved
+        },
+        begin: (workerId, prompt) => {
+          refuseBanned(workerId)
+          return deals.begin(workerId, prompt)
+        },
+      },
+      earnings: {
+        begin: (clientId, prompt) => {
+          refuseBanned(clientId)
+          return earnings.begin(clientId, prompt)
+        },
+        acked: (clientId, requestId, evidence) => earnings.acked(clientId, requestId, evidence),
+      },
       gossip,
       epochMs,
-      // Answers are filed within two epochs. Keys that were used elsewhere have a log, and to begin another would be a fork.
-      checkWaitMs: isImported && log.length === 0 ? 2 * epochMs : epochMs / 4,
+      get log() {
+        return toStory()
+      },
+      get checkWaitMs() {
+        // Answers are filed within two epochs, so by then everybody who knows the log knows all of it.
+        return toStory() === 'elsewhere' ? 2 * epochMs : epochMs / 4
+      },
+      banned: () =>
+        ledger.books.banRecords.map(({ accountId }) => accountId).filter((accountId) => isWithin(accountId)),
       gossiper: gossiperMachine.provide({
         actors: createGossiperActors({
           gossip,
@@ -164,10 +228,15 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       set onGrown(tell) {
         grown.tell = tell
       },
+      get onCard() {
+        return told.tell
+      },
+      set onCard(tell) {
+        told.tell = tell
+      },
       close: async () => {
         earnings.close()
         await ledger.close()
-        await keepUnwritten(dataDir, networkId, ledger.unwritten())
       },
     }
   } catch (error) {
@@ -179,60 +248,4 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
 /** What ran the model is not told to the books yet: audits, which need it, compare with the widest tolerance then. */
 const unknownProfile = 255
 
-/** The rules of the mesh: the built-in ones, with what its members may choose. */
-const toParams = ({ epochSeconds, stampBits }: Config): TrustParams => ({
-  ...genesisParams,
-  epochSeconds,
-  stampBits,
-  epochsPerDay: Math.floor(86_400 / epochSeconds),
-})
-
-const importedSchema = z.object({ id: peerIdSchema })
-
-/** Entries kept over a stop; a file of state is bounded. */
-const unwrittenMax = 1_000
-const unwrittenSchema = z.object({
-  entries: z.array(z.string().max(2 * limits.logEntryBytesMax)).max(unwrittenMax),
-})
 const toUnwrittenFile = (networkId: string): string => `account-${networkId}-unwritten.json`
-
-/** What could not be written to the log before the last stop. Taken once: it must not be written twice. */
-async function takeUnwritten(dataDir: DataDir, networkId: string): Promise<NewEntry[]> {
-  const file = toUnwrittenFile(networkId)
-  const kept = await dataDir.readState(file, unwrittenSchema)
-  if (!kept || kept.entries.length === 0) return []
-  await dataDir.writeState(file, { entries: [] })
-  return kept.entries.flatMap((text) => {
-    try {
-      const entry = decodeEntry(Buffer.from(text, 'base64'))
-      return entry.type === 'receipt' || entry.type === 'paid' ? [entry] : []
-    } catch {
-      // Damaged: the other entries are good all the same.
-      return []
-    }
-  })
-}
-
-async function keepUnwritten(
-  dataDir: DataDir,
-  networkId: string,
-  entries: readonly NewEntry[],
-): Promise<void> {
-  if (entries.length === 0) return
-  const texts = entries.slice(-unwrittenMax).map((entry) => encodeEntry(entry).toString('base64'))
-  await dataDir.writeState(toUnwrittenFile(networkId), { entries: texts })
-}
-
-const markSchema = z.object({
-  length: z.number().int().min(0).max(limits.logLengthMax),
-  treeHash: z.string().regex(/^[0-9a-f]{64}$/),
-})
-
-/** Beside the folder of the logs, so that one that was restored from a backup shows. */
-const createCounter = (dataDir: DataDir, networkId: string): LogCounter => {
-  const name = `account-${networkId}.json`
-  return {
-    read: () => dataDir.readState(name, markSchema),
-    write: (mark: LogMark) => dataDir.writeState(name, mark),
-  }
-}

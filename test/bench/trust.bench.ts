@@ -33,7 +33,7 @@ function benchReceipts(): BenchRow[] {
     signer: client,
     params,
     wallMs: Date.now,
-    funds: () => ({ balance: 1e9, line: 0, headLength: 0, headHash: '00'.repeat(16) }),
+    funds: () => ({ balance: 1e9, line: 0, headLength: 0, headHash: '00'.repeat(16), spentSeq: 0 }),
     isPeer: () => true,
     log: () => {},
     onWrongResult: (_worker, _request, detail) => {

@@ -49,7 +49,7 @@ function offerAt(wallMs: number, balance = 0) {
     params,
     isPeer: () => true,
     wallMs: () => wallMs,
-    funds: () => ({ balance, line: 20_000, headLength: 0, headHash: '00'.repeat(16) }),
+    funds: () => ({ balance, line: 20_000, headLength: 0, headHash: '00'.repeat(16), spentSeq: 0 }),
     log: () => {},
     onWrongResult: () => {},
   })
@@ -70,7 +70,7 @@ function offerAt(wallMs: number, balance = 0) {
     const tokens = [7]
     const result = resultFormat.sign(worker.signer, {
       offerHash: offerFormat.toHash(offer, networkId),
-      outputCommit: toOutputCommit(tokens),
+      outputCommit: toOutputCommit(Buffer.from(deal.evidence.salt, 'hex'), tokens),
       nIn: 10,
       nOut: 1,
       finish: 'stop',
@@ -244,13 +244,12 @@ describe('the books', () => {
   })
 
   it('tell the owner once of a proof against this node itself, and do not ban it', async () => {
-    const { ledger, account, problems, banned } = await openLedger()
+    const { ledger, account, accused, banned } = await openLedger()
     const { epoch } = ledger
     const fork = { kind: 'fork', a: headOf(account, epoch, 7), b: headOf(account, epoch, 7, '22') } as const
     expect(ledger.learnProof(fork)).toBe('known')
     expect(ledger.learnProof(fork)).toBe('known')
-    expect(problems).toMatchObject([{ code: 'QM_LOG_FORKED' }])
-    expect(problems[0]?.message).toMatch(/data directory was copied/)
+    expect(accused).toEqual([fork])
     expect(banned).toEqual([])
   })
 })

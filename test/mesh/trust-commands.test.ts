@@ -32,7 +32,7 @@ async function startNode(mesh: TestMesh, { name, isWorker }: { name: string; isW
   return { child, id, run, json }
 }
 
-it('three processes show the same scores, and each tells why', { timeout: 90_000 }, async () => {
+it('three processes show the same scores, and each tells why', { timeout: 180_000 }, async () => {
   const mesh = await createTestMesh()
   const [first, second, taker] = await Promise.all([
     startNode(mesh, { name: 'first', isWorker: true }),

@@ -38,14 +38,20 @@ async function createHonestMesh() {
     return liar
   }
   const networkId = toTestNetworkId(params, mesh.secret)
-  return { nodes, workers, createLiar, createStranger: () => createAccount(networkId) }
+  return {
+    nodes,
+    workers,
+    createLiar,
+    createStranger: () => createAccount(networkId),
+    createLate: () => mesh.client({ epochSeconds, name: 'late' }),
+  }
 }
 
 const rowOf = (node: QMeshClient, id: string) => node.scores().find((row) => row.id === id)
 
 describe('whoever lies', { timeout: 90_000 }, () => {
   it('is banned by every honest node, and nobody else is', async () => {
-    const { nodes, workers, createLiar, createStranger } = await createHonestMesh()
+    const { nodes, workers, createLiar, createStranger, createLate } = await createHonestMesh()
     const [first = '', second = ''] = workers
     const create = (count: number) => Promise.all(Array.from({ length: count }, createLiar))
     const [copier, forger, repeater, twoFaced, rewriter, spender, filer, otherFiler] = (await create(8)) as [
@@ -174,6 +180,14 @@ describe('whoever lies', { timeout: 90_000 }, () => {
       expect(one?.every(({ read, length }) => read === length)).toBe(true)
       expect(two).toEqual(one)
       expect(three).toEqual(one)
+    }, patience)
+
+    // So it is by one who was not there: bans, by a proof or by a log, come with the cards that they need.
+    const late = await createLate()
+    await vi.waitFor(() => {
+      const banned = late.scores().filter((row) => row.banned !== undefined)
+      expect(new Map(banned.map(({ id, banned: why }) => [nameOf(id), why]))).toEqual(expected)
+      expect(honestRows(late)).toEqual(honestRows(nodes[0] ?? late))
     }, patience)
 
     // And they would sign the same: one digest stands for log, bans and parameters.

@@ -2,7 +2,9 @@ import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import type { QMeshClient } from '../../runtime/index.ts'
+import { configFromOptions } from '../../runtime/config/index.ts'
 import { exportKeys, importKeys } from '../../runtime/keys.ts'
+import { adoptLog } from '../../runtime/trust/adopt-log.ts'
 import { createTestMesh, type TestMesh } from './support/mesh.ts'
 
 const patience = { timeout: 25_000, interval: 50 }
@@ -14,6 +16,10 @@ async function writtenDown(mesh: TestMesh) {
   const logFile = join(await mesh.tempDir(), 'log')
   return { options: { logFile, logLevel: 'info' } as const, text: () => readFile(logFile, 'utf8') }
 }
+
+/** A file that is just being replaced may be gone before it is copied. */
+const copyTo = (from: string, to: string) =>
+  cp(from, to, { recursive: true, filter: (path) => !path.endsWith('.tmp') })
 
 const ownRow = (node: QMeshClient) => node.scores().find(({ isSelf }) => isSelf)
 const rowOf = (node: QMeshClient, id: string) => node.scores().find((row) => row.id === id)
@@ -28,27 +34,27 @@ const untilRead = (node: QMeshClient, id: string, length: number) =>
   vi.waitFor(() => expect(rowOf(node, id)).toMatchObject({ read: length, length }), patience)
 
 async function createPair(mesh: TestMesh) {
-  const worker = await mesh.worker({ epochSeconds })
-  const dataDir = await mesh.tempDir()
+  const [workerDir, dataDir] = [await mesh.tempDir(), await mesh.tempDir()]
+  const worker = await mesh.worker({ epochSeconds, dataDir: workerDir })
   const client = await mesh.client({ epochSeconds, dataDir })
   await askTimes(client, 2)
-  return { worker, client, dataDir }
+  return { worker, workerDir, client, dataDir }
 }
 
-describe('a node whose data directory', { timeout: 60_000 }, () => {
+describe('a node whose data directory', { timeout: 120_000 }, () => {
   it('was restored from a backup takes up the longer log, says so, and is not banned', async () => {
     const mesh = await createTestMesh()
     const { worker, client, dataDir } = await createPair(mesh)
     await client.stop()
     const backup = await mesh.tempDir()
-    await cp(dataDir, backup, { recursive: true })
+    await copyTo(dataDir, backup)
     const later = await mesh.client({ epochSeconds, dataDir })
     await askTimes(later, 2)
     await untilRead(worker, client.id, 5)
     await later.stop()
 
     await rm(dataDir, { recursive: true })
-    await cp(backup, dataDir, { recursive: true })
+    await copyTo(backup, dataDir)
     const { options, text } = await writtenDown(mesh)
     const restored = await mesh.client({ epochSeconds, dataDir, ...options })
     await vi.waitFor(() => expect(ownRow(restored)).toMatchObject({ read: 5, payments: 4 }), patience)
@@ -107,27 +113,102 @@ describe('a node whose data directory', { timeout: 60_000 }, () => {
 
   it('runs twice at the same time is told that its log is forked', async () => {
     const mesh = await createTestMesh()
-    const { worker, client, dataDir } = await createPair(mesh)
+    const { worker, workerDir, client, dataDir } = await createPair(mesh)
     await client.stop()
     const copy = await mesh.tempDir()
-    await cp(dataDir, copy, { recursive: true })
+    await copyTo(dataDir, copy)
     const { options, text } = await writtenDown(mesh)
     const original = await mesh.client({ epochSeconds, dataDir })
     await askTimes(original, 1)
     await untilRead(worker, client.id, 4)
-    // Started where nobody knows better, and brought together later.
-    await rm(join(copy, 'dht-nodes.json'), { force: true })
-    const island = await createTestMesh()
-    const islander = await island.worker({ epochSeconds, secret: mesh.secret })
-    const twin = await island.client({ epochSeconds, secret: mesh.secret, dataDir: copy })
-    await askTimes(twin, 1)
-    await untilRead(islander, client.id, 4)
-    await twin.stop()
     await original.stop()
-    await rm(join(copy, 'dht-nodes.json'), { force: true })
+    await worker.stop()
+    // Started while nobody is there who knows better, and brought together later.
+    const stranger = await mesh.worker({ epochSeconds })
+    const twin = await mesh.client({ epochSeconds, dataDir: copy })
+    await askTimes(twin, 1)
+    await untilRead(stranger, client.id, 4)
+    await twin.stop()
+    await stranger.stop()
+    await mesh.worker({ epochSeconds, dataDir: workerDir })
     const back = await mesh.client({ epochSeconds, dataDir: copy, ...options })
     await vi.waitFor(async () => expect(await text()).toMatch(/QM_LOG_FORKED/), patience)
     expect(back.id).toBe(client.id)
     await expect.poll(() => ownRow(back)?.read).toBe(4)
+  })
+})
+
+describe('a node that was given another name', { timeout: 120_000 }, () => {
+  it('introduces itself anew, and everybody shows it', async () => {
+    const mesh = await createTestMesh()
+    const dataDir = await mesh.tempDir()
+    const [worker, client] = await Promise.all([
+      mesh.worker({ epochSeconds }),
+      mesh.client({ epochSeconds, dataDir, name: 'before' }),
+    ])
+    await askTimes(client, 1)
+    await vi.waitFor(
+      () => expect(rowOf(worker, client.id)).toMatchObject({ name: 'before', read: 2 }),
+      patience,
+    )
+    await client.stop()
+    const again = await mesh.client({ epochSeconds, dataDir, name: 'after' })
+    // Its card is the third entry of its log, and there is nothing else to write.
+    await vi.waitFor(() => {
+      expect(rowOf(worker, again.id)).toMatchObject({ name: 'after', read: 3, length: 3 })
+    }, patience)
+    expect(rowOf(worker, again.id)?.banned).toBeUndefined()
+  })
+})
+
+describe('a node of imported keys', { timeout: 120_000 }, () => {
+  /** A worker and a client with a log of three entries, whose keys are in a data directory without anything else. */
+  async function createEmigrant(mesh: TestMesh) {
+    const { worker, workerDir, client, dataDir } = await createPair(mesh)
+    await untilRead(worker, client.id, 3)
+    await client.stop()
+    const elsewhere = join(await mesh.tempDir(), 'new')
+    const file = join(await mesh.tempDir(), 'keys')
+    await exportKeys(dataDir, file)
+    await importKeys(file, elsewhere)
+    return { worker, workerDir, id: client.id, dataDir: elsewhere }
+  }
+
+  it('writes nothing while only strangers answer, says so, and goes on where its log ended', async () => {
+    const mesh = await createTestMesh()
+    const { worker, workerDir, id, dataDir } = await createEmigrant(mesh)
+    await worker.stop()
+    await Promise.all([
+      mesh.worker({ epochSeconds }),
+      mesh.client({ epochSeconds }),
+      mesh.client({ epochSeconds }),
+    ])
+    const { options, text } = await writtenDown(mesh)
+    const lost = await mesh.client({ epochSeconds, dataDir, ...options })
+    await lost.ask('Hello', { maxTokens: 3 }).result
+    await vi.waitFor(
+      async () => expect(await text()).toMatch(/nothing is written before it is found/),
+      patience,
+    )
+    expect(ownRow(lost)).toBeUndefined()
+
+    const back = await mesh.worker({ epochSeconds, dataDir: workerDir })
+    // Its three entries come back, and what it owes meanwhile is written behind them.
+    await vi.waitFor(() => expect(ownRow(lost)).toMatchObject({ read: 4, payments: 3 }), patience)
+    await untilRead(back, id, 4)
+    expect(rowOf(back, id)?.banned).toBeUndefined()
+  })
+
+  it('begins a log when its owner says that there is none', async () => {
+    const mesh = await createTestMesh()
+    const { worker, id, dataDir } = await createEmigrant(mesh)
+    await worker.stop()
+    const stranger = await mesh.worker({ epochSeconds })
+    const { secret } = mesh
+    const config = configFromOptions({ dataDir, epochSeconds, secret, stampBits: 0 })
+    expect(await adoptLog(config)).toMatchObject({ id, length: 0, lost: 0 })
+    const settled = await mesh.client({ epochSeconds, dataDir })
+    await askTimes(settled, 1)
+    await untilRead(stranger, id, 2)
   })
 })

@@ -1,7 +1,7 @@
 import type { NoiseStream } from 'hyperswarm'
 import type { Regime } from '../../../machines/trust/regime.ts'
 import type { ErrorCode, PeerId } from '../../../protocol/index.ts'
-import { scoresLimits, type ScoresMessage } from '../../../protocol/messages/scores.ts'
+import { type PeerReport, scoresLimits, type ScoresMessage } from '../../../protocol/messages/scores.ts'
 import type { FraudProof, Head, IdentityCard } from '../../../protocol/trust/index.ts'
 import { Allowance } from '../../peer/allowance.ts'
 import { gossipLimits } from './gossip-limits.ts'
@@ -32,6 +32,8 @@ export class GossipLink {
   /** What the peer holds of our log: null for nothing, undefined until it said so. */
   known: Head | null | undefined
   regime: Regime = 'calm'
+  /** What it said last of each of other nodes, those it spoke of last at the end. */
+  readonly reports = new Map<PeerId, Omit<PeerReport['peers'][number], 'accountId'>>()
   /** Digests that it was sent and may still answer. */
   digestsOpen = 0
   readonly digestAllowance: Allowance
@@ -55,6 +57,17 @@ export class GossipLink {
         closed: () => events.closed(this),
       },
     )
+  }
+
+  hearReports({ peers }: PeerReport): void {
+    for (const { accountId, ...seen } of peers) {
+      this.reports.delete(accountId)
+      this.reports.set(accountId, seen)
+    }
+    for (const accountId of this.reports.keys()) {
+      if (this.reports.size <= scoresLimits.reportsMax) return
+      this.reports.delete(accountId)
+    }
   }
 
   sendParcels(parcels: readonly Parcel[], isAnswer = false): void {

@@ -8,17 +8,30 @@ import type { FraudProof, Head, IdentityCard, ScoreStatement } from '../../../pr
  */
 export type Learned = 'new' | 'known' | 'later' | 'invalid'
 
+/** Why everybody who looks finds an account guilty. */
+export interface KnownBan {
+  /** As its evidence is dated. */
+  readonly epoch: number
+  /** Absent when the account's own log is the evidence. */
+  readonly proof?: FraudProof | undefined
+}
+
 /** The node's books as gossip sees them. What is learned is checked inside; nothing here throws. */
 export interface GossipLedger {
   readonly ownId: PeerId
+  /** Of this node's clock. */
+  readonly epoch: number
   /** Entries of the longest log of which a valid head is known, by account, this node's own included. */
   lengths(): ReadonlyMap<PeerId, number>
   headOf(accountId: PeerId): Head | undefined
   cardOf(accountId: PeerId): IdentityCard | undefined
-  /** Proofs for every ban there is. */
+  /** Proofs that were learned. */
   proofs(): readonly FraudProof[]
+  /** Everybody whom evidence bans that others can check; not those with whom only this node has fallen out. */
+  banned(): ReadonlyMap<PeerId, KnownBan>
   learnCard(card: IdentityCard): Promise<Learned>
   learnHead(head: Head): Learned
+  /** `later` for an account that nobody introduced: keys cost nothing, and each can sign against itself. */
   learnProof(proof: FraudProof): Learned
   /** Somebody's word about a score; used where the own books cannot tell. */
   learnStatement(statement: ScoreStatement): Learned

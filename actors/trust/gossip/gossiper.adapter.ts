@@ -51,12 +51,14 @@ export function createGossiperActors(ports: GossiperPorts) {
 
     gossip: fromCallback<GossiperOrder>(({ sendBack, receive }) => {
       const tell = (fact: GossiperFact): void => sendBack(fact)
-      if (books) gossip.start(books.ledger, (peers) => tell({ type: 'gossip.told', peers }))
+      if (books) gossip.start(books.ledger, (told) => tell({ type: 'gossip.told', ...told }))
       receive((order) => {
         switch (order.type) {
-          case 'gossip.round':
-            gossip.round()
+          case 'gossip.round': {
+            const report = gossip.round()
+            if (report) tell({ type: 'gossip.observed', ...report })
             return
+          }
           case 'gossip.announce':
             gossip.announce({ withCard: order.withCard })
             return

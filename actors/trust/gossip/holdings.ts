@@ -7,16 +7,11 @@ import {
 import type { PeerId } from '../../../protocol/index.ts'
 import { type Holding, toHolding, toPrefix } from '../../../protocol/messages/holdings.ts'
 import { type BanRef, type ScoreHeads, scoresLimits } from '../../../protocol/messages/scores.ts'
-import { type FraudProof, hash256, type Head } from '../../../protocol/trust/index.ts'
-import type { GossipLedger } from './gossip.port.ts'
+import { type FraudProof, hash256, type Head, toGuilty } from '../../../protocol/trust/index.ts'
+import type { GossipLedger, KnownBan } from './gossip.port.ts'
 
 /** Hex characters of a digest on the wire. Who wants to hide accounts of his own from a round may. */
 const digestChars = 16
-
-interface KnownBan {
-  readonly epoch: number
-  readonly proof: FraudProof
-}
 
 export interface HoldingsDigest {
   readonly ranges: TableDigest
@@ -29,25 +24,18 @@ export interface Differences {
   readonly heads: readonly PeerId[]
   /** Of those, the accounts that it does not know at all. */
   readonly cards: readonly PeerId[]
-  readonly proofs: readonly FraudProof[]
+  /** Accounts that are banned here and not there. */
+  readonly bans: readonly PeerId[]
   /** What the other one has and we do not, by prefixes. */
   readonly wantedHeads: readonly Holding[]
   readonly wantedCards: readonly string[]
   readonly wantedBans: readonly PeerId[]
 }
 
-/** Whom a proof bans, and from when on. The proof itself was checked when it was learned. */
+/** Whom a proof bans. The proof itself was checked when it was learned. */
 export function toBanRef(proof: FraudProof): BanRef {
-  switch (proof.kind) {
-    case 'fork':
-      return { accountId: proof.a.accountId, epoch: Math.max(proof.a.epoch, proof.b.epoch) }
-    case 'two-cards':
-      return { accountId: proof.a.accountId, epoch: Math.max(proof.a.createdEpoch, proof.b.createdEpoch) }
-    case 'double-spend':
-      return { accountId: proof.a.clientId, epoch: Math.max(proof.a.epoch, proof.b.epoch) }
-    case 'two-scores':
-      return { accountId: proof.a.signerId, epoch: Math.max(proof.a.epoch, proof.b.epoch) }
-  }
+  const { guilty, epoch } = toGuilty(proof)
+  return { accountId: guilty, epoch }
 }
 
 /**
@@ -60,6 +48,7 @@ export class Holdings {
   #table = new LengthTable()
   readonly #heads = new Map<PeerId, Head | undefined>()
   readonly #ids = new Map<string, PeerId>()
+  /** As the books have them; that two nodes date a ban differently makes no difference. */
   #bans: ReadonlyMap<PeerId, KnownBan> = new Map()
   /** The head that is being entered; see `refresh`. */
   #next: Head | undefined
@@ -111,23 +100,21 @@ export class Holdings {
   }
 
   bans(): BanRef[] {
-    return [...this.#bans]
-      .slice(0, scoresLimits.bansMax)
-      .map(([accountId, { epoch }]) => ({ accountId, epoch }))
+    return [...this.#bans].map(([accountId, { epoch }]) => ({ accountId, epoch }))
   }
 
   isBanned(accountId: PeerId): boolean {
     return this.#bans.has(accountId)
   }
 
+  /** Absent, too, where the account's own log is the proof. */
   proofAgainst(accountId: PeerId): FraudProof | undefined {
     return this.#bans.get(accountId)?.proof
   }
 
-  /** Whether a proof would change nothing. */
-  hasBan({ accountId, epoch }: BanRef): boolean {
-    const known = this.#bans.get(accountId)
-    return known !== undefined && known.epoch <= epoch
+  /** Whether another proof would change nothing. */
+  hasProof(accountId: PeerId): boolean {
+    return this.proofAgainst(accountId) !== undefined
   }
 
   idOf(prefix: string): PeerId | undefined {
@@ -157,14 +144,14 @@ export class Holdings {
     return { heads, cards, wantedHeads, wantedCards, ...this.#compareBans(bans) }
   }
 
-  #compareBans(bans: readonly BanRef[] | undefined): Pick<Differences, 'proofs' | 'wantedBans'> {
-    if (!bans) return { proofs: [], wantedBans: [] }
-    const theirs = new Map(bans.map(({ accountId, epoch }) => [accountId, epoch]))
+  #compareBans(theirs: readonly BanRef[] | undefined): Pick<Differences, 'bans' | 'wantedBans'> {
+    if (!theirs) return { bans: [], wantedBans: [] }
+    const known = new Set(theirs.map(({ accountId }) => accountId))
+    // A list that is full is a part of all bans: what is not in it may be known all the same.
+    const isWhole = theirs.length < scoresLimits.bansMax
     return {
-      proofs: [...this.#bans].flatMap(([accountId, { epoch, proof }]) =>
-        epoch < (theirs.get(accountId) ?? Infinity) ? [proof] : [],
-      ),
-      wantedBans: bans.filter((ban) => !this.hasBan(ban)).map(({ accountId }) => accountId),
+      bans: isWhole ? [...this.#bans.keys()].filter((accountId) => !known.has(accountId)) : [],
+      wantedBans: [...known].filter((accountId) => !this.#bans.has(accountId)),
     }
   }
 
@@ -177,11 +164,7 @@ export class Holdings {
   /** The table cannot forget, so a new ban builds it again: that is rare. */
   #refreshBans(): void {
     const before = this.#bans.size
-    const bans = new Map<PeerId, KnownBan>()
-    for (const proof of this.#ledger.proofs()) {
-      const { accountId, epoch } = toBanRef(proof)
-      if (epoch < (bans.get(accountId)?.epoch ?? Infinity)) bans.set(accountId, { epoch, proof })
-    }
+    const bans = this.#ledger.banned()
     this.#bans = bans
     if (bans.size === before && this.#heads.size > 0) return
     this.#heads.clear()
@@ -201,7 +184,7 @@ export class Holdings {
 const isAhead = (mine: Holding, theirs: Holding): boolean =>
   mine.length > theirs.length || (mine.length === theirs.length && mine.mark !== theirs.mark)
 
-function toBansDigest(bans: ReadonlyMap<PeerId, { readonly epoch: number }>): string {
-  const lines = [...bans].map(([accountId, { epoch }]) => `${accountId}${epoch}`).toSorted()
+function toBansDigest(bans: ReadonlyMap<PeerId, KnownBan>): string {
+  const lines = [...bans.keys()].toSorted()
   return hash256(Buffer.from(lines.join())).toString('hex').slice(0, digestChars)
 }

@@ -51,11 +51,8 @@ export class Learner {
     let invalid = 0
     for (const head of heads) {
       if (this.#isOld(head)) continue
-      if (head.accountId === this.#ledger.ownId) {
-        // Somebody knows more of our own log than we do: the books have to hear it.
-        this.#ledger.heardOwnHead(head)
-        continue
-      }
+      // Those of the own log are heard apart: they say who could tell of a longer one.
+      if (head.accountId === this.#ledger.ownId) continue
       const learned = this.#ledger.learnHead(head)
       if (learned === 'new') fresh.push(head)
       if (learned === 'later' && !this.#ledger.cardOf(head.accountId)) unknown.push(head.accountId)

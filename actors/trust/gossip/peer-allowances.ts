@@ -64,6 +64,7 @@ export class PeerAllowances {
       case 'score-pull':
       case 'score-request':
       case 'regime':
+      case 'peer-report':
         return this.question(nowMs)
     }
   }

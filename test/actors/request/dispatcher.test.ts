@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { limits, type Prompt, type WorkerMessage } from '../../../protocol/index.ts'
+import { limits, type Prompt, QMeshError, type WorkerMessage } from '../../../protocol/index.ts'
 import { Dispatcher, type AttemptListener, type OpenPrompt } from '../../../actors/request/dispatcher.ts'
 import { ScriptedWorker, textOf, toFinish, toPeerId } from './rig.ts'
 
@@ -189,4 +189,20 @@ test('what is remembered of ended requests is bounded', () => {
   const late = { type: 'response' as const, seq: 0, tokens: [1], text: 'x' }
   expect(worker.say({ ...late, requestId: (999).toString(16).padStart(32, '0') })).toBe('late')
   expect(worker.say({ ...late, requestId: (1).toString(16).padStart(32, '0') })).toBe('violation')
+})
+
+test('a worker that no offer is made to, because it is banned, hears nothing, and the attempt says why', () => {
+  const dispatcher = new Dispatcher(() => 0, {
+    begin: () => {
+      throw new QMeshError('QM_ACCOUNT_BANNED', 'it lied')
+    },
+  })
+  const worker = new ScriptedWorker(dispatcher, toPeerId(1)).connect()
+  const listener = new Listener()
+  const open = dispatcher.open(worker.peerId, toPrompt(), listener)
+  expect(listener.said).toStrictEqual([['failed', 'QM_ACCOUNT_BANNED']])
+  open?.cancel()
+  open?.acknowledge(0)
+  expect(worker.heard).toStrictEqual([])
+  expect(dispatcher.size).toBe(0)
 })

@@ -48,9 +48,10 @@ interface RigOptions {
   readonly waitMs?: number
   readonly tier?: { readonly tier: Tier; readonly isEarned: boolean }
   readonly earnings?: EarningsPort
+  readonly onDefect?: (error: unknown) => void
 }
 
-function createRig({ closedBecause, waitMs = 0, tier, earnings }: RigOptions = {}) {
+function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigOptions = {}) {
   const prepared = withResolvers<{ promptTokens: number }>()
   const finished = withResolvers<GenerationResult>()
   const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
@@ -90,6 +91,7 @@ function createRig({ closedBecause, waitMs = 0, tier, earnings }: RigOptions = {
     closedBecause: () => closedBecause,
     admit: () => ({ tier: 'bronze', waitMs, ...tier }),
     earnings,
+    onDefect,
     stopSlot: () => generation.cancel(),
     now: () => 0,
   })
@@ -162,6 +164,64 @@ describe('the tier of a request', () => {
       'QM_OFFER_INVALID',
       'QM_EVIDENCE_INVALID',
     ])
+  })
+})
+
+describe('a defect in the books', () => {
+  const fail = (): never => {
+    throw new TypeError('the books are broken')
+  }
+  const sound = { isGratis: false, sent: () => {}, finished: () => 'AAAA', ended: () => {} }
+  it.each<[string, EarningsPort]>([
+    ['offers', { begin: fail, acked: () => 'ok' }],
+    ['tokens', { begin: () => ({ ...sound, sent: fail }), acked: () => 'ok' }],
+    ['results', { begin: () => ({ ...sound, finished: fail }), acked: () => 'ok' }],
+    ['ends', { begin: () => ({ ...sound, ended: fail }), acked: () => 'ok' }],
+    ['signatures', { begin: () => sound, acked: fail }],
+  ])('about %s does not touch the answer, and is told once', async (_, earnings) => {
+    const defects: unknown[] = []
+    const rig = createRig({ earnings, onDefect: (error) => defects.push(error) })
+    const job = await rig.run()
+    rig.chunk({ tokens: [1, 2], text: 'ab' })
+    rig.chunk({ tokens: [3], text: 'c' })
+    const ack = { type: 'ack', requestId: job.prompt.requestId, received: 3, evidence: 'AAAA' } as const
+    expect(rig.intake.received(rig.wire, ack)).toBe('ok')
+    expect(rig.intake.received(rig.wire, ack)).toBe('ok')
+    rig.finished.resolve(result)
+    await rig.settled()
+    expect(rig.sent.flatMap((message) => (message.type === 'response' ? message.tokens : []))).toEqual([
+      1, 2, 3,
+    ])
+    expect(rig.sent.at(-1)).toMatchObject({ finish: { reason: 'stop' } })
+    expect([rig.reports, rig.intake.size, defects.length]).toEqual([['firstToken', 'finished'], 0, 1])
+  })
+
+  it('in the middle of an answer leaves nothing signed for: some tokens would be missing', async () => {
+    const calls: string[] = []
+    const earning = {
+      ...sound,
+      sent: ([first]: readonly number[]) => (first === 1 ? fail() : void calls.push('sent')),
+      finished: () => 'AAAA',
+      ended: (isOwnFault: boolean) => void calls.push(`ended ${isOwnFault}`),
+    }
+    const rig = createRig({ earnings: { begin: () => earning, acked: () => 'ok' } })
+    await rig.run()
+    rig.chunk({ tokens: [1], text: 'a' })
+    rig.chunk({ tokens: [2], text: 'b' })
+    rig.finished.resolve(result)
+    await rig.settled()
+    const last = rig.sent.at(-1)
+    expect(last?.type === 'response' && last.finish).toMatchObject({ reason: 'stop' })
+    expect(last?.type === 'response' && last.finish?.evidence).toBeUndefined()
+    expect(calls).toEqual(['ended true'])
+  })
+
+  it('that is found with a lost answer lets the slot go', async () => {
+    const rig = createRig({ earnings: { begin: () => ({ ...sound, ended: fail }), acked: () => 'ok' } })
+    await rig.run()
+    rig.finished.reject(new QMeshError('QM_INFERENCE_FAILED'))
+    await rig.settled()
+    expect([rig.reports, rig.intake.size]).toEqual([['QM_INFERENCE_FAILED'], 0])
   })
 })
 

@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { Deals, type Funds } from '../../../actors/trust/deals.ts'
-import { Earnings } from '../../../actors/trust/earnings.ts'
+import { Earnings, type EarningsPorts } from '../../../actors/trust/earnings.ts'
 import { genesisParams as params, toPrice } from '../../../machines/trust/index.ts'
 import { type Finish, type Prompt, promptSchema } from '../../../protocol/index.ts'
-import { checkReceipt, type PaidEntry, type Receipt, toReceiptId } from '../../../protocol/trust/index.ts'
+import {
+  checkReceipt,
+  offerFormat,
+  type PaidEntry,
+  type Receipt,
+  resultFormat,
+  toOutputCommit,
+  toReceiptId,
+} from '../../../protocol/trust/index.ts'
 import { client, networkId, signerOf, worker } from '../../protocol/trust/samples.ts'
 
 /** In another network. */
@@ -24,7 +32,10 @@ const promptOf = (requestNumber: number, given: Partial<Prompt> = {}): Prompt =>
   })
 
 /** A client's book and a worker's, and the wall clock of each. */
-function createRig(funds: Partial<Funds> = {}) {
+function createRig(
+  funds: Partial<Funds> = {},
+  looks: Pick<EarningsPorts, 'contradictionOf' | 'isSpent'> = {},
+) {
   const clocks = { client: startMs, worker: startMs }
   const filed: Receipt[] = []
   const paid: PaidEntry[] = []
@@ -33,7 +44,14 @@ function createRig(funds: Partial<Funds> = {}) {
     signer: client,
     params,
     wallMs: () => clocks.client,
-    funds: () => ({ balance: 0, line: 20_000, headLength: 0, headHash: '00'.repeat(16), ...funds }),
+    funds: () => ({
+      balance: 0,
+      line: 20_000,
+      headLength: 0,
+      headHash: '00'.repeat(16),
+      spentSeq: 0,
+      ...funds,
+    }),
     isPeer: (workerId) => workerId !== stranger.id,
     log: (entry) => paid.push(entry),
     onWrongResult: (_worker, _request, detail) => wrong.push(detail),
@@ -45,6 +63,7 @@ function createRig(funds: Partial<Funds> = {}) {
     isFiled: (receiptId) => filed.some(({ offer }) => toReceiptId(offer, networkId) === receiptId),
     file: (receipt) => filed.push(receipt),
     execProfile: () => 0,
+    ...looks,
   })
   const open = (prompt: Prompt) => {
     const deal = deals.begin(worker.id, prompt)
@@ -60,6 +79,12 @@ function createRig(funds: Partial<Funds> = {}) {
     return { deal, earning, send, sign }
   }
   return { clocks, filed, paid, wrong, deals, earnings, open }
+}
+
+/** One answer under way, with its books. */
+function openWith(given: Partial<Prompt>) {
+  const rig = createRig()
+  return { ...rig, ...rig.open(promptOf(1, given)) }
 }
 
 const tokensOf = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
@@ -238,6 +263,20 @@ describe('a worker refuses an offer', () => {
     expect(again).toThrow(/was made before/)
   })
 
+  it('that its client’s log contradicts', () => {
+    const rig = createRig({}, { contradictionOf: ({ balanceAfter }) => `claims ${balanceAfter}` })
+    expect(() => rig.open(prompt)).toThrow(/the offer claims -/)
+  })
+
+  it('in nothing but its rank when the client has spent what it hides', () => {
+    expect(createRig({ balance: 1_000_000 }, { isSpent: () => true }).open(prompt).earning.isGratis).toBe(
+      true,
+    )
+    expect(createRig({ balance: 1_000_000 }, { isSpent: () => false }).open(prompt).earning.isGratis).toBe(
+      false,
+    )
+  })
+
   it('that is no offer', () => {
     const { rig } = offerOf()
     const evidence = { offer: Buffer.from('nonsense').toString('base64'), salt: '00'.repeat(16) }
@@ -293,6 +332,62 @@ describe('a client', () => {
     })
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
     expect(new Set(numbers).size).toBe(4)
+  })
+
+  it('goes on behind the last number that its log holds, though the clock was set back over a restart', () => {
+    const rig = createRig({ spentSeq: startMs + 5_000 })
+    const { earning, sign, deal, send } = rig.open(promptOf(1))
+    send([1])
+    sign(deal.finish(finishOf(1, earning.finished(resultOf(1)))))
+    expect(rig.filed[0]?.offer.spendSeq).toBe(startMs + 5_001)
+  })
+
+  it.each([
+    ['greedy', { temperature: 0 }, { isAuditable: true, isPrivate: false }],
+    ['seeded', { temperature: 1, seed: 7 }, { isAuditable: true, isPrivate: false }],
+    ['drawn by chance', { temperature: 1 }, { isAuditable: false, isPrivate: false }],
+  ])('lets an answer be audited that can be done again: %s', (_, sampling, flags) => {
+    const { earning, sign, deal, send, ...rig } = openWith({
+      sampling: { ...promptOf(1).sampling, ...sampling },
+    })
+    send([1])
+    sign(deal.finish(finishOf(1, earning.finished(resultOf(1)))))
+    expect(rig.filed[0]?.offer.flags).toMatchObject(flags)
+  })
+
+  it('signs for no more tokens of a prompt than its text can give', () => {
+    const prompt = promptOf(1)
+    const most = 'Hello'.length + 64 + 16
+    const honest = openWith({})
+    honest.deal.admitted(5_000)
+    honest.send([1])
+    const result = honest.earning.finished({ ...resultOf(1), promptTokens: 5_000 })
+    honest.sign(honest.deal.finish({ ...finishOf(1, result), promptTokens: 5_000 }))
+    expect(honest.wrong).toEqual([])
+    expect(honest.filed).toMatchObject([{ result: { nIn: most }, ack: { kind: 'final' } }])
+    expect(honest.paid).toMatchObject([{ amount: toPrice(most, 1, params) * 1.05 }])
+
+    const greedy = createRig()
+    const { deal, send } = greedy.open(prompt)
+    deal.admitted(5_000)
+    send([1])
+    const offer = offerFormat.decode(Buffer.from(deal.evidence.offer, 'base64'))
+    const stated = resultFormat.sign(worker, {
+      offerHash: offerFormat.toHash(offer, networkId),
+      outputCommit: toOutputCommit(Buffer.from(deal.evidence.salt, 'hex'), [1]),
+      nIn: 5_000,
+      nOut: 1,
+      finish: 'stop',
+      firstTokenMs: 1,
+      totalMs: 2,
+      price: toPrice(10, 1, params),
+      execProfile: 0,
+      epoch: offer.epoch,
+    })
+    const evidence = Buffer.from(resultFormat.encode(stated)).toString('base64')
+    deal.finish({ ...finishOf(1, evidence), promptTokens: 5_000 })
+    expect(greedy.wrong).toEqual(['it counts the prompt in another way than the answer'])
+    expect(greedy.paid).toMatchObject([{ amount: toPrice(most, 1, params) * 1.05 }])
   })
 
   it('makes no offer to itself, nor to a worker that keeps books by other rules', () => {

@@ -20,7 +20,7 @@ const payment = (spendSeq: number): PaidEntry => ({
 })
 
 /** A real log; `fail` makes an append be heard of as failed although its entries arrived. */
-async function createRig() {
+async function createRig({ onSettled = (_own: OwnLog): void => {} } = {}) {
   const keyPair = makeKeyPair()
   const signer = createSigner(networkId, keyPair)
   const store = await makeStore()
@@ -47,15 +47,16 @@ async function createRig() {
   if (!account) throw new Error('an empty book has room')
   const heads: Head[] = []
   const problems: string[] = []
-  const own = new OwnLog(log, account, {
+  const own: OwnLog = new OwnLog(log, account, {
     signer,
     params,
     epochNow: () => epoch,
     makeCard: () => Promise.resolve(sampleCard({}, signer)),
     onGrown: (head) => heads.push(head),
-    onOffer: () => {},
+    onReceipt: () => {},
     onRestored: () => {},
     onProblem: ({ message }) => problems.push(message),
+    onSettled: () => onSettled(own),
   })
   await own.open()
   return { own, account, heads, problems, fail: (times: number) => (failures = times) }
@@ -102,6 +103,33 @@ describe('the own log', () => {
     own.append(payment(3))
     await vi.waitFor(() => expect(account.state.payments).toBe(3))
     expect(account.state.faultCount).toBe(0)
+  })
+
+  it('is closed only when it has written what came while it wrote', async () => {
+    let late = 3
+    const { own, account } = await createRig({
+      onSettled: (log) => {
+        if (late > 0) log.append(payment(100 + late--))
+      },
+    })
+    own.append(payment(1))
+    own.checked()
+    await own.close()
+    expect(own.waiting).toEqual([])
+    expect(account.state.payments).toBe(4)
+  })
+
+  it('counts a payment as owed until it is in the log, and no longer', async () => {
+    const { own, account, fail } = await createRig()
+    own.append(payment(1))
+    expect([own.owed, own.spentSeq]).toEqual([1_050, 1])
+    fail(2)
+    own.checked()
+    await vi.waitFor(() => {
+      own.retry()
+      expect(own.waiting).toEqual([])
+    })
+    expect([own.owed, own.spentSeq, account.state.paid]).toEqual([0, 1, 1_050])
   })
 
   it('says what it has not written when it is closed', async () => {

@@ -137,6 +137,22 @@ describe('the fold', () => {
     expect(state.days.size).toBe(2)
   })
 
+  it('counts no more of one epoch than it may hold, whatever its owner wrote', () => {
+    const small = { ...params, epochEntriesMax: 10 }
+    const many = Array.from({ length: 20 }, (_, n) => paid(epoch0, n + 1, 1))
+    const { state, faults } = fold(many, { params: small })
+    expect([state.seenSpends.size, state.payments, state.length]).toEqual([10, 10, 21])
+    expect(new Set(faults.map(({ code }) => code))).toEqual(new Set(['epoch-full']))
+    fold([paid(epoch0 + 1, 21, 1)], { state, params: small })
+    expect([state.payments, state.epochEntries, state.spentSeq]).toEqual([11, 1, 21])
+  })
+
+  it('remembers the highest number it ever paid with', () => {
+    const { state } = fold([paid(epoch0, 900, 1), paid(epoch0 + 1, 700, 1), paid(epoch0 + 500, 800, 1)])
+    expect(state.spentSeq).toBe(900)
+    expect(fromSnapshot(toSnapshot(state))?.spentSeq).toBe(900)
+  })
+
   it('forgets the sums of days whose points are worth nothing', () => {
     const entries = Array.from({ length: 400 }, (_, n) =>
       filed(createReceipt({ request: n, epoch: epoch0 + n * 1_440 })),
@@ -148,7 +164,7 @@ describe('the fold', () => {
 describe('a snapshot', () => {
   const damaged: [string, unknown][] = [
     ['nothing', undefined],
-    ['another version', { ...toSnapshot(fold([first]).state), version: 2 }],
+    ['another version', { ...toSnapshot(fold([first]).state), version: 1 }],
     ['a missing field', { ...toSnapshot(fold([first]).state), paid: undefined }],
     ['a negative sum', { ...toSnapshot(fold([first]).state), earned: -1 }],
     ['a fraction', { ...toSnapshot(fold([first]).state), burned: 0.5 }],

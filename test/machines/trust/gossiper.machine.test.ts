@@ -16,6 +16,8 @@ import {
   type GossiperInput,
   type GossiperOrder,
 } from '../../../machines/trust/gossiper.machine.ts'
+import { ONE } from '../../../machines/trust/fixed.ts'
+import { type Alarms, noAlarms } from '../../../machines/trust/regime.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 import { type Resolvers, withResolvers } from '../../support/with-resolvers.ts'
 
@@ -62,7 +64,7 @@ function createRig(input: GossiperInput = { timings: {} }) {
   const gossiping = async (): Promise<void> => {
     actor.start()
     await until({ open: 'listening' })
-    tell({ type: 'gossip.told', peers: 3 })
+    tell({ type: 'gossip.told', peers: 3, holders: 0 })
     await until({ open: 'gossiping' })
     orders.length = 0
   }
@@ -76,7 +78,9 @@ function createRig(input: GossiperInput = { timings: {} }) {
     until,
     count,
     gossiping,
-    told: (peers: number) => tell({ type: 'gossip.told', peers }),
+    told: (peers: number, holders = 0) => tell({ type: 'gossip.told', peers, holders }),
+    observed: (alarms: Alarms, storm = 0, total = 0) =>
+      tell({ type: 'gossip.observed', alarms, storm, total }),
   }
 }
 
@@ -101,6 +105,70 @@ describe('score gossiper', () => {
     expect(calls).toEqual(['open', 'settle'])
     expect(emitted).toEqual([{ type: 'gossiper.ready', told: 3 }])
     expect(count('gossip.round')).toBe(1)
+  })
+
+  it('with a log that has begun goes on early only by the word of those who hold some of it', async () => {
+    const { actor, told, until } = start({ log: 'begun', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    told(9, 2)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    told(9, 3)
+    await until({ open: 'gossiping' })
+  })
+
+  it('with a log that is elsewhere waits without end until somebody holds some of it, and then for others', async () => {
+    const { actor, told, until, seconds, emitted, count, calls } = start({ log: 'elsewhere', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    told(9)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    seconds(15)
+    expect(actor.getSnapshot().value).toEqual({ open: 'searching' })
+    expect(emitted).toEqual([{ type: 'gossiper.searching', told: 9 }])
+    seconds(600)
+    expect(actor.getSnapshot().value).toEqual({ open: 'searching' })
+    expect(emitted).toHaveLength(1)
+    expect(count('gossip.round')).toBeGreaterThan(9)
+    expect(calls).toEqual(['open'])
+    told(2, 1)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    seconds(15)
+    await until({ open: 'gossiping' })
+    expect(calls).toEqual(['open', 'settle'])
+    expect(emitted.at(-1)).toEqual({ type: 'gossiper.ready', told: 2 })
+  })
+
+  it('with a log that is elsewhere goes on at once when three spoke and one of them holds some of it', async () => {
+    const { actor, told, until, emitted } = start({ log: 'elsewhere', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    told(3, 1)
+    await until({ open: 'gossiping' })
+    expect(emitted).toEqual([{ type: 'gossiper.ready', told: 3 }])
+  })
+
+  it('changes its regime by what rounds say, and back, and tells gossip', async () => {
+    const { actor, observed, gossiping, orders } = start()
+    await gossiping()
+    const rough = { ...noAlarms, proofs: ONE }
+    for (let round = 0; round < 3; round++) observed(rough)
+    expect(actor.getSnapshot().context.regime).toBe('preStorm')
+    for (let round = 0; round < 3; round++) observed(rough)
+    expect(actor.getSnapshot().context.regime).toBe('storm')
+    for (let round = 0; round < 60; round++) observed(noAlarms)
+    expect(actor.getSnapshot().context.regime).toBe('calm')
+    const told = orders.flatMap((order) => (order.type === 'gossip.regime' ? [order.regime] : []))
+    expect(told).toEqual(['preStorm', 'storm', 'calm'])
+  })
+
+  it('looks closer when a third of its witnesses reports a storm, and no closer by fewer', async () => {
+    const { actor, observed, gossiping } = start()
+    await gossiping()
+    observed(noAlarms, 32, 99)
+    expect(actor.getSnapshot().context.regime).toBe('calm')
+    observed(noAlarms, 33, 99)
+    expect(actor.getSnapshot().context.regime).toBe('preStorm')
   })
 
   it('goes on alone when nobody says anything', async () => {

@@ -249,9 +249,21 @@ describe('a commitment', () => {
     expect(new Set(commits).size).toBe(commits.length)
   })
 
-  it('to an answer is to its tokens in their order', () => {
-    expect(toOutputCommit([1, 2])).not.toBe(toOutputCommit([2, 1]))
-    expect(toOutputCommit([1])).not.toBe(toOutputCommit([1, 0]))
+  it('to an answer is to its tokens in their order, and hidden by the salt', () => {
+    const commits = [
+      toOutputCommit(salt, [1, 2]),
+      toOutputCommit(salt, [2, 1]),
+      toOutputCommit(salt, [1]),
+      toOutputCommit(salt, [1, 0]),
+      toOutputCommit(Buffer.alloc(16, 2), [1]),
+    ]
+    expect(new Set(commits).size).toBe(commits.length)
+  })
+
+  it('has the bytes that are written down', () => {
+    expect(toOutputCommit(salt, [1, 2, 3])).toMatchInlineSnapshot(
+      `"36a416dcdff4d65688f749d43f81c9784f4a3916fa6b83b7320ea59efae82a03"`,
+    )
   })
 })
 

@@ -58,7 +58,7 @@ export const sampleOffer = (given: Partial<Offer> = {}, by: TrustSigner = client
 export const sampleResult = (offer: Offer, given: Partial<Result> = {}, by: TrustSigner = worker): Result =>
   resultFormat.sign(by, {
     offerHash: offerFormat.toHash(offer, by.networkId),
-    outputCommit: toOutputCommit([1, 2, 3]),
+    outputCommit: toOutputCommit(Buffer.alloc(16, 1), [1, 2, 3]),
     nIn: 10,
     nOut: 80,
     finish: 'stop',

@@ -56,6 +56,14 @@ const longest: readonly ScoresMessage[] = [
     isAnswer: true,
   },
   { type: 'regime', regime: 'preStorm' },
+  {
+    type: 'peer-report',
+    peers: many(scoresLimits.reportsMax, {
+      accountId: id,
+      latencyMs: limits.durationMsMax,
+      availability: 65_536,
+    }),
+  },
 ]
 
 describe('messages of the scores network', () => {

@@ -1,5 +1,5 @@
 import type { NoiseStream } from 'hyperswarm'
-import type { GossipLedger, Learned } from '../../../../actors/trust/gossip/gossip.port.ts'
+import type { GossipLedger, KnownBan, Learned } from '../../../../actors/trust/gossip/gossip.port.ts'
 import type { PeerId } from '../../../../protocol/index.ts'
 import {
   cardFormat,
@@ -21,10 +21,11 @@ const hash = (text: string): string => Buffer.from(text.padEnd(32, '.')).subarra
 /** Books in memory, with the same signatures as the real ones and without logs. */
 export class TestLedger implements GossipLedger {
   readonly ownId: PeerId
+  epoch = 29_000_000
   readonly signer: TrustSigner
   readonly cards = new Map<PeerId, IdentityCard>()
   readonly heads = new Map<PeerId, Head>()
-  readonly bans = new Map<PeerId, { readonly epoch: number; readonly proof: FraudProof }>()
+  readonly bans = new Map<PeerId, KnownBan>()
   readonly statements: ScoreStatement[] = []
   readonly ownHeads: Head[] = []
   readonly accountsMax: number
@@ -61,7 +62,11 @@ export class TestLedger implements GossipLedger {
   }
 
   proofs(): readonly FraudProof[] {
-    return [...this.bans.values()].map(({ proof }) => proof)
+    return [...this.bans.values()].flatMap(({ proof }) => proof ?? [])
+  }
+
+  banned(): ReadonlyMap<PeerId, KnownBan> {
+    return this.bans
   }
 
   async learnCard(card: IdentityCard): Promise<Learned> {
@@ -93,6 +98,7 @@ export class TestLedger implements GossipLedger {
     this.checks++
     const found = checkProof(proof, this.signer.networkId)
     if (!found) return 'invalid'
+    if (!this.cards.has(found.guilty)) return 'later'
     if ((this.bans.get(found.guilty)?.epoch ?? Infinity) <= found.epoch) return 'known'
     this.bans.set(found.guilty, { epoch: found.epoch, proof })
     return 'new'
@@ -137,7 +143,7 @@ export class TestLedger implements GossipLedger {
         .filter(({ accountId }) => !banned(accountId))
         .map(({ accountId, length }) => `${accountId}/${length}`)
         .toSorted(),
-      bans: [...this.bans].map(([accountId, { epoch }]) => `${accountId}/${epoch}`).toSorted(),
+      bans: [...this.bans.keys()].toSorted(),
     }
   }
 }

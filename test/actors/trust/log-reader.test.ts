@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import type { Account } from '../../../actors/trust/books.ts'
+import { type Broken, LogReader } from '../../../actors/trust/log-reader.ts'
+import { PullQuota } from '../../../actors/trust/pull-quota.ts'
+import { createAccountState, genesisParams as params } from '../../../machines/trust/index.ts'
+import { limits } from '../../../protocol/index.ts'
+import { encodeEntry } from '../../../protocol/trust/index.ts'
+import { networkId, sampleCard, sampleHead, worker } from '../../protocol/trust/samples.ts'
+import { connect, makeKeyPair, makeStore, MemoryCounter } from './log-rig.ts'
+
+/** An entry of a later version, which counts for nothing and costs nothing. */
+const unknownEntry = Buffer.of(200)
+
+/** Somebody's log with so many entries, and a reader that is connected to it, at an epoch that the test sets. */
+async function createRig(count: number) {
+  const owner = await makeStore()
+  const own = await owner.own(makeKeyPair(), new MemoryCounter())
+  const card = sampleCard({ logKey: own.logKey })
+  await own.append([encodeEntry({ type: 'card', card })])
+  await own.append(Array.from({ length: count - 1 }, () => unknownEntry))
+  const store = await makeStore()
+  connect(owner, store)
+  const clock = { epoch: 1_000 }
+  const broken: Broken[] = []
+  const reader = new LogReader({
+    params,
+    networkId,
+    store,
+    quota: new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100 }),
+    onBroken: (found) => broken.push(found),
+    onReceipt: () => {},
+    onPaid: () => {},
+    onCard: () => {},
+  })
+  const head = sampleHead({ length: count, treeHash: (await own.treeHash(count)) ?? '' })
+  const account: Account = {
+    id: worker.id,
+    card,
+    head,
+    state: createAccountState(worker.id),
+    treeHash: undefined,
+  }
+  return { reader, account, clock, broken, remote: store.remote(own.logKey) }
+}
+
+describe('a log that is too much', () => {
+  it('is fetched an epoch’s share at a time, and read when all of it is here', async () => {
+    const count = 150
+    const { reader, account, clock, broken, remote } = await createRig(count)
+    for (let times = 0; times < 3; times++) await reader.read(account)
+    expect(await remote.length()).toBe(100)
+    expect(account.state.length).toBe(0)
+    clock.epoch++
+    await reader.read(account)
+    expect([account.state.length, broken]).toEqual([count, []])
+    await reader.close()
+  })
+
+  it('is not fetched at all beyond the longest that is read', async () => {
+    const { reader, account, remote } = await createRig(3)
+    account.head = sampleHead({ length: limits.pullEntriesMax + 1 })
+    await reader.read(account)
+    expect(await remote.length()).toBe(0)
+    await reader.close()
+  })
+
+  it('is not fetched when it says that it has more bytes than are kept', async () => {
+    const { remote } = await createRig(3)
+    const outcome = await remote.pull(3, { logBytesMax: 100 })
+    expect(outcome).toMatchObject({ kind: 'partial', reason: 'bytes' })
+    expect(await remote.length()).toBe(0)
+  })
+})
+
+describe('what may be fetched of one log', () => {
+  it('is bounded in bytes, too, for each account, and anew in each epoch', () => {
+    const clock = { epoch: 7 }
+    const quota = new PullQuota(() => clock.epoch)
+    const bytes = limits.pullBytesPerEpochMax
+    expect(quota.allow('a', 0, 10)).toEqual({ toLength: 10, bytes })
+    quota.used('a', 10, bytes)
+    expect(quota.allow('a', 10, 20)).toBeUndefined()
+    expect(quota.allow('b', 0, 20)).toEqual({ toLength: 20, bytes })
+    clock.epoch++
+    expect(quota.allow('a', 10, 20)).toEqual({ toLength: 20, bytes })
+    expect(quota.allow('a', 10, limits.pullEntriesMax)).toMatchObject({
+      toLength: 10 + limits.pullEntriesPerEpochMax,
+    })
+    expect(quota.allow('a', 10, limits.pullEntriesMax + 1)).toBeUndefined()
+  })
+})
