@@ -55,6 +55,8 @@ interface Line {
   readonly running: Map<RequestId, Running>
   /** Of the latest `endedMax` prompts on this wire, oldest first. */
   readonly ended: Map<RequestId, Ended>
+  /** Frames that may still come for prompts that we ended before those. */
+  forgottenFrames: number
 }
 
 /** Ended prompts remembered per wire: several times what a worker lets one client have open. */
@@ -62,6 +64,9 @@ const endedMax = 4 * limits.requestsPerPeerMax
 
 /** Frames that can be on their way when we leave: the window's worth, and a few words about the position. */
 const lateFramesMax = limits.unackedTokensMax + 32
+
+/** Of prompts that are forgotten, too: a client that cancels in a storm must not blame the worker for answering. */
+const forgottenFramesMax = endedMax * lateFramesMax
 
 /** A worker may say the position twice a second; twice that, and a burst, is tolerated. */
 const positionsPerSecond = 4
@@ -102,7 +107,9 @@ export class Dispatcher implements WorkerDesk {
 
   /** A worker can be reached through this wire. A newer wire of the same worker takes over for new prompts. */
   opened(wire: WorkerWire): void {
-    if (!this.#lines.has(wire)) this.#lines.set(wire, { wire, running: new Map(), ended: new Map() })
+    if (!this.#lines.has(wire)) {
+      this.#lines.set(wire, { wire, running: new Map(), ended: new Map(), forgottenFrames: 0 })
+    }
     this.#wireOf.set(wire.peerId, wire)
   }
 
@@ -243,18 +250,29 @@ export class Dispatcher implements WorkerDesk {
     line.wire.send({ type: 'ack', requestId, received: guard.received, evidence })
   }
 
-  #toLate({ ended }: Line, requestId: RequestId): Reception {
-    const end = ended.get(requestId)
-    if (end?.by !== 'client') return 'violation'
-    return ++end.lateFrames > lateFramesMax ? 'violation' : 'late'
+  #toLate(line: Line, requestId: RequestId): Reception {
+    const end = line.ended.get(requestId)
+    if (!end) {
+      if (line.forgottenFrames === 0) return 'violation'
+      line.forgottenFrames--
+      return 'late'
+    }
+    if (end.by !== 'client' || end.lateFrames === lateFramesMax) return 'violation'
+    end.lateFrames++
+    return 'late'
   }
 
   #end(line: Line, requestId: RequestId, by: Ended['by']): void {
     line.running.delete(requestId)
     line.ended.delete(requestId)
     line.ended.set(requestId, { by, lateFrames: 0 })
-    const oldest = line.ended.keys().next()
-    if (line.ended.size > endedMax && !oldest.done) line.ended.delete(oldest.value)
+    const oldest = line.ended.entries().next()
+    if (line.ended.size <= endedMax || oldest.done) return
+    const [forgotten, end] = oldest.value
+    line.ended.delete(forgotten)
+    if (end.by === 'worker') return
+    const frames = line.forgottenFrames + lateFramesMax - end.lateFrames
+    line.forgottenFrames = Math.min(forgottenFramesMax, frames)
   }
 }
 

@@ -161,7 +161,8 @@ export class Intake implements ClientDesk {
     job.phase = 'running'
     this.#generate(job, host, report).then(
       (result) => {
-        job.finish(result)
+        // Refused or cancelled while this was on its way: after the last word there is no other.
+        if (!job.isAbandoned) job.finish(result)
         this.#forget(job)
         // What other workers had generated was not this slot's work.
         const resumed = job.prompt.resume?.tokens.length ?? 0
@@ -242,7 +243,7 @@ export class Intake implements ClientDesk {
     const generation = host.generate(job.id, (chunk) => {
       if (isFirst) report.firstToken()
       isFirst = false
-      job.push(chunk)
+      if (!job.isAbandoned) job.push(chunk)
     })
     job.runs(generation)
     return generation.finished

@@ -9,8 +9,14 @@ interface Tries {
   readonly isKnown: boolean
 }
 
-/** Milliseconds until a peer that did not answer is dialled again; doubled with each dial. */
-const retryMs = { known: 1_000, stranger: 30_000, max: 10 * 60_000 }
+/**
+ * Milliseconds until a peer that did not answer is dialled again; doubled with each dial, up to the bound. Those that were
+ * connected are few, and one that comes back is waited for: it may be the only worker there is.
+ */
+const retryMs = {
+  known: { first: 1_000, max: 60_000 },
+  stranger: { first: 30_000, max: 10 * 60_000 },
+}
 
 /**
  * Peers that were dialled and did not answer. The DHT names the dead for twenty minutes after they were last heard of, and
@@ -23,9 +29,8 @@ export class UnreachablePeers {
   /** Whether to dial the peer now; if so, the dial counts as failed until `reached`. Times are in milliseconds. */
   mayDial(peerId: PeerId, nowMs: number): boolean {
     const { count, lastAtMs, isKnown } = this.#peers.get(peerId) ?? neverTried
-    const waitMs = isKnown ? retryMs.known : retryMs.stranger
-    if (count > 0 && nowMs - lastAtMs < Math.min(retryMs.max, waitMs * 2 ** Math.min(count - 1, 30)))
-      return false
+    const { first, max } = isKnown ? retryMs.known : retryMs.stranger
+    if (count > 0 && nowMs - lastAtMs < Math.min(max, first * 2 ** Math.min(count - 1, 30))) return false
     this.#note(peerId, { count: count + 1, lastAtMs: nowMs, isKnown })
     return true
   }

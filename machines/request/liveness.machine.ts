@@ -43,6 +43,10 @@ const repeatMs = 250
  * this computer waking up, makes no silence long.
  */
 const doubtsMax = 20
+/** Doubts in a row after which a worker that was left before is better than one that says nothing: a second, about. */
+const doubtsPassing = 2
+/** Milliseconds of silence after a ping that neither distance nor patience explains. */
+const silenceMsLimit = 5_000
 
 const liveness = setup({
   types: { input: {} as LivenessInput, context: {} as LivenessContext },
@@ -58,6 +62,7 @@ const liveness = setup({
       type: 'attempt.doubted',
       attempt: context.attempt,
       code,
+      isLasting: code === 'QM_WORKER_LOST' && context.doubts > doubtsPassing,
       isCertain: code === 'QM_WORKER_LOST' && context.doubts > doubtsMax,
     })),
   },
@@ -80,7 +85,7 @@ const liveness = setup({
   delays: {
     look: lookMs,
     step: ({ context: { watch, workerId, patience } }) =>
-      (patience * (watch.signsOf(workerId)?.silenceMsMax ?? 0)) / looksMax,
+      Math.min(silenceMsLimit, patience * (watch.signsOf(workerId)?.silenceMsMax ?? 0)) / looksMax,
     repeat: repeatMs,
   },
 })

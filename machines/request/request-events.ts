@@ -54,6 +54,8 @@ export interface AttemptDoubted {
   readonly type: 'attempt.doubted'
   readonly attempt: number
   readonly code: Extract<ErrorCode, 'QM_WORKER_LOST' | 'QM_DRAINING'>
+  /** It has been silent for so long that a worker which was left on a doubt is worth another try. */
+  readonly isLasting: boolean
   /** It has been silent for so long that waiting is of no use even where there is no other worker. */
   readonly isCertain: boolean
 }

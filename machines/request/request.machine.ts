@@ -12,6 +12,7 @@ import {
 } from './attempts.ts'
 import { livenessMachine, type WatchPort } from './liveness.machine.ts'
 import type {
+  AttemptDoubted,
   AttemptEvent,
   AttemptFailed,
   AttemptInput,
@@ -55,6 +56,8 @@ export interface RequestContext extends RequestInput {
   readonly choice: Choice | null
   readonly attempts: readonly AttemptRecord[]
   readonly etaMs: number
+  /** The least position that the present attempt was told. */
+  readonly nearest: number
   /** Tokens the reader's stream holds, as of the latest event that said so. */
   readonly tokens: number
   /** Those of them that were there when the present attempt gave its first. */
@@ -100,6 +103,7 @@ const toRecord = ({ workerId, model }: Choice, atMs: number): AttemptRecord => (
 const toEnd = ({ code, message, retryAfterMs }: Failure): Failure => ({ code, message, retryAfterMs })
 
 export interface Position {
+  readonly position: number
   readonly etaMs: number
   readonly promptTokens: number
 }
@@ -130,13 +134,18 @@ const request = setup({
     }),
     openAttempt: assign(({ context: { choice, attempts, now } }) => ({
       etaMs: 0,
+      nearest: Infinity,
       attempts: choice ? [...attempts, toRecord(choice, now())] : attempts,
     })),
     reportOpened: ({ context: { choice, attempts, report } }) => {
       if (choice) report({ type: 'attempt.opened', attempt: attempts.length - 1, choice })
     },
     report: ({ context }, fact: RequestFact) => context.report(fact),
-    takePosition: assign((_, { etaMs, promptTokens }: Position) => ({ etaMs, promptTokens })),
+    takePosition: assign(({ context: { nearest } }, { position, etaMs, promptTokens }: Position) => ({
+      nearest: Math.min(nearest, position),
+      etaMs,
+      promptTokens,
+    })),
     takeProgress: assign((_, { tokens, atMs }: Progress) => ({ tokens, latestTokenAtMs: atMs })),
     takeFirstToken: assign((_, { tokens, atMs }: Progress) => ({
       tokens,
@@ -179,12 +188,17 @@ const request = setup({
     hasChoice: ({ context }) => context.choice !== null,
     hasTriedInVain: ({ context }) => isInVain(context.attempts, context.tokens),
     isFirst: (_, position: number) => position === 0,
+    isNearer: ({ context: { nearest } }, position: number) => position < nearest,
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
     leadsElsewhere: ({ context: { attempts, attemptsMax } }, failed: Failure) =>
       nextStep({ attempts: withEnd(attempts, failed), attemptsMax }) === 'elsewhere',
     /** A doubt is no proof: a worker is left only for another one. */
-    isBetterElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }, isCertain: boolean) =>
-      isCertain || (!areSpent(attempts, attemptsMax) && hasElsewhere(toExcluded(attempts, false))),
+    isBetterElsewhere: (
+      { context: { attempts, attemptsMax, hasElsewhere } },
+      { code, isLasting, isCertain }: AttemptDoubted,
+    ) =>
+      isCertain ||
+      (!areSpent(withEnd(attempts, { code }), attemptsMax) && hasElsewhere(toExcluded(attempts, isLasting))),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
@@ -236,14 +250,23 @@ const takePosition = [
   { type: 'report', params: ({ event }: { event: AttemptQueued }) => event },
 ] as const
 
-/** Targets of a position, from `opening` and `queued`; re-entering starts the timer again. */
+/**
+ * Targets of a position, from `opening` and `queued`. Only one that is nearer than all before starts the timer again: a
+ * worker that names the same position for ever serves nobody.
+ */
 const positioned = [
   {
     guard: { type: 'isFirst', params: ({ event }: { event: AttemptQueued }) => event.position },
     target: 'starting',
     actions: takePosition,
   },
-  { target: 'queued', reenter: true, actions: takePosition },
+  {
+    guard: { type: 'isNearer', params: ({ event }: { event: AttemptQueued }) => event.position },
+    target: 'queued',
+    reenter: true,
+    actions: takePosition,
+  },
+  { actions: takePosition },
 ] as const
 
 /**
@@ -262,6 +285,7 @@ export const requestMachine = request.createMachine({
     choice: null,
     attempts: [],
     etaMs: 0,
+    nearest: Infinity,
     tokens: 0,
     tokensBefore: 0,
     firstTokenAtMs: 0,
@@ -359,7 +383,7 @@ export const requestMachine = request.createMachine({
         'attempt.doubted': [
           isStale,
           {
-            guard: { type: 'isBetterElsewhere', params: ({ event }) => event.isCertain },
+            guard: { type: 'isBetterElsewhere', params: ({ event }) => event },
             actions: raise(({ context, event: { attempt, code } }) => ({
               type: 'attempt.failed',
               attempt,
@@ -395,7 +419,7 @@ export const requestMachine = request.createMachine({
           on: { 'attempt.queued': [isStale, ...positioned] },
           after: { openingStall: { actions: stalled } },
         },
-        /** Others go first. Every word about the position keeps it alive. */
+        /** Others go first. A word that it gets nearer keeps it alive. */
         queued: {
           on: { 'attempt.queued': [isStale, ...positioned] },
           after: { queuedStall: { actions: stalled } },

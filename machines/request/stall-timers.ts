@@ -6,7 +6,7 @@
 export interface StallPolicy {
   /** Milliseconds from the prompt to the worker's first word, for a short prompt. */
   readonly openingMs: number
-  /** Least milliseconds of silence while waiting in the worker's queue; a `queue-status` starts it again. */
+  /** Least milliseconds of silence while waiting in the worker's queue; getting nearer starts it again. */
   readonly queuedMs: number
   /** Times the worker's own estimate that it may be late by. */
   readonly etaFactor: number

@@ -142,6 +142,10 @@ describe('a JSON schema', () => {
     ['a least over its most', '{"type":"array","items":{"type":"null"},"minItems":2,"maxItems":1}'],
     ['a constant without end', `{"const":${'['.repeat(9_000)}${']'.repeat(9_000)}}`],
     ['a count without measure', '{"type":"array","items":{"type":"null"},"maxItems":1000000000}'],
+    [
+      'counts that are too much together',
+      `{"type":"array","prefixItems":[${Array.from({ length: 21 }, () => '{"type":"string","maxLength":1000}').join(',')}]}`,
+    ],
     ['nesting without end', `${'{"type":"array","items":'.repeat(60)}{"type":"null"}${'}'.repeat(60)}`],
   ])('with %s is refused', async (_, jsonSchema) => {
     const preparing = host.prepare(toRequest('bad-schema', { jsonSchema }))

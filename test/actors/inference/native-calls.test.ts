@@ -1,5 +1,6 @@
 import type { Llama, LlamaGrammar, LlamaModel } from 'node-llama-cpp'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { QMeshError } from '../../../protocol/index.ts'
 import { compileJsonSchema } from '../../../actors/inference/llama/thread/json-schema.ts'
 import { toGrammarState } from '../../../actors/inference/llama/thread/grammar-state.ts'
 import { toResumeTokens } from '../../../actors/inference/llama/thread/resume.ts'
@@ -9,10 +10,13 @@ import { VitalSigns } from '../../../actors/inference/llama/vital-signs.ts'
  * Whoever ends a thread asks its vital signs whether it is in native code, and whoever looks for a hang whether it gets
  * on: a call that is not counted there would be cut off in the engine, and take the process along.
  */
-function createProbe() {
+function createProbe(work: () => void = () => {}) {
   const vitals = new VitalSigns()
   const calls: boolean[] = []
-  const probe = (): void => void calls.push(vitals.isInNativeCode)
+  const probe = (): void => {
+    calls.push(vitals.isInNativeCode)
+    work()
+  }
   const llama = {
     createGrammarForJsonSchema: () => Promise.resolve(probe()),
     _bindings: {
@@ -37,7 +41,8 @@ it.each<[string, number, (probe: ReturnType<typeof createProbe>) => unknown]>([
   [
     'moving a grammar through an answer',
     4,
-    ({ llama, model, grammar, vitals }) => toGrammarState({ llama, model }, grammar, [1, 2, 3], vitals),
+    ({ llama, model, grammar, vitals }) =>
+      toGrammarState({ llama, model }, grammar, [1, 2, 3], vitals, () => {}),
   ],
   [
     'looking at the tokens to resume after',
@@ -53,4 +58,33 @@ it.each<[string, number, (probe: ReturnType<typeof createProbe>) => unknown]>([
   probe.vitals.forbidNativeCode()
   await expect((async () => run(probe))()).rejects.toMatchObject({ code: 'QM_ENGINE_CRASHED' })
   expect(probe.calls).toHaveLength(calls)
+})
+
+describe('a grammar that takes long for each token', () => {
+  const slow = () => {
+    const probe = createProbe(() => {
+      const untilMs = performance.now() + 10
+      while (performance.now() < untilMs);
+    })
+    const move = (throwIfClosed: () => void) =>
+      toGrammarState(probe, probe.grammar, Array<number>(10_000).fill(1), probe.vitals, throwIfClosed)
+    return { ...probe, move }
+  }
+
+  it('leaves the thread to others between the tokens, and is given up', async () => {
+    let turns = 0
+    const count = setInterval(() => turns++, 1)
+    await expect(slow().move(() => {})).rejects.toMatchObject({ code: 'QM_RESUME_INVALID' })
+    clearInterval(count)
+    expect(turns).toBeGreaterThan(20)
+  })
+
+  it('does not go on once the model is closed', async () => {
+    const { calls, move } = slow()
+    const throwIfClosed = (): void => {
+      throw new QMeshError('QM_CANCELLED')
+    }
+    await expect(move(throwIfClosed)).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+    expect(calls.length).toBeLessThan(4)
+  })
 })

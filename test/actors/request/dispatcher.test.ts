@@ -181,14 +181,35 @@ test('closing a wire fails its attempts once, and a newer wire of the same worke
   expect(again.said).toStrictEqual([['finished', 1]])
 })
 
-test('what is remembered of ended requests is bounded', () => {
-  const { dispatcher, worker } = start()
-  for (let index = 0; index < 1_000; index++) {
-    dispatcher.open(worker.peerId, toPrompt(index.toString(16).padStart(32, '0')), new Listener())?.cancel()
+describe('after a storm of cancels', () => {
+  const toRequestId = (index: number): string => index.toString(16).padStart(32, '0')
+  const storm = (): ScriptedWorker => {
+    const { dispatcher, worker } = start()
+    for (let index = 0; index < 1_000; index++) {
+      dispatcher.open(worker.peerId, toPrompt(toRequestId(index)), new Listener())?.cancel()
+    }
+    return worker
   }
-  const late = { type: 'response' as const, seq: 0, tokens: [1], text: 'x' }
-  expect(worker.say({ ...late, requestId: (999).toString(16).padStart(32, '0') })).toBe('late')
-  expect(worker.say({ ...late, requestId: (1).toString(16).padStart(32, '0') })).toBe('violation')
+  const refuse = (worker: ScriptedWorker, index: number) =>
+    worker.say({
+      type: 'inference_error',
+      requestId: toRequestId(index),
+      code: 'QM_RATE_LIMITED',
+      message: '',
+    })
+
+  test('a worker that stood still meanwhile may answer every one of them', () => {
+    const worker = storm()
+    const heard = new Set(Array.from({ length: 1_000 }, (_, index) => refuse(worker, index)))
+    expect([...heard]).toStrictEqual(['late'])
+  })
+
+  test('what is believed of requests that are forgotten is bounded', () => {
+    const worker = storm()
+    const heard = Array.from({ length: 100_000 }, () => refuse(worker, 1_000_000))
+    expect(heard.indexOf('violation')).toBeGreaterThan(0)
+    expect(heard.at(-1)).toBe('violation')
+  })
 })
 
 test('a worker that no offer is made to, because it is banned, hears nothing, and the attempt says why', () => {

@@ -377,6 +377,33 @@ describe('the intake', () => {
     expect(rig.calls.released).toHaveLength(1)
   })
 
+  it.each([
+    [
+      'that it refused',
+      (rig: ReturnType<typeof createRig>) => rig.intake.refuseAll('QM_DRAINING'),
+      ['QM_DRAINING'],
+    ],
+    [
+      'that its client cancelled',
+      (rig: ReturnType<typeof createRig>) =>
+        void rig.intake.received(rig.wire, { type: 'cancel', requestId: prompt(1).requestId }),
+      [],
+    ],
+  ])(
+    'has the last word on a request %s while the end was on its way from the engine',
+    async (_, end, codes) => {
+      const rig = createRig()
+      await rig.run()
+      rig.finished.resolve(result)
+      end(rig)
+      rig.chunk({ tokens: [1], text: 'a' })
+      await rig.settled()
+      expect(codesOf(rig.sent)).toEqual(codes)
+      expect(rig.intake.size).toBe(0)
+      expect(rig.reports.at(-1)).toBe('finished')
+    },
+  )
+
   it('ends everything when the worker stops', async () => {
     const rig = createRig()
     await rig.run()

@@ -23,6 +23,14 @@ describe('peers that do not answer', () => {
     expect(dialsWithin(peers, 20)).toEqual([0, 1, 3, 7, 15])
   })
 
+  test('one that was connected before is missed for a minute at most, however long it was away', () => {
+    const peers = new UnreachablePeers()
+    peers.reached(peer, 0)
+    const dials = dialsWithin(peers, 1_200)
+    const waits = dials.slice(1).map((second, index) => second - (dials[index] ?? 0))
+    expect(Math.max(...waits)).toBe(60)
+  })
+
   test('a connection makes up for what failed', () => {
     const peers = new UnreachablePeers()
     dialsWithin(peers, 1_000)

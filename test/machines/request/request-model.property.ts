@@ -12,6 +12,8 @@ interface Model {
   tries: { readonly worker: number; code?: ErrorCode }[]
   silenceLeftMs: number
   deadlineLeftMs: number
+  /** The least position that the present worker named. */
+  nearest: number
   /** Milliseconds until it looks again, while no worker is known. */
   lookLeftMs: number
   tokens: number
@@ -40,6 +42,7 @@ const initialModel = (known: number): Model => {
     tries: [],
     silenceLeftMs: 0,
     deadlineLeftMs: 20_010,
+    nearest: Infinity,
     lookLeftMs: 250,
     tokens: 0,
     outcome: undefined,
@@ -66,6 +69,7 @@ function look(model: Model, isPatient = true): void {
   const worker = choose(model, isPatient)
   if (worker === undefined) return
   model.tries.push({ worker })
+  model.nearest = Infinity
   enter(model, 'opening')
 }
 
@@ -111,10 +115,21 @@ function fail(model: Model, code: ErrorCode): void {
   look(model, false)
 }
 
+type Certainty = 'passing' | 'lasting' | 'certain'
+
 /** A doubt counts only where there is somewhere better to be. */
-function doubt(model: Model, code: ErrorCode, isCertain: boolean): void {
-  if (isCertain) fail(model, code)
-  else if (!areSpent(codesOf(model)) && choose(model, false) !== undefined) fail(model, code)
+function doubt(model: Model, code: ErrorCode, certainty: Certainty): void {
+  const isLeft = !areSpent([...codesOf(model).slice(0, -1), code])
+  if (certainty === 'certain') fail(model, code)
+  else if (isLeft && choose(model, certainty === 'lasting') !== undefined) fail(model, code)
+}
+
+/** A position keeps a request alive only by being nearer than all before. */
+function stand(model: Model, position: number): void {
+  const isNearer = position < model.nearest
+  model.nearest = Math.min(model.nearest, position)
+  if (position === 0) enter(model, 'starting')
+  else if (isNearer) enter(model, 'queued')
 }
 
 function pass(model: Model): void {
@@ -227,7 +242,7 @@ const steps = [
       new Do(
         `position ${position}`,
         (model) => {
-          if (isWaiting(model)) enter(model, position === 0 ? 'starting' : 'queued')
+          if (isWaiting(model)) stand(model, position)
         },
         (rig) =>
           send(rig, (attempt) => ({ type: 'attempt.queued', attempt, position, etaMs: 0, promptTokens: 0 })),
@@ -284,15 +299,20 @@ const steps = [
           isAttempting,
         ),
     ),
-  fc.tuple(fc.constantFrom('QM_WORKER_LOST' as const, 'QM_DRAINING' as const), fc.boolean()).map(
-    ([code, isCertain]) =>
-      new Do(
-        `${isCertain ? 'be certain of' : 'doubt'} ${code}`,
-        (model) => doubt(model, code, isCertain),
-        (rig) => send(rig, (attempt) => ({ type: 'attempt.doubted', attempt, code, isCertain })),
+  fc
+    .tuple(
+      fc.constantFrom('QM_WORKER_LOST' as const, 'QM_DRAINING' as const),
+      fc.constantFrom<Certainty>('passing', 'lasting', 'certain'),
+    )
+    .map(([code, certainty]) => {
+      const [isLasting, isCertain] = [certainty !== 'passing', certainty === 'certain']
+      return new Do(
+        `${certainty} doubt ${code}`,
+        (model) => doubt(model, code, certainty),
+        (rig) => send(rig, (attempt) => ({ type: 'attempt.doubted', attempt, code, isLasting, isCertain })),
         isAttempting,
-      ),
-  ),
+      )
+    }),
   fc.constant(
     new Do(
       'finish',

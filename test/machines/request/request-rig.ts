@@ -27,6 +27,9 @@ export const flatStall: StallPolicy = {
   readerIdleMs: 4_000,
 }
 
+/** Of a worker that is not there any more. */
+export const silent: LifeSigns = { heardAtMs: 0, silenceMsMax: 150, ping: () => {}, sample: () => {} }
+
 export interface RequestRig {
   readonly clock: SimulatedClock
   readonly actor: ActorRefFrom<typeof requestMachine>
@@ -34,14 +37,22 @@ export interface RequestRig {
   /** Attempts begun, in order, and how often each was stopped. */
   readonly attempts: { readonly input: AttemptInput; stopped: number; send(event: AttemptEvent): void }[]
   /** Workers known, of which the first that is not excluded is chosen, and what shows that they live. */
-  readonly state: { known: number; signs: LifeSigns | null; isLeaving: boolean }
+  readonly state: {
+    known: number
+    signs: LifeSigns | null
+    /** Workers that stand still: of these nothing is heard, whatever `signs` are. */
+    readonly still: Set<string>
+    isLeaving: boolean
+    /** By which the clock of the node has jumped. */
+    jumpedMs: number
+  }
   pass(ms: number): void
 }
 
 export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): RequestRig {
   const clock = new SimulatedClock()
   const facts: RequestFact[] = []
-  const state: RequestRig['state'] = { known, signs: null, isLeaving: false }
+  const state: RequestRig['state'] = { known, signs: null, still: new Set(), isLeaving: false, jumpedMs: 0 }
   const attempts: RequestRig['attempts'] = []
   const attempt = fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const entry = { input, stopped: 0, send: sendBack }
@@ -60,7 +71,11 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
     },
     hasElsewhere: (exclude) =>
       Array.from({ length: state.known }, (_, index) => toWorkerId(index)).some((id) => !exclude.has(id)),
-    watch: { signsOf: () => state.signs, isLeaving: () => state.isLeaving, now: () => clock.now() },
+    watch: {
+      signsOf: (workerId) => (state.still.has(workerId) ? silent : state.signs),
+      isLeaving: () => state.isLeaving,
+      now: () => clock.now() + state.jumpedMs,
+    },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
     report: (fact) => void facts.push(fact),
     now: () => clock.now(),

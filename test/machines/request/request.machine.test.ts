@@ -3,13 +3,12 @@ import type { AnyStateNode } from 'xstate'
 import type { ErrorCode } from '../../../protocol/index.ts'
 import { getShortestPaths } from 'xstate/graph'
 import {
-  type LifeSigns,
   defaultStallPolicy,
   requestMachine,
   type RequestCommand,
   type RequestInput,
 } from '../../../machines/request/index.ts'
-import { createRequestRig, flatStall, model, toWorkerId, type RequestRig } from './request-rig.ts'
+import { createRequestRig, flatStall, model, silent, toWorkerId, type RequestRig } from './request-rig.ts'
 
 const finish = {
   reason: 'stop',
@@ -67,7 +66,7 @@ test('every state can be reached', () => {
     { type: 'attempt.held', attempt: 0 },
     { type: 'attempt.resumed', attempt: 0 },
     { type: 'attempt.finished', attempt: 0, finish },
-    { type: 'attempt.doubted', attempt: 0, code: 'QM_WORKER_LOST', isCertain: false },
+    { type: 'attempt.doubted', attempt: 0, code: 'QM_WORKER_LOST', isLasting: false, isCertain: false },
     { type: 'attempt.failed', attempt: 0, code: 'QM_QUEUE_FULL', tokens: 0 },
   ]
   for (const known of [0, 2]) {
@@ -172,6 +171,15 @@ test('a position keeps a waiting request alive for as long as positions come', (
   expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: 'queued' })
 })
 
+test('a position that gets no nearer keeps nothing alive, however often it is said', () => {
+  const rig = createRequestRig()
+  for (const position of [3, 4, 3, 5, 3]) {
+    queued(rig, 0, position)
+    rig.pass(500)
+  }
+  expect(firstCodeOf(rig)).toBe('QM_WORKER_STALLED')
+})
+
 test('every sign of progress starts the stall timer again', () => {
   const rig = createRequestRig()
   phases['flowing']?.(rig)
@@ -231,7 +239,13 @@ describe('an answer that was cut off', () => {
 })
 
 describe('a doubt', () => {
-  const doubt = { type: 'attempt.doubted', attempt: 0, code: 'QM_DRAINING', isCertain: false } as const
+  const doubt = {
+    type: 'attempt.doubted',
+    attempt: 0,
+    code: 'QM_DRAINING',
+    isLasting: false,
+    isCertain: false,
+  } as const
 
   test('moves the answer to another worker', () => {
     const rig = createRequestRig({}, 2)
@@ -250,8 +264,6 @@ describe('a doubt', () => {
     rig.attempts[0]?.send(doubt)
     expect(rig.attempts).toHaveLength(2)
   })
-
-  const silent: LifeSigns = { heardAtMs: 0, silenceMsMax: 150, ping: () => {}, sample: () => {} }
 
   test('comes soon about a worker that is not there any more', () => {
     const rig = createRequestRig()
@@ -278,6 +290,53 @@ describe('a doubt', () => {
     expect(third - second).toBeGreaterThanOrEqual(600)
   })
 
+  const start = (rig: RequestRig, attempt: number): void =>
+    rig.attempts[attempt]?.send({
+      type: 'attempt.started',
+      attempt,
+      tokens: attempt + 1,
+      atMs: rig.clock.now(),
+    })
+  const untilAttempt = (rig: RequestRig, attempt: number): number => {
+    const fromMs = rig.clock.now()
+    while (rig.attempts.length <= attempt && rig.clock.now() < fromMs + 20_000) rig.pass(50)
+    return rig.clock.now() - fromMs
+  }
+
+  const patient = { stall: defaultStallPolicy, deadlineMs: null }
+
+  test('that lasts leads back to the worker that was left before, if there is no other', () => {
+    const rig = createRequestRig(patient, 2)
+    const { still } = rig.state
+    start(rig, 0)
+    still.add(toWorkerId(0))
+    untilAttempt(rig, 1)
+    still.clear()
+    start(rig, 1)
+    rig.pass(1_000)
+    still.add(toWorkerId(1))
+    expect(untilAttempt(rig, 2)).toBeLessThan(1_500)
+    expect(rig.attempts[2]?.input.choice?.workerId).toBe(toWorkerId(0))
+  })
+
+  test('moves the last attempt, too: what is lost does not count as one', () => {
+    const rig = createRequestRig({ ...patient, attemptsMax: 2 }, 4)
+    rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code: 'QM_QUEUE_FULL', tokens: 0 })
+    start(rig, 1)
+    rig.state.still.add(toWorkerId(1))
+    expect(untilAttempt(rig, 2)).toBeLessThan(450)
+  })
+
+  test('takes no more than five seconds, however many came before', () => {
+    const rig = createRequestRig({ ...patient, attemptsMax: 5 }, 6)
+    for (const attempt of [0, 1, 2, 3]) {
+      rig.attempts[attempt]?.send({ type: 'attempt.failed', attempt, code: 'QM_WORKER_LOST', tokens: 1 })
+      start(rig, attempt + 1)
+    }
+    rig.state.signs = { ...silent, silenceMsMax: 2_000 }
+    expect(untilAttempt(rig, 5)).toBeLessThan(5_300)
+  })
+
   test('becomes certain about a worker that dies while it drains', () => {
     const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
     rig.state.signs = silent
@@ -298,25 +357,17 @@ describe('a doubt', () => {
   })
 
   test('is not made certain by a clock that jumps', () => {
-    let jumpedMs = 0
-    const rig: RequestRig = createRequestRig(
-      {
-        stall: { ...flatStall, gapMs: 60_000 },
-        watch: {
-          signsOf: () => silent,
-          isLeaving: () => false,
-          now: () => rig.clock.now() + jumpedMs,
-        },
-      },
-      1,
-    )
+    const rig = createRequestRig({ stall: { ...flatStall, gapMs: 60_000 } }, 1)
+    rig.state.signs = silent
     phases['flowing']?.(rig)
-    rig.pass(100)
-    jumpedMs = 3_600_000
     rig.pass(1_000)
-    jumpedMs = 0
-    rig.pass(1_000)
+    for (const jumpedMs of [3_600_000, 0]) {
+      rig.state.jumpedMs = jumpedMs
+      rig.pass(1_000)
+    }
     expect(firstCodeOf(rig)).toBeUndefined()
+    rig.pass(3_000)
+    expect(firstCodeOf(rig)).toBe('QM_WORKER_LOST')
   })
 
   test('does not come while the worker answers pings, however slow its tokens are', () => {

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LlamaGrammarEvaluationState } from 'node-llama-cpp'
 import type { Llama, LlamaGrammar, LlamaModel } from 'node-llama-cpp'
 import { QMeshError } from '../../../../protocol/index.ts'
@@ -10,18 +12,25 @@ interface GrammarBindings {
   }
 }
 
+/** Milliseconds that all streams of the thread wait at a time, and in which any grammar of use is moved on. */
+const sliceMs = 5
+const moveMsMax = 2_000
+
 /**
- * How far an answer is in its grammar.
+ * How far an answer is in its grammar. One that is ambiguous takes tens of milliseconds for a token, and whoever asks may
+ * send thousands: other streams go on between them, and the whole is bounded.
  *
  * @param tokens of the answer that other workers drew, from the first one on
- * @throws QMeshError `QM_RESUME_INVALID` when they are not what the grammar allows
+ * @param throwIfClosed called before native code is entered again after others had their turn
+ * @throws QMeshError `QM_RESUME_INVALID` when they are not what the grammar allows, or take too long
  */
-export function toGrammarState(
+export async function toGrammarState(
   { llama, model }: { readonly llama: Llama; readonly model: LlamaModel },
   grammar: LlamaGrammar,
   tokens: readonly number[],
   vitals: VitalSigns,
-): LlamaGrammarEvaluationState {
+  throwIfClosed: () => void,
+): Promise<LlamaGrammarEvaluationState> {
   const state = vitals.nativeNow(() => new LlamaGrammarEvaluationState({ model, grammar }))
   const { AddonSampler } = (llama as unknown as GrammarBindings)._bindings
   const { _state } = state as unknown as { readonly _state: unknown }
@@ -29,7 +38,23 @@ export function toGrammarState(
   const accept = (token: number): void =>
     vitals.nativeNow(() => AddonSampler.acceptGrammarEvaluationStateToken(_state, token))
   try {
-    for (const token of tokens) accept(token)
+    let spentMs = 0
+    let sinceMs = performance.now()
+    for (const token of tokens) {
+      accept(token)
+      const ms = performance.now() - sinceMs
+      if (ms < sliceMs) continue
+      spentMs += ms
+      if (spentMs > moveMsMax) {
+        throw new QMeshError(
+          'QM_RESUME_INVALID',
+          'the JSON schema takes too long to follow up to where it was',
+        )
+      }
+      await nextTurn()
+      throwIfClosed()
+      sinceMs = performance.now()
+    }
   } catch (error) {
     if (error instanceof QMeshError) throw error
     throw new QMeshError('QM_RESUME_INVALID', 'the tokens to resume after do not match the JSON schema', {

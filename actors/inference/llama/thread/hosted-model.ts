@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { LlamaGrammar, Token } from 'node-llama-cpp'
+import type { LlamaGrammar, LlamaGrammarEvaluationState, Token } from 'node-llama-cpp'
 import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
 import type { GenerateRequest } from '../../engine.port.ts'
 import { GenerationControl } from '../generation-control.ts'
@@ -27,6 +27,9 @@ export class HostedModel {
   readonly #pieces = new Map<number, string>()
   readonly #sleepers = new Map<number, () => void>()
   readonly #running = new Map<GenerationControl, Promise<void>>()
+  /** Ends when no grammar is being moved on. */
+  #moving: Promise<unknown> = Promise.resolve()
+  #isQuiet = false
   /** Milliseconds per token that answers took lately. */
   #tokenMs: number | undefined
 
@@ -55,11 +58,16 @@ export class HostedModel {
     if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
     if (prompt.length + request.maxTokens > facts.contextTokens) throw exceeded(String(prompt.length))
     const grammar = request.jsonSchema === undefined ? undefined : await this.#grammar(request.jsonSchema)
-    this.#prepared.set(request.jobId, this.#toPrepared(request, prompt, grammar))
+    this.#throwIfClosed()
+    this.#prepared.set(request.jobId, await this.#toPrepared(request, prompt, grammar))
     return { ok: true, promptTokens: prompt.length }
   }
 
-  #toPrepared(request: GenerateRequest, prompt: readonly Token[], grammar?: LlamaGrammar): Prepared {
+  async #toPrepared(
+    request: GenerateRequest,
+    prompt: readonly Token[],
+    grammar?: LlamaGrammar,
+  ): Promise<Prepared> {
     const { model, decoder, vocabularySize } = this.#loaded
     const { resume } = request
     const tokens = resume ? toResumeTokens(resume, model, vocabularySize, this.#vitals) : []
@@ -69,8 +77,24 @@ export class HostedModel {
       prompt,
       text,
       taken: resume && { ...text.takeUp(resume), tokens, mode: toResumeMode(resume, this.#tokenMs) },
-      grammar: grammar && toGrammarState(this.#loaded, grammar, tokens, this.#vitals),
+      grammar: grammar && (await this.#toGrammarState(grammar, tokens)),
     }
+  }
+
+  /** One after the other: of several at once each would take its part of every turn from the streams. */
+  #toGrammarState(grammar: LlamaGrammar, tokens: readonly Token[]): Promise<LlamaGrammarEvaluationState> {
+    const move = (): Promise<LlamaGrammarEvaluationState> => {
+      this.#throwIfClosed()
+      return toGrammarState(this.#loaded, grammar, tokens, this.#vitals, () => this.#throwIfClosed())
+    }
+    const moved = this.#moving.then(move)
+    this.#moving = moved.catch(() => undefined)
+    return moved
+  }
+
+  /** What native code holds may be gone. */
+  #throwIfClosed(): void {
+    if (this.#isQuiet) throw new QMeshError('QM_CANCELLED')
   }
 
   release(jobId: string): TaskAnswer {
@@ -89,6 +113,7 @@ export class HostedModel {
 
   /** Cancels what runs and waits until nothing is in native code any more. */
   async quiet(): Promise<void> {
+    this.#isQuiet = true
     for (const control of this.#running.keys()) control.cancel()
     for (const wake of this.#sleepers.values()) wake()
     await Promise.all(this.#running.values())

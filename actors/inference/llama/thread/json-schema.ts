@@ -4,6 +4,8 @@ import type { VitalSigns } from '../vital-signs.ts'
 
 /** Bound of every count in a schema (items, properties, characters): each one becomes that many grammar rules. */
 const countMax = 1_000
+/** Bound of their sum: half a million rules hold all streams of the thread up for two seconds. */
+const countsMax = 20_000
 /** Nodes of a schema: with references they could multiply otherwise. */
 const nodesMax = 2_000
 
@@ -78,6 +80,7 @@ const isObject = (value: unknown): value is Json =>
 
 class SchemaChecker {
   #nodes = 0
+  #counted = 0
   readonly #defined = new Set<string>()
   readonly #referenced = new Map<string, string>()
 
@@ -113,8 +116,12 @@ class SchemaChecker {
 
   #keyword(key: string, part: unknown, path: string, depth: number): unknown {
     if (counts.has(key)) {
-      if (typeof part === 'number' && Number.isInteger(part) && part >= 0 && part <= countMax) return part
-      throw invalid(`expected a whole number from 0 to ${countMax} at ${path}`)
+      if (typeof part !== 'number' || !Number.isInteger(part) || part < 0 || part > countMax) {
+        throw invalid(`expected a whole number from 0 to ${countMax} at ${path}`)
+      }
+      this.#counted += part
+      if (this.#counted > countsMax) throw invalid(`all counts together are more than ${countsMax}`)
+      return part
     }
     switch (key) {
       case 'type':
