@@ -9,6 +9,7 @@ import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../prot
 import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
+import type { GatewaySide } from './gateway-side.ts'
 import { createHashCache } from './hash-cache.ts'
 import { createEphemeralIdentity, type Identity } from './identity.ts'
 import { inferenceWorkerUrl } from './inference-worker.ts'
@@ -32,6 +33,11 @@ export interface NodeOptions extends ConfigInput {
   readonly ephemeral?: boolean
   /** Lets `qmesh-node status`, `ask` and the like reach this node through a socket in its data directory. */
   readonly control?: boolean
+  /**
+   * Whether a gateway that cannot listen keeps the node from starting, as one does that was asked for; otherwise
+   * `status().gateway` says why. Default true.
+   */
+  readonly isGatewayRequired?: boolean
   /** The tiers of clients that this node's worker knows, until credit decides; everybody else is Bronze. */
   readonly tiers?: Readonly<Record<PeerId, Tier>>
   /** Stands between the node and its engine, to watch or to slow what it does. */
@@ -113,6 +119,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     logger: givenLogger,
     ephemeral = false,
     control = false,
+    isGatewayRequired = true,
     tiers,
     wrapEngine = (engine: Engine) => engine,
     ...given
@@ -120,6 +127,10 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
   const config = configFromOptions({ logLevel: 'warn', ...given })
   const models = await toModelSpecs(config)
   const logger = givenLogger ?? createLogger({ level: config.logLevel, file: config.logFile })
+  // Who wants no HTTP does not pay for its framework.
+  const gateway = config.gateway
+    ? (await import('./gateway-side.ts')).createGatewaySide({ config, logger })
+    : undefined
   const lockLost = new AbortController()
   const dataDir = ephemeral
     ? undefined
@@ -162,19 +173,20 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         }),
       ),
       trust,
+      gateway,
       tiers: tiers && tiersFrom(tiers),
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
     peers.ban = (peerId) => system.ban(peerId)
     peers.count = (peerId) => system.countViolation(peerId)
-    for (const { accountId } of trust?.ledger.books.banRecords ?? []) system.ban(accountId)
-    const node = new Node(system, identity, config, dataDir, trust, logger)
+    for (const accountId of trust?.banned() ?? []) system.ban(accountId)
+    const node = new Node(system, identity, config, dataDir, trust, logger, gateway)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
       void node.stop()
     })
-    await node.start(control)
+    await node.start(control, isGatewayRequired)
     return node
   } catch (error) {
     await trust?.close()
@@ -199,6 +211,7 @@ class Node implements QMeshNode {
   readonly #dataDir: DataDir | undefined
   readonly #trust: TrustSide | undefined
   readonly #logger: Logger
+  readonly #gateway: GatewaySide | undefined
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
@@ -210,6 +223,7 @@ class Node implements QMeshNode {
     dataDir: DataDir | undefined,
     trust: TrustSide | undefined,
     logger: Logger,
+    gateway: GatewaySide | undefined,
   ) {
     this.id = identity.id
     this.#system = system
@@ -217,12 +231,14 @@ class Node implements QMeshNode {
     this.#dataDir = dataDir
     this.#trust = trust
     this.#logger = logger
+    this.#gateway = gateway
+    gateway?.serve(this)
     this.ready = modelsSettled(system)
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
     this.ready.catch(() => {})
   }
 
-  async start(hasControl: boolean): Promise<void> {
+  async start(hasControl: boolean, isGatewayRequired: boolean): Promise<void> {
     if (this.#dataDir && hasControl) {
       this.#control = await startControlServer({
         dataDir: this.#dataDir.path,
@@ -233,6 +249,9 @@ class Node implements QMeshNode {
     this.#system.start()
     try {
       await this.#system.opened()
+      await this.#gateway?.opened().catch((error: unknown) => {
+        if (isGatewayRequired) throw error
+      })
     } catch (error) {
       await this.#system.stop()
       await this.#control?.close()
@@ -270,6 +289,7 @@ class Node implements QMeshNode {
         isPrivate: this.#config.secret !== undefined,
         ...address,
       },
+      ...(this.#gateway && { gateway: this.#gateway.status() }),
       models: [...worker.models],
       queue: { length, capacity, slotsBusy, slots },
       health: {

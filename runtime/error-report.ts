@@ -16,7 +16,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   QM_CONTEXT_EXCEEDED: 'shorten the prompt, lower --max-tokens, or use a worker with a larger context',
   QM_MODEL_TOO_LARGE: 'use a smaller or more quantized model, or lower --context-tokens or --slots',
   QM_MODEL_FILE_INVALID: 'download the file again; its size must be that of the original',
-  QM_PORT_TAKEN: 'choose another one with --port, or 0 for any that is free',
+  QM_PORT_TAKEN: 'choose another one with --port (the gateway: --gateway-port), or 0 for any that is free',
   QM_SECRET_MISMATCH: 'use the same --secret on every node of the mesh',
   QM_CONFIG_SYNTAX: 'see docs/CONFIG.md, or "qmesh-node config --help"',
   QM_CONFIG_INVALID: 'see docs/CONFIG.md, or "qmesh-node config --help"',

@@ -7,7 +7,8 @@ const count = z.number().int().min(0)
 /** What a model of this node is doing. */
 export const modelStatusSchema = z.object({
   id: modelIdSchema,
-  state: z.enum(['loading', 'ready', 'recovering', 'failed']),
+  /** `loadable`: not in memory, and loaded when a request waits for it. */
+  state: z.enum(['loading', 'ready', 'recovering', 'failed', 'loadable', 'unloading']),
   path: z.string().optional(),
   hash: modelHashSchema.optional(),
   contextTokens: count.optional(),
@@ -16,10 +17,22 @@ export const modelStatusSchema = z.object({
   threads: count.optional(),
   /** Megabytes of model and context. */
   memoryMb: z.number().min(0).optional(),
+  /** Milliseconds that loading it is likely to take; of a model that is not loaded. */
+  loadMs: count.optional(),
   /** Why it failed or was lost. */
   error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
 })
 export type ModelStatus = z.infer<typeof modelStatusSchema>
+
+/** What the node's HTTP gateway is doing. */
+const gatewayStatusSchema = z.object({
+  state: z.enum(['starting', 'listening', 'failed', 'stopped']),
+  /** Where it listens. */
+  url: z.string().optional(),
+  /** Why it does not. */
+  error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
+})
+export type GatewayStatus = z.infer<typeof gatewayStatusSchema>
 
 /** A node as it sees itself: what `status()` answers, in code and on the command line. */
 export const nodeStatusSchema = z.object({
@@ -40,6 +53,8 @@ export const nodeStatusSchema = z.object({
     host: z.string().optional(),
     port: count.optional(),
   }),
+  /** Absent when it is switched off. */
+  gateway: gatewayStatusSchema.optional(),
   models: z.array(modelStatusSchema),
   queue: z.object({ length: count, capacity: count, slotsBusy: count, slots: count }),
   health: z.object({

@@ -22,6 +22,7 @@ import {
   type HealthSamplerEmitted,
   type HealthSamplerInput,
 } from '../machines/health/index.ts'
+import type { GatewayCommand, GatewayInput } from '../machines/gateway/index.ts'
 import type { InferenceCommand, InferenceEmitted, InferenceInput } from '../machines/inference/index.ts'
 import { nodeMachine, type SubsystemSpec } from '../machines/node/node.machine.ts'
 import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
@@ -40,6 +41,7 @@ import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/i
 import { errorCatalogue, limits, type PeerId, QMeshError } from '../protocol/index.ts'
 import { createClientSide, type ClientSide } from './client-side.ts'
 import type { Config } from './config/index.ts'
+import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import type { TrustSide } from './trust/trust-side.ts'
@@ -58,6 +60,8 @@ export interface NodeSystemOptions {
   readonly trust?: TrustSide | undefined
   /** Instead of what `trust` says. */
   readonly tiers?: TierPort | undefined
+  /** Answers HTTP; absent: nobody listens. */
+  readonly gateway?: GatewaySide | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
 }
@@ -77,6 +81,7 @@ export interface NodeEvents {
 
 interface Commands {
   readonly duty: DutyCommand
+  readonly gateway: GatewayCommand
   readonly 'health-sampler': HealthSamplerCommand
   readonly inference: InferenceCommand
   readonly requester: RequesterCommand
@@ -125,6 +130,7 @@ export class NodeSystem {
       onDefect: (error) => logger.error({ err: error }, 'a defect in the books: answers are not paid'),
       scheduler: () => this.#to('scheduler'),
       inference: () => this.#to('inference'),
+      onAssigned: (tier, queuedMs) => options.gateway?.meter.served(tier, queuedMs),
       onChanged: () => this.#publisher.changed(),
       onUrgent: () => this.#publisher.flush(),
     })
@@ -273,7 +279,7 @@ export class NodeSystem {
     await stopped
     this.#localWires.close()
     this.#publisher.close()
-    await Promise.all([this.#swarm.closed(), ...this.worker.closings])
+    await Promise.all([this.#swarm.closed(), this.#options.gateway?.closed(), ...this.worker.closings])
     this.events.removeAllListeners()
   }
 
@@ -283,7 +289,7 @@ export class NodeSystem {
   }
 
   #createNode(now: () => number): Actor<typeof nodeMachine> {
-    const { models, engine, config, logger, surroundings, trust } = this.#options
+    const { models, engine, config, logger, surroundings, trust, gateway } = this.#options
     const { hosts, closings, runJob } = this.worker
     const part = (child: AnyActorLogic) =>
       subsystemMachine.provide({
@@ -307,6 +313,7 @@ export class NodeSystem {
           ...(trust && { 'score-gossiper': part(trust.gossiper) }),
           requester: part(this.client.asker.createRequester()),
           swarm: part(this.#swarm.logic),
+          ...(gateway && { gateway: part(gateway.logic) }),
         },
       }),
       {
@@ -334,6 +341,8 @@ export class NodeSystem {
             ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust))] : []),
             spec('swarm', true, () => ({}) satisfies SwarmInput),
             spec('requester', true, () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput),
+            // The last to start is the first to stop: whoever asks through it hears the end of an answer.
+            ...(gateway ? [spec('gateway', true, () => ({}) satisfies GatewayInput)] : []),
           ],
         },
       },
@@ -343,6 +352,7 @@ export class NodeSystem {
         { part: name, code: error.code, error: error.message, backOffMs },
         'a part failed and is restarted',
       )
+      gateway?.meter.restarted(name)
       this.events.emit('restarting', name, error)
     })
     node.on('node.degraded', ({ name, error }) => {
@@ -433,6 +443,16 @@ export class NodeSystem {
           const { told } = event as Extract<GossiperEmitted, { type: 'gossiper.ready' }>
           this.#options.logger.debug({ peers: told }, 'the own log may grow')
         })
+        ref?.on('gossiper.searching', (event) => {
+          const { told } = event as Extract<GossiperEmitted, { type: 'gossiper.searching' }>
+          this.#options.logger.warn(
+            { peers: told },
+            'the keys of this node were imported, and nobody met so far holds their log: nothing is written before it is found. If there was none, or it is lost, stop the node and run "qmesh-node keys adopt"',
+          )
+        })
+        return
+      case 'gateway':
+        this.#options.gateway?.attached(ref)
         return
       case 'swarm':
         if (!ref) return this.#setNetwork('offline', 0)

@@ -18,6 +18,7 @@ import {
   type SchedulerCommand,
   type SchedulerEmitted,
   type SlotId,
+  type Tier,
   type TierPort,
 } from '../machines/scheduling/index.ts'
 import type { ErrorCode, ModelAd, ModelId, PeerId, QMeshError, Status } from '../protocol/index.ts'
@@ -38,6 +39,8 @@ export interface WorkerSideOptions {
   readonly onDefect?: ((error: unknown) => void) | undefined
   readonly scheduler: () => { send(command: SchedulerCommand): void } | undefined
   readonly inference: () => { send(command: InferenceCommand): void } | undefined
+  /** A request was given a slot, after so long in the queue: for who counts it. */
+  readonly onAssigned?: ((tier: Tier, queuedMs: number) => void) | undefined
   /** What the worker can say of itself has changed. */
   readonly onChanged: () => void
   /** The same, and nobody may wait to hear it. */
@@ -204,6 +207,8 @@ export class WorkerSide {
       case 'request.assigned': {
         const slot = this.#slots.get(event.slotId)
         if (slot) slot.isBusy = true
+        const tier = this.intake.tierOf(event.jobId)
+        if (tier) this.#options.onAssigned?.(tier, event.queuedMs)
         this.intake.assigned(event.jobId, event.slotId, event.queuedMs)
         this.#options.inference()?.send({ type: 'slot.run', slotId: event.slotId, jobId: event.jobId })
         return

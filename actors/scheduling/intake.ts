@@ -140,6 +140,11 @@ export class Intake implements ClientDesk {
     answerError(job.wire, job.prompt.requestId, new QMeshError(code, undefined, toRetry(retryAfterMs)))
   }
 
+  /** The tier that a request waits or runs with. */
+  tierOf(jobId: JobId): Tier | undefined {
+    return this.#jobs.get(jobId)?.tier
+  }
+
   /** The scheduler has given the request a slot, after this long in the queue. */
   assigned(jobId: JobId, slotId: SlotId, queuedMs: number): void {
     const job = this.#jobs.get(jobId)

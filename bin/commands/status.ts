@@ -21,7 +21,7 @@ export const addStatus: AddCommand = (program) => {
     const { config } = await loadCommandConfig(command, keys)
     const status = await (await requireRunningNode(config.dataDir)).status()
     if (flags.json) return output.json(status)
-    const { network, queue, health, models } = status
+    const { network, queue, health, models, gateway } = status
     const paused = pauseText(status)
     await output.table([
       ['id', status.id],
@@ -40,6 +40,7 @@ export const addStatus: AddCommand = (program) => {
         'queue',
         `${queue.length} of ${queue.capacity} waiting, ${queue.slotsBusy} of ${queue.slots} slots busy`,
       ],
+      ...(gateway ? [['gateway', gateway.url ?? `${gateway.state}: ${gateway.error?.message ?? ''}`]] : []),
       ...models.map((model) => ['model', describe(model)]),
       ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
     ])

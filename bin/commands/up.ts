@@ -13,6 +13,7 @@ Examples:
   qmesh-node up --bootstrap 192.168.1.5:49737 --secret "$SECRET" --model ./a.gguf
   qmesh-node up                         serve the small built-in model
   qmesh-node up --no-serve              answer this machine only
+  qmesh-node up --gateway-port 8000     OpenAI's API on another port than 11500
 
 It runs until Ctrl-C or SIGTERM and then stops in order; a second Ctrl-C ends it at once.`
 
@@ -28,7 +29,13 @@ export const addUp: AddCommand = (program, exit) => {
   addConfigFlags(command, configKeyNames).action(async (flags: { json?: boolean }) => {
     const { config } = await loadCommandConfig(command, configKeyNames)
     const { createNode } = await import('../../runtime/index.ts')
-    const starting = createNode({ ...config, control: true })
+    const starting = createNode({
+      ...config,
+      control: true,
+      gateway: config.gateway ?? true,
+      // A second node on this machine finds the port taken: that is no reason not to serve.
+      isGatewayRequired: config.gateway === true,
+    })
     // A signal may come while it starts: then it stops as soon as it has started.
     const shutdown = listenForShutdown({
       stop: async () => (await starting).stop(),
@@ -42,7 +49,7 @@ export const addUp: AddCommand = (program, exit) => {
       if (!flags.json) await printStart(config, node.id)
       const isReady = await Promise.race([waitForModels(node), shutdown.stopped.then(() => false)])
       if (isReady && flags.json) await output.json(node.status())
-      else if (isReady) await printReady(config, node.status().models)
+      else if (isReady) await printReady(config, node.status())
       exit(await shutdown.stopped)
     } catch (error) {
       await starting.then((node) => node.stop()).catch(() => undefined)
@@ -54,7 +61,7 @@ export const addUp: AddCommand = (program, exit) => {
 }
 
 type Node = Awaited<ReturnType<(typeof import('../../runtime/index.ts'))['createNode']>>
-type Models = ReturnType<Node['status']>['models']
+type Status = ReturnType<Node['status']>
 
 async function printStart(config: Config, id: string): Promise<void> {
   const mesh = config.secret === undefined ? 'open mesh' : 'private mesh'
@@ -88,7 +95,7 @@ async function waitForModels(node: Node): Promise<true> {
   return true
 }
 
-async function printReady(config: Config, models: Models): Promise<void> {
+async function printReady(config: Config, { models, gateway }: Status): Promise<void> {
   const ready = models.filter(({ state }) => state === 'ready')
   await output.table([
     ...ready.map(({ id, slots, contextTokens, backend, memoryMb }) => [
@@ -96,7 +103,9 @@ async function printReady(config: Config, models: Models): Promise<void> {
       `${id}: ${slots} slots of ${contextTokens} tokens on ${backend}, ${Math.round(memoryMb ?? 0)} MB`,
     ]),
     ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
+    ...(gateway?.url === undefined ? [] : [['gateway', `${gateway.url}/v1 for any client of OpenAI's API`]]),
   ])
+  if (gateway?.error) note(`going on without a gateway: ${gateway.error.message}`)
   // Only what differs from the default has to be said again to reach this node.
   const where = process.argv.includes('--data-dir') ? ` --data-dir ${config.dataDir}` : ''
   await output.line(

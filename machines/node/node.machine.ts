@@ -49,6 +49,7 @@ const node = setup({
   },
   actors: {
     duty: subsystemMachine,
+    gateway: subsystemMachine,
     'health-sampler': subsystemMachine,
     inference: subsystemMachine,
     requester: subsystemMachine,

@@ -14,7 +14,7 @@ import { recentRestarts, type RestartPolicy, toBackOffMs } from './restart-polic
 
 /** Whose events these are; the node has one subsystem machine for each. */
 export type SubsystemName =
-  'duty' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'score-gossiper' | 'swarm'
+  'duty' | 'gateway' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'score-gossiper' | 'swarm'
 
 export interface SubsystemInput {
   readonly name: SubsystemName

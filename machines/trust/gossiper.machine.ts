@@ -115,6 +115,7 @@ const gossiper = setup({
     regime: regimeMachine,
   },
   actions: {
+    noteError: assign({ error: (_, params: { error: unknown }) => toQMeshError(params.error) }),
     round: sendTo('gossip', { type: 'gossip.round' } satisfies GossiperOrder),
     countVotes: sendTo('regime', ({ event }) =>
       event.type === 'gossip.observed'
@@ -188,13 +189,6 @@ const late = (what: string) =>
     error: ({ context }) =>
       new QMeshError('QM_LOG_DAMAGED', `the books did not ${what} within ${context.timings.bookMs} ms`),
   })
-const noteError = assign<
-  GossiperContext,
-  { readonly type: string; readonly error: unknown },
-  undefined,
-  never,
-  never
->({ error: ({ event }) => toQMeshError(event.error) })
 
 /**
  * Owns this node's part in the scores network: opens the books, lets peers say what they hold of the own log before
@@ -226,14 +220,24 @@ export const gossiperMachine = gossiper.createMachine({
       invoke: {
         src: 'open',
         onDone: 'open',
-        onError: { target: 'closing', actions: noteError },
+        onError: {
+          target: 'closing',
+          actions: { type: 'noteError', params: ({ event }) => ({ error: event.error }) },
+        },
       },
       after: { bookDeadline: { target: 'closing', actions: late('open') } },
       on: { 'score-gossiper.stop': 'closing' },
     },
     open: {
       invoke: [
-        { src: 'gossip', id: 'gossip', onError: { target: 'closing', actions: noteError } },
+        {
+          src: 'gossip',
+          id: 'gossip',
+          onError: {
+            target: 'closing',
+            actions: { type: 'noteError', params: ({ event }) => ({ error: event.error }) },
+          },
+        },
         {
           src: 'regime',
           id: 'regime',
@@ -244,7 +248,10 @@ export const gossiperMachine = gossiper.createMachine({
               to: event.snapshot.value,
             })),
           },
-          onError: { target: 'closing', actions: noteError },
+          onError: {
+            target: 'closing',
+            actions: { type: 'noteError', params: ({ event }) => ({ error: event.error }) },
+          },
         },
       ],
       initial: 'listening',
@@ -283,7 +290,10 @@ export const gossiperMachine = gossiper.createMachine({
               target: 'gossiping',
               actions: emit(({ context }) => ({ type: 'gossiper.ready', told: context.told })),
             },
-            onError: { target: '#score-gossiper.closing', actions: noteError },
+            onError: {
+              target: '#score-gossiper.closing',
+              actions: { type: 'noteError', params: ({ event }) => ({ error: event.error }) },
+            },
           },
           // To go on unchecked is what the check is there to prevent.
           after: { bookDeadline: { target: '#score-gossiper.closing', actions: late('pass the check') } },
@@ -338,7 +348,14 @@ export const gossiperMachine = gossiper.createMachine({
       entry: gossiper.enqueueActions(({ context, enqueue }) => {
         if (context.error) enqueue.emit({ type: 'gossiper.failed', error: context.error })
       }),
-      invoke: { src: 'close', onDone: 'ended', onError: { target: 'ended', actions: noteError } },
+      invoke: {
+        src: 'close',
+        onDone: 'ended',
+        onError: {
+          target: 'ended',
+          actions: { type: 'noteError', params: ({ event }) => ({ error: event.error }) },
+        },
+      },
       after: { bookDeadline: { target: 'ended', actions: late('close') } },
     },
     ended: { type: 'final' },

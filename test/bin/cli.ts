@@ -28,6 +28,8 @@ export function startCli(home: string, args: readonly string[], { env, cwd }: Cl
       HOME: home,
       XDG_CONFIG_HOME: join(home, 'config'),
       XDG_DATA_HOME: join(home, 'data'),
+      // Several nodes of several tests share this machine.
+      QMESH_GATEWAY_PORT: '0',
       ...env,
     },
   })

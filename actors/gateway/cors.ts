@@ -1,0 +1,42 @@
+import type { FastifyInstance } from 'fastify'
+import { ApiError } from './api-error.ts'
+
+/** What a page's script may read of an answer besides its body. */
+const exposed = [
+  'x-qmesh-request-id',
+  'x-qmesh-worker',
+  'x-qmesh-handovers',
+  'x-qmesh-error',
+  'retry-after',
+  'retry-after-ms',
+].join(', ')
+
+/**
+ * Web pages from elsewhere are turned away, before anything is done for them: without that, a page could make this
+ * machine work without being allowed to read what comes out. Pages of this gateway, and of the origins given, may come.
+ */
+export function guardOrigin(server: FastifyInstance, origins: readonly string[]): void {
+  const allowed = new Set(origins.map((origin) => origin.toLowerCase()))
+  server.addHook('onRequest', async (request, reply) => {
+    const { origin, host } = request.headers
+    if (origin === undefined) return
+    void reply.header('vary', 'Origin')
+    if (host !== undefined && origin === `http://${host}`) return
+    if (!allowed.has(origin.toLowerCase())) {
+      throw new ApiError(
+        `Pages of ${origin.slice(0, 80)} may not use this gateway; its owner can allow them with gatewayOrigins.`,
+        { status: 403, type: 'permission_error', code: 'origin_not_allowed' },
+      )
+    }
+    void reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', exposed)
+    if (request.method !== 'OPTIONS') return
+    const wanted = request.headers['access-control-request-headers']
+    void reply
+      .header('access-control-allow-methods', 'GET, POST')
+      .header('access-control-allow-headers', wanted ?? 'authorization, content-type')
+      .header('access-control-max-age', '600')
+    if (request.headers['access-control-request-private-network'] === 'true')
+      void reply.header('access-control-allow-private-network', 'true')
+    return reply.code(204).send()
+  })
+}

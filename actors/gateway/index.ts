@@ -1,0 +1,5 @@
+export { isLoopback } from './access.ts'
+export type { GatewayPort, GatewayWorker } from './gateway.port.ts'
+export { Meter } from './meter.ts'
+export { createServerActor } from './server.adapter.ts'
+export type { GatewayLimits, GatewaySettings, MeshSchemas } from './settings.ts'
