@@ -11,6 +11,7 @@ import { addCredit } from './commands/credit.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDrain, addResume } from './commands/drain.ts'
 import { addKeys } from './commands/keys.ts'
+import { addModels } from './commands/models.ts'
 import { addScores } from './commands/scores.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
@@ -44,6 +45,7 @@ const commands: readonly AddCommand[] = [
   addCredit,
   addDrain,
   addResume,
+  addModels,
   addKeys,
   addConfig,
   addBootstrap,

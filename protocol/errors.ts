@@ -118,6 +118,34 @@ export const errorCatalogue = {
     'never',
     'The model file does not have the SHA-256 its manifest states.',
   ),
+  QM_MODEL_NOT_FOUND: entry(
+    'operator',
+    'never',
+    'No model of that name is in the store or in a catalog of this node.',
+  ),
+  QM_MODEL_BUSY: entry('operator', 'later', 'Another process is working on this model, or uses it.'),
+  QM_MODEL_INVALID: entry(
+    'operator',
+    'never',
+    'The model failed a check and is not used: it is not what its manifest says, or the engine cannot load it.',
+  ),
+  QM_MODEL_DAMAGED: entry(
+    'operator',
+    'never',
+    'A stored model is not any more what it was when it was stored.',
+  ),
+  QM_MODEL_UNTRUSTED: entry(
+    'operator',
+    'never',
+    'The publisher of the model is not one that this node trusts.',
+  ),
+  QM_MANIFEST_INVALID: entry(
+    'operator',
+    'never',
+    'A manifest or a catalog cannot be read, or its signature does not fit.',
+  ),
+  QM_SOURCE_FAILED: entry('network', 'later', 'No source of the model could give all of it.'),
+  QM_DISK_FULL: entry('operator', 'later', 'The disk has no room for the model.'),
 
   // The node and its owner.
   QM_CONFIG_SYNTAX: entry('operator', 'never', 'The configuration file is not valid TOML.'),
@@ -130,7 +158,7 @@ export const errorCatalogue = {
   QM_DATA_DIR_LOCKED: entry('operator', 'never', 'Another node is using this data directory.'),
   QM_IDENTITY_EXPOSED: entry('operator', 'never', 'The identity file can be read by other users.'),
   QM_IDENTITY_INVALID: entry('operator', 'never', 'The identity file is damaged.'),
-  QM_PORT_TAKEN: entry('operator', 'never', 'Another program is using the UDP port.'),
+  QM_PORT_TAKEN: entry('operator', 'never', 'Another program is using the port.'),
   QM_NETWORK_UNAVAILABLE: entry('operator', 'later', 'The network address cannot be used.'),
   QM_NODE_NOT_RUNNING: entry('operator', 'never', 'No node is running on this data directory.'),
   QM_USAGE: entry('operator', 'never', 'The command line is not understood.'),

@@ -16,6 +16,15 @@ export type {
   WhyOptions,
 } from './why/request-explanation.ts'
 export type { CreditReport, HistoryEntry, ScoreReport, ScoreRow } from './trust/reports.ts'
+export {
+  type AddOptions,
+  type CacheReport,
+  type ModelInfo,
+  ModelLibrary,
+  type ModelLibraryEvents,
+  type ModelLibraryOptions,
+  type ModelView,
+} from './models/index.ts'
 export type { WorkerSummary } from './control/index.ts'
 export {
   Answer,

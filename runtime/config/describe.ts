@@ -87,6 +87,7 @@ slots = 4
 | \`identity\` | the root seed of the node, from which every key is derived. Whoever has it is this node: mode 0600, refused otherwise. Back it up; it is never overwritten |
 | \`lock\`, \`lock-guard\`, \`lock-owner.json\` | one node at a time; after a crash the next start takes the lock over |
 | \`control.sock\` | the command line reaches a running node here; mode 0600. When the path is too long for a socket it lies in a folder of yours in the temporary directory, on Windows it is a named pipe |
+| \`models/\` | the models that were fetched or added, unless \`modelsDir\` names another folder; see [MODELS.md](MODELS.md) |
 | \`dht-nodes.json\` | peers seen last, so that a start works while a bootstrap is down; may be deleted |
 
 The directory is created with mode 0700.

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseQuietHours } from '../../machines/duty/index.ts'
 import { genesisParams } from '../../machines/trust/params.ts'
 import { limits, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
+import { modelLimits } from '../../protocol/models/limits.ts'
 import { parseHostPort } from './host-port.ts'
 import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
 
@@ -76,6 +77,45 @@ export const configKeys = {
         if (typeof model !== 'string') return { ...model, path: toAbsolutePath(model.path, baseDir) }
         return isModelPath(model) ? toAbsolutePath(model, baseDir) : model
       }),
+  }),
+  memoryBudget: key({
+    schema: whole(1, 100_000_000).optional(),
+    kind: 'integer',
+    doc: 'Megabytes (of 1,048,576 bytes) that loaded models may take together. Those that do not fit are loaded when a request waits for them, and the least recently used one that has nothing to do makes room.',
+    expects: 'a whole number from 1 to 100000000',
+    defaultText: 'no bound; nine tenths of the memory that is free at the start if a model has `load = "demand"`',
+    flag: '--memory-budget <megabytes>',
+    example: 'memoryBudget = 16384',
+  }),
+  modelsDir: key({
+    schema: path.optional(),
+    kind: 'text',
+    doc: 'Folder of the models that were fetched or added. Several data directories may share one.',
+    expects: 'a folder',
+    defaultText: '`models` in the data directory',
+    flag: '--models-dir <folder>',
+    example: 'modelsDir = "~/qmesh-models"',
+    resolve: (dir, baseDir) => dir && toAbsolutePath(dir, baseDir),
+  }),
+  modelsCacheGb: key({
+    schema: whole(1, 1_000_000).optional(),
+    kind: 'integer',
+    doc: 'Gigabytes (of 1,000,000,000 bytes) that the folder of models may take. When a new one needs the room, what was not used for longest goes; never what is pinned, loaded or lies elsewhere.',
+    expects: 'a whole number from 1 to 1000000',
+    defaultText: 'no limit',
+    flag: '--models-cache-gb <number>',
+    example: 'modelsCacheGb = 50',
+  }),
+  trustedPublishers: key({
+    schema: z.array(z.string().toLowerCase().pipe(peerIdSchema)).max(modelLimits.publishersMax),
+    kind: 'list',
+    doc: 'Keys whose model manifests and catalogs count, the most trusted first; `qmesh-node models trust` adds more. The own key always counts.',
+    expects: `a list of at most ${modelLimits.publishersMax} keys`,
+    expectsEach: 'a key of 64 hex characters',
+    default: () => [],
+    defaultText: 'none',
+    flag: '--trusted-publisher <key>',
+    example: 'trustedPublishers = []',
   }),
   serve: key({
     schema: z.boolean(),

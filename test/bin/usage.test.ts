@@ -22,6 +22,7 @@ describe('help', { timeout }, () => {
       'scores',
       'why-score',
       'credit',
+      'models',
       'keys',
       'config',
     ]) {
@@ -40,6 +41,7 @@ describe('help', { timeout }, () => {
     'scores',
     'why-score',
     'credit',
+    'models',
     'keys',
     'config',
   ])('of %s has examples', async (name) => {

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { limits } from '../../protocol/index.ts'
+import { limits as wireLimits } from '../../protocol/index.ts'
+import { modelLimits } from '../../protocol/models/index.ts'
+
+const limits = { ...wireLimits, ...modelLimits }
 
 /** Rows of the document's tables: `| key | value | unit and meaning | reason |`. */
 const rows = readFileSync(new URL('../../docs/LIMITS.md', import.meta.url), 'utf8')

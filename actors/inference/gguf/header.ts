@@ -23,6 +23,10 @@ export interface GgufHeader {
   readonly tensorCount: number
   /** Scalars of the metadata; arrays and strings over 1 KiB are checked and skipped. */
   readonly metadata: ReadonlyMap<string, string | number | bigint | boolean>
+  /** Every key of the metadata, those of skipped values too. */
+  readonly keys: ReadonlySet<string>
+  /** Numbers in the tensors of each type, by the type's number in ggml. */
+  readonly elements: ReadonlyMap<number, number>
   /** Byte at which tensor data begins. */
   readonly dataOffset: number
 }
@@ -128,9 +132,11 @@ function checkHeader(reader: HeaderReader): GgufHeader {
   const tensorCount = reader.count('tensors', ggufLimits.tensorsMax)
   const metadataCount = reader.count('metadata entries', ggufLimits.metadataMax)
   const metadata = new Map<string, string | number | bigint | boolean>()
+  const keys = new Set<string>()
   for (let index = 0; index < metadataCount; index++) {
     const key = reader.string(ggufLimits.keyBytesMax)
-    if (metadata.has(key)) throw invalid(`"${path}" has the metadata key "${key}" twice`)
+    if (keys.has(key)) throw invalid(`"${path}" has the metadata key "${key}" twice`)
+    keys.add(key)
     const value = reader.value(reader.u32(), 0)
     if (value !== undefined) metadata.set(key, value)
   }
@@ -149,7 +155,9 @@ function checkHeader(reader: HeaderReader): GgufHeader {
     }
   }
   checkHyperparameters(path, metadata)
-  return { version, tensorCount, metadata, dataOffset }
+  const elements = new Map<number, number>()
+  for (const tensor of extents) elements.set(tensor.type, (elements.get(tensor.type) ?? 0) + tensor.elements)
+  return { version, tensorCount, metadata, keys, elements, dataOffset }
 }
 
 /** Values that the engine asserts instead of checking: a wrong one would end the whole process. */
@@ -183,6 +191,8 @@ function checkHyperparameters(path: string, metadata: GgufHeader['metadata']): v
 
 interface TensorExtent {
   readonly name: string
+  readonly type: number
+  readonly elements: number
   readonly offset: number
   readonly bytes: number
 }
@@ -199,7 +209,7 @@ function readTensor(reader: HeaderReader): TensorExtent {
   const type = reader.u32()
   const offset = reader.count('bytes of offset', Number.MAX_SAFE_INTEGER)
   const [blockElements, blockBytes] = blocks[type] ?? [1, 0]
-  return { name, offset, bytes: Math.ceil(elements / blockElements) * blockBytes }
+  return { name, type, elements, offset, bytes: Math.ceil(elements / blockElements) * blockBytes }
 }
 
 const windowBytes = 1024 * 1024

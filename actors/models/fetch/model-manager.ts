@@ -1,0 +1,250 @@
+import { createActor, fromCallback, fromPromise } from 'xstate'
+import { fetchMachine, type FetchOutput } from '../../../machines/models/fetch.machine.ts'
+import { modelManagerMachine } from '../../../machines/models/model-manager.machine.ts'
+import {
+  type OfferFact,
+  seederMachine,
+  type SeedPauseReason,
+} from '../../../machines/models/seeder.machine.ts'
+import { type ModelHash, QMeshError } from '../../../protocol/index.ts'
+import type { ModelManifest } from '../../../protocol/models/index.ts'
+import { treeOfLeaves } from '../seeding/build-tree.ts'
+import type { CoreExchange, Given } from '../seeding/core-exchange.ts'
+import { type CoreKey, toCoreKey } from '../seeding/static-core.ts'
+import { RateLimit } from '../seeding/rate-limit.ts'
+import { createSources, type SourceOptions } from '../sources/index.ts'
+import type { ModelStore } from '../store/model-store.ts'
+import type { StoredModel } from '../store/stored-model.ts'
+import { PullJob, type PullProgress } from './pull-job.ts'
+
+export interface ModelManagerOptions {
+  readonly store: ModelStore
+  /** Absent: nothing is fetched from peers, nor offered to them. */
+  readonly exchange?: CoreExchange | undefined
+  readonly sources?: Omit<SourceOptions, 'exchange' | 'folder'> | undefined
+  /** For all sources together; the exchange has a cap of its own, which counts instead. 0 for none. */
+  readonly downloadBytesPerSecond?: number | undefined
+  /** Models are offered as soon as they are here. */
+  readonly seedsPulled?: boolean | undefined
+  readonly freeBytes?: ((folder: string) => Promise<number>) | undefined
+  readonly onSeedEnded?: ((hash: ModelHash, reason: string | undefined) => void) | undefined
+}
+
+export interface PullOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined
+  /** Each source that could not give the file, as it happens. */
+  readonly onSourceFailed?: ((failure: { readonly source: string; readonly message: string }) => void) | undefined
+  /** Folder that relative paths of the manifest start from. */
+  readonly folder?: string | undefined
+}
+
+/** A model that this node offers. */
+export interface SeedStatus extends Given {
+  readonly hash: ModelHash
+  readonly id: string
+  /** Undefined while it is being prepared. */
+  readonly core: CoreKey | undefined
+  readonly state: 'preparing' | 'offering' | 'paused' | 'waiting'
+  readonly pausedBy: readonly SeedPauseReason[]
+}
+
+interface Running {
+  readonly job: PullJob
+  readonly options: PullOptions
+  readonly settle: (output: FetchOutput) => void
+}
+
+/** Pulls and offers models: the machines of `machines/models` with the disk and the network under them. */
+export class ModelManager {
+  readonly #options: ModelManagerOptions
+  readonly #pulls = new Map<string, Running>()
+  readonly #download: RateLimit
+  readonly #actor
+  #count = 0
+
+  constructor(options: ModelManagerOptions) {
+    this.#options = options
+    this.#download = options.exchange?.download ?? new RateLimit(options.downloadBytesPerSecond)
+    const running = (pullId: string): Running => {
+      const pull = this.#pulls.get(pullId)
+      if (!pull) throw new QMeshError('QM_INTERNAL', `there is no pull ${pullId}`)
+      return pull
+    }
+    const fetch = fetchMachine.provide({
+      actors: {
+        resolve: fromPromise(({ input, signal }) => running(input.pullId).job.resolve(signal)),
+        checkSpace: fromPromise(({ input }) => running(input.pullId).job.checkSpace(input)),
+        fetchFrom: fromPromise(({ input, signal }) =>
+          running(input.pullId).job.fetchFrom(input.source, signal),
+        ),
+        verify: fromPromise(({ input, signal }) => running(input.pullId).job.verify(signal)),
+      },
+    })
+    const seeder = seederMachine.provide({
+      actors: {
+        prepare: fromPromise(({ input }) => this.#prepare(input.hash)),
+        offer: fromCallback<OfferFact, { readonly hash: string; readonly core: string }>(
+          ({ input, sendBack }) => this.#offer(input.hash, input.core, sendBack),
+        ),
+      },
+    })
+    this.#actor = createActor(modelManagerMachine.provide({ actors: { fetch, seeder } }))
+    this.#actor.on('pull.ended', ({ pullId, output }) => this.#pulls.get(pullId)?.settle(output))
+    this.#actor.on('pull.started', ({ pullId }) => this.#watch(pullId))
+    this.#actor.on('pull.refused', ({ pullId, code }) =>
+      this.#pulls
+        .get(pullId)
+        ?.settle({ kind: 'failed', code, message: 'too many models wait to be fetched', failures: [] }),
+    )
+    this.#actor.on('seed.ended', ({ hash }) => options.onSeedEnded?.(hash, undefined))
+    this.#actor.start()
+  }
+
+  /**
+   * Fetches a model unless it is here, and offers it to others if that is wanted.
+   *
+   * @throws QMeshError `QM_SOURCE_FAILED` naming what each source said, `QM_MODEL_INVALID`, `QM_DISK_FULL`,
+   * `QM_MODEL_BUSY`, `QM_CANCELLED`, `QM_NODE_STOPPED`
+   */
+  async pull(manifest: ModelManifest, options: PullOptions = {}): Promise<StoredModel> {
+    const { store, exchange, sources, freeBytes, seedsPulled = false } = this.#options
+    const { sha256 } = manifest.artifact
+    await store.refresh()
+    const here = sha256 === null ? undefined : store.get(sha256)
+    if (here) return here
+    if (options.signal?.aborted) throw new QMeshError('QM_CANCELLED')
+    const pullId = String(++this.#count)
+    const job = new PullJob({
+      manifest,
+      sources: createSources(manifest, { ...sources, exchange, folder: options.folder }),
+      store,
+      download: this.#download,
+      freeBytes,
+      onProgress: options.onProgress,
+    })
+    const onAbort = (): void => this.#actor.send({ type: 'model.cancel', pullId })
+    const ended = new Promise<FetchOutput>((settle) => {
+      this.#pulls.set(pullId, { job, options, settle })
+    })
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      if (this.#actor.getSnapshot().status !== 'active') throw new QMeshError('QM_NODE_STOPPED')
+      this.#actor.send({ type: 'model.pull', pullId, sources: job.sourceNames })
+      const output = await ended
+      if (output.kind === 'cancelled') throw new QMeshError('QM_CANCELLED')
+      if (output.kind === 'failed') throw new QMeshError(output.code, output.message)
+      const stored = store.get(output.hash)
+      if (!stored) throw new QMeshError('QM_MODEL_DAMAGED', 'the model is not what it was a moment ago')
+      if (seedsPulled) this.seed(stored.hash)
+      return stored
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+      this.#pulls.delete(pullId)
+      await job.close()
+    }
+  }
+
+  /** Offers a model of the store until `unseed`. One that is offered already goes on. */
+  seed(hash: ModelHash, options: { readonly giveBytesMax?: number | undefined } = {}): void {
+    if (this.#options.exchange) this.#actor.send({ type: 'model.seed', hash, ...options })
+  }
+
+  unseed(hash: ModelHash): void {
+    this.#actor.send({ type: 'model.unseed', hash })
+  }
+
+  /** The owner wants the line or the machine: nothing is offered until `resume` with the same reason. */
+  pause(reason: SeedPauseReason): void {
+    this.#actor.send({ type: 'models.pause', reason })
+  }
+
+  resume(reason: SeedPauseReason): void {
+    this.#actor.send({ type: 'models.resume', reason })
+  }
+
+  seeds(): readonly SeedStatus[] {
+    const { children, context } = this.#actor.getSnapshot()
+    return context.seeding.flatMap((hash) => {
+      const seeder = children[`seed.${hash}`]?.getSnapshot() as
+        { readonly value: string; readonly context: { core?: CoreKey; pausedBy: SeedPauseReason[] } } | undefined
+      const stored = this.#options.store.get(hash)
+      if (!seeder || !stored) return []
+      const { core, pausedBy } = seeder.context
+      const given = core === undefined ? undefined : this.#options.exchange?.given(core)
+      const states: Record<string, SeedStatus['state']> = {
+        preparing: 'preparing',
+        offering: 'offering',
+        paused: 'paused',
+      }
+      return [
+        {
+          hash,
+          id: stored.manifest.id,
+          core,
+          state: states[seeder.value] ?? 'waiting',
+          pausedBy,
+          bytes: given?.bytes ?? 0,
+          peers: given?.peers ?? 0,
+        },
+      ]
+    })
+  }
+
+  /** Key of the core of a stored file: made from its content. @throws QMeshError `QM_MODEL_NOT_FOUND` */
+  async coreOf(hash: ModelHash): Promise<CoreKey> {
+    return this.#prepare(hash)
+  }
+
+  /** Cancels what is on its way, keeping what came, and offers nothing any more. */
+  async close(): Promise<void> {
+    const jobs = [...this.#pulls.values()].map(({ job }) => job)
+    this.#actor.send({ type: 'models.stop' })
+    await Promise.all(jobs.map((job) => job.close()))
+    this.#actor.stop()
+    for (const { settle } of this.#pulls.values()) settle({ kind: 'cancelled' })
+  }
+
+  #watch(pullId: string): void {
+    const child = this.#actor.getSnapshot().children[`pull.${pullId}`]
+    const pull = this.#pulls.get(pullId)
+    if (!child || !pull) return
+    const actor = child as unknown as {
+      on(type: string, listener: (event: { source?: string; message: string }) => void): unknown
+    }
+    const { onSourceFailed } = pull.options
+    actor.on('fetch.sourceFailed', ({ source = '', message }) => onSourceFailed?.({ source, message }))
+    actor.on('fetch.quarantined', ({ message }) => onSourceFailed?.({ source: 'the whole file', message }))
+  }
+
+  async #prepare(hash: ModelHash): Promise<CoreKey> {
+    const stored = this.#options.store.get(hash)
+    if (!stored) throw new QMeshError('QM_MODEL_NOT_FOUND', `no sound model ${hash.slice(0, 12)} is in the store`)
+    const key = toCoreKey(treeOfLeaves(stored.bytes, await this.#options.store.blockHashes(hash)))
+    if (key === undefined) throw new QMeshError('QM_INTERNAL', 'a whole tree has roots')
+    return key
+  }
+
+  #offer(hash: ModelHash, key: CoreKey, sendBack: (fact: OfferFact) => void): () => void {
+    const { exchange, store } = this.#options
+    const stored = store.get(hash)
+    if (!exchange || !stored) {
+      sendBack({ type: 'offer.failed', error: new QMeshError('QM_MODEL_NOT_FOUND') })
+      return () => undefined
+    }
+    try {
+      exchange.offer({
+        key,
+        path: stored.path,
+        tree: async () => treeOfLeaves(stored.bytes, await store.blockHashes(hash)),
+        // The store looks at the size and the times of the file.
+        isUnchanged: () => Promise.resolve(store.get(hash) !== undefined),
+        onGave: (bytes) => sendBack({ type: 'offer.gave', bytes }),
+        onFailed: (error) => sendBack({ type: 'offer.failed', error }),
+      })
+    } catch (error) {
+      sendBack({ type: 'offer.failed', error })
+    }
+    return () => void exchange.withdraw(key)
+  }
+}

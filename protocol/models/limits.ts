@@ -1,0 +1,40 @@
+/**
+ * Bounds of what is said about models: manifests, catalogs, and what moves between peers. Each field says its unit;
+ * `docs/LIMITS.md` explains the reasons.
+ */
+export const modelLimits = {
+  /** Bytes of one manifest in its canonical encoding, signature included. */
+  manifestBytesMax: 16 * 1024,
+  /** Bytes of one manifest as a JSON file. */
+  manifestFileBytesMax: 64 * 1024,
+  /** Bytes of one catalog in its canonical encoding: as base64 it fits one frame. */
+  catalogBytesMax: 512 * 1024,
+  /** Models of one catalog. */
+  catalogModelsMax: 512,
+  /** Models that a node knows from all catalogs together. */
+  knownModelsMax: 4_096,
+  /** Publishers that a node trusts. */
+  publishersMax: 256,
+
+  /** Bytes of UTF-8 of a name for people. */
+  modelNameBytesMax: 128,
+  /** Bytes of UTF-8 of a description. */
+  descriptionBytesMax: 1_024,
+  /** Bytes of a licence's SPDX id, an architecture or a quantization. */
+  factBytesMax: 64,
+  tagsMax: 16,
+  tagBytesMax: 32,
+  sourcesMax: 16,
+  /** Bytes of an address, and of a path. */
+  urlBytesMax: 2_048,
+  pathBytesMax: 1_024,
+  /** Bytes of one model file: 16 TiB. */
+  modelBytesMax: 2 ** 44,
+  /** Parameters of one model. */
+  parametersMax: 2 ** 48,
+  /** Width of an embedding. */
+  embeddingLengthMax: 1_048_576,
+} as const
+
+/** Bytes of one block of a model file: what is verified, fetched and repaired by itself. The last one may be shorter. */
+export const blockBytes = 64 * 1024

@@ -1,0 +1,446 @@
+import { EventEmitter } from 'node:events'
+import { basename, join, resolve } from 'node:path'
+import { CatalogFiles, readManifestFile } from '../../actors/models/catalog/catalog-files.ts'
+import { FileTrial } from '../../actors/models/facts/file-trial.ts'
+import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
+import { guessKind, readModelFacts } from '../../actors/models/facts/model-facts.ts'
+import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
+import { toCoreKey } from '../../actors/models/seeding/static-core.ts'
+import { availableMemoryBytes } from '../../actors/inference/memory.ts'
+import type { HashCachePort } from '../../actors/inference/hash-cache.port.ts'
+import { ModelStore } from '../../actors/models/store/model-store.ts'
+import type {
+  AdoptMode,
+  BrokenModel,
+  StoredModel,
+  Verification,
+  VerifyOptions,
+} from '../../actors/models/store/stored-model.ts'
+import { estimateNeeds, fitModel, type Fit } from '../../machines/models/fit.ts'
+import { nearNames, searchModels } from '../../machines/models/search.ts'
+import {
+  modelIdSchema,
+  QMeshError,
+  toModelId,
+  type ModelHash,
+  type ModelId,
+  type PeerId,
+} from '../../protocol/index.ts'
+import {
+  type ModelKind,
+  type ModelManifest,
+  parseManifest,
+  signManifest,
+} from '../../protocol/models/index.ts'
+import type { TrustSigner } from '../../protocol/trust/index.ts'
+import { packageFile } from '../package-file.ts'
+import {
+  catalogView,
+  standingOf,
+  storedView,
+  type ModelInfo,
+  type ModelStanding,
+  type ModelView,
+} from './model-views.ts'
+import { Publishers } from './publishers.ts'
+
+export interface ModelLibraryOptions {
+  /** Folder of the store, the catalog and the list of trusted publishers. */
+  readonly dir: string
+  /** Bytes that the files of the store may take; absent: no limit. */
+  readonly limitBytes?: number | undefined
+  /** Of the configuration, the most trusted first; the list of `trust` comes behind it. */
+  readonly publishers?: readonly PeerId[] | undefined
+  /** The node's own key, which is always trusted. */
+  readonly ownKey?: PeerId | undefined
+  /** Learns the hash of each new file. */
+  readonly hashCache?: HashCachePort | undefined
+  readonly log?: ((level: 'info' | 'warn', message: string) => void) | undefined
+}
+
+export interface AddOptions extends VerifyOptions {
+  /** Default: from the name of the file. */
+  readonly id?: string | undefined
+  readonly name?: string | undefined
+  readonly kind?: ModelKind | undefined
+  /** SPDX id; default `other`. */
+  readonly licence?: string | undefined
+  /** A manifest of this very file, instead of what the other options say: a path, or what JSON gave. */
+  readonly manifest?: unknown
+  /** Default `reference`: the file stays where it is. */
+  readonly how?: AdoptMode | undefined
+  readonly isPinned?: boolean | undefined
+  /** Whether the engine loads it once in a process of its own; default true. */
+  readonly isTried?: boolean | undefined
+}
+
+export interface CacheReport {
+  readonly dir: string
+  /** Bytes of the files in the store. */
+  readonly bytes: number
+  readonly limitBytes: number | null
+  readonly models: number
+  /** Files that lie elsewhere, and their bytes. */
+  readonly references: { readonly count: number; readonly bytes: number }
+  readonly unfinished: { readonly count: number; readonly bytes: number }
+  readonly quarantined: { readonly count: number; readonly bytes: number }
+}
+
+export interface ModelLibraryEvents {
+  added: [model: ModelView]
+  removed: [model: ModelView]
+  verified: [hash: ModelHash, result: Verification]
+  /** Manifests came, or publishers were trusted or not any more. */
+  catalog: []
+}
+
+/** The models of this machine and those it knows of: what `qmesh-node models` does, as functions. */
+export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
+  readonly store: ModelStore
+  readonly catalogFiles: CatalogFiles
+  readonly trial: FileTrial
+  readonly #publishers: Publishers
+  readonly #configured: readonly PeerId[]
+
+  private constructor(
+    store: ModelStore,
+    catalogFiles: CatalogFiles,
+    trial: FileTrial,
+    publishers: Publishers,
+    configured: readonly PeerId[],
+  ) {
+    super()
+    this.store = store
+    this.catalogFiles = catalogFiles
+    this.trial = trial
+    this.#publishers = publishers
+    this.#configured = configured
+  }
+
+  /** @throws QMeshError `QM_DATA_DIR_UNUSABLE`, `QM_CONFIG_INVALID` */
+  static async open(options: ModelLibraryOptions): Promise<ModelLibrary> {
+    const { dir, limitBytes, hashCache, log, ownKey, publishers = [] } = options
+    const store = await ModelStore.open({ dir, limitBytes, hashCache, log })
+    const added = new Publishers(dir)
+    const configured = [...(ownKey === undefined ? [] : [ownKey]), ...publishers]
+    const catalogFiles = await CatalogFiles.open({
+      builtInDir: packageFile('models/catalog'),
+      dir: join(dir, 'catalog'),
+      publishers: [...new Set([...configured, ...(await added.list())])],
+      log,
+    })
+    const trial = new FileTrial({ dir: join(dir, 'trials') })
+    return new ModelLibrary(store, catalogFiles, trial, added, configured)
+  }
+
+  /** Every model of this machine, those whose file is broken too, by id. */
+  list(): readonly ModelView[] {
+    const models: readonly (StoredModel | BrokenModel)[] = [...this.store.list(), ...this.store.broken()]
+    return models.map((model) => storedView(model, this.#standing(model.manifest))).toSorted(byId)
+  }
+
+  /** Models here and in the catalogs for some words; without words all of them, and near names where nothing fits. */
+  search(query = ''): readonly ModelView[] {
+    const here = this.list()
+    const hashes = new Set(here.map(({ hash }) => hash))
+    const ids = new Set(here.map(({ id }) => id))
+    const isHere = (id: string, hash: string | null): boolean =>
+      hash === null ? ids.has(id) : hashes.has(hash)
+    const known = this.catalogFiles.catalog
+      .list()
+      .filter(({ manifest }) => !isHere(manifest.id, manifest.artifact.sha256))
+      .map((entry) => ({ manifest: entry.manifest, view: catalogView(entry) }))
+    const stored = [...this.store.list(), ...this.store.broken()].map((model) => ({
+      manifest: model.manifest,
+      view: storedView(model, this.#standing(model.manifest)),
+    }))
+    return searchModels([...stored, ...known], query).map(({ view }) => view)
+  }
+
+  /**
+   * What is known of one model, and whether it fits this machine.
+   *
+   * @param name id, hash, or the first eight or more characters of a hash
+   * @throws QMeshError `QM_MODEL_NOT_FOUND` with names that are near
+   */
+  async info(name: string): Promise<ModelInfo> {
+    const stored = this.#findStored(name)
+    if (stored) {
+      const view = storedView(stored, this.#standing(stored.manifest))
+      const damaged = 'damaged' in stored ? stored.damaged : []
+      const fit = view.state === 'sound' ? await measureFit(stored.path) : undefined
+      return { ...view, manifest: stored.manifest, fit, damaged }
+    }
+    const entry = this.catalogFiles.catalog.resolve(name)
+    if (!entry) throw this.#notFound(name)
+    const { facts, artifact } = entry.manifest
+    const needs = estimateNeeds(facts, artifact.bytes)
+    const fit = needs.length > 0 ? fitModel(needs, await availableMemoryBytes(), true) : undefined
+    return { ...catalogView(entry), manifest: entry.manifest, fit, damaged: [] }
+  }
+
+  /**
+   * Makes a GGUF file of this machine one of its models.
+   *
+   * @throws QMeshError `QM_MODEL_FILE_MISSING`, `QM_MODEL_FILE_INVALID`, `QM_MODEL_UNSUPPORTED`, `QM_MODEL_INVALID`,
+   *   `QM_MANIFEST_INVALID`, `QM_MODEL_BUSY`, `QM_DISK_FULL`
+   */
+  async add(path: string, options: AddOptions = {}): Promise<ModelView> {
+    const { how = 'reference', isTried = true, isPinned = false, signal } = options
+    const file = resolve(path)
+    const manifest = await toManifest(file, options)
+    const remember = isTried ? await this.trial.checkNew(file, signal) : undefined
+    const stored = await this.store.adopt(file, manifest, how, options)
+    await remember?.(stored.hash)
+    await this.catalogFiles.offer(await this.#pinHash(stored), 'own')
+    if (isPinned) await this.store.pin(stored.hash, true)
+    await this.store.prune({ keep: new Set([stored.hash]) })
+    const view = storedView(this.store.get(stored.hash) ?? stored, this.#standing(stored.manifest))
+    this.emit('added', view)
+    this.emit('catalog')
+    return view
+  }
+
+  /**
+   * Reads a model from end to end.
+   *
+   * @throws QMeshError `QM_MODEL_NOT_FOUND`
+   */
+  async verify(name: string, options: VerifyOptions = {}): Promise<Verification> {
+    const { hash } = this.#require(name)
+    const result = await this.store.verify(hash, options)
+    this.emit('verified', hash, result)
+    return result
+  }
+
+  /** @throws QMeshError `QM_MODEL_NOT_FOUND`; `QM_MODEL_BUSY` while a node has it loaded */
+  async remove(name: string): Promise<ModelView> {
+    const model = this.#require(name)
+    const view = storedView(model, this.#standing(model.manifest))
+    await this.store.remove(model.hash)
+    this.emit('removed', view)
+    return view
+  }
+
+  /** @throws QMeshError `QM_MODEL_NOT_FOUND` */
+  async pin(name: string, isPinned: boolean): Promise<ModelView> {
+    const { hash } = this.#require(name)
+    await this.store.pin(hash, isPinned)
+    const model = this.#require(hash)
+    return storedView(model, this.#standing(model.manifest))
+  }
+
+  /**
+   * Signs the manifest of a model of this machine, with its size, its hash and the key of its blocks: what others need
+   * to fetch it and to know whose word it is.
+   *
+   * @param changes what else the manifest shall say; its version is one higher than before unless it is given
+   * @throws QMeshError `QM_MODEL_NOT_FOUND`, `QM_MODEL_DAMAGED`, `QM_MANIFEST_INVALID`
+   */
+  async sign(
+    name: string,
+    signer: TrustSigner,
+    changes: Partial<Pick<ModelManifest, 'version' | 'name' | 'description' | 'licence' | 'sources'>> = {},
+  ): Promise<ModelManifest> {
+    const { hash, bytes, facts, manifest } = this.#requireSound(name)
+    const core = toCoreKey(treeOfLeaves(bytes, await this.store.blockHashes(hash))) ?? null
+    const isOwn = manifest.publisher === signer.id
+    const draft = {
+      ...manifest,
+      version: isOwn ? manifest.version + 1 : manifest.version,
+      sources: manifest.sources.some(({ kind }) => kind === 'peers')
+        ? manifest.sources
+        : [{ kind: 'peers' }, ...manifest.sources.filter(({ kind }) => kind !== 'file')],
+      ...changes,
+      facts,
+      artifact: { bytes, sha256: hash, core },
+      publisher: null,
+      signature: null,
+    }
+    const signed = signManifest(parseManifest(draft, `of "${manifest.id}"`), signer)
+    await this.store.describe(hash, signed)
+    await this.catalogFiles.offer(signed, 'own')
+    this.emit('catalog')
+    return signed
+  }
+
+  /** Keys that are trusted, the most trusted first. */
+  async publishers(): Promise<readonly PeerId[]> {
+    return [...new Set([...this.#configured, ...(await this.#publishers.list())])]
+  }
+
+  /** @throws QMeshError `QM_USAGE` for what is no key */
+  async trust(key: PeerId): Promise<void> {
+    await this.#publishers.add(key)
+    await this.#trustAll()
+  }
+
+  /**
+   * What that publisher said is forgotten; models stay.
+   *
+   * @throws QMeshError `QM_USAGE` for a key that was not added by `trust`
+   */
+  async distrust(key: PeerId): Promise<void> {
+    if (!(await this.#publishers.remove(key))) {
+      const isConfigured = this.#configured.includes(key)
+      throw new QMeshError(
+        'QM_USAGE',
+        isConfigured
+          ? `${key} is trusted by the configuration, or is this node's own key; take it out there`
+          : `"${key.slice(0, 80)}" is not among the trusted publishers`,
+      )
+    }
+    await this.#trustAll()
+  }
+
+  async cache(): Promise<CacheReport> {
+    await this.store.refresh()
+    const models = [...this.store.list(), ...this.store.broken()]
+    const own = models.filter(({ isReference }) => !isReference)
+    const references = models.filter(({ isReference }) => isReference)
+    return {
+      dir: this.store.dir,
+      bytes: sum(own),
+      limitBytes: this.store.limitBytes ?? null,
+      models: own.length,
+      references: toTotal(references),
+      unfinished: toTotal(await this.store.unfinished()),
+      quarantined: toTotal(await this.store.quarantine.list()),
+    }
+  }
+
+  /**
+   * Makes room: what was not used for longest goes, never what is pinned, loaded or lies elsewhere.
+   *
+   * @param limitBytes default: that of the configuration; without one nothing goes
+   */
+  async prune(limitBytes?: number): Promise<readonly ModelView[]> {
+    const pruned = await this.store.prune({ keep: new Set(), limitBytes })
+    const views = pruned.map((model) => storedView(model, this.#standing(model.manifest)))
+    for (const view of views) this.emit('removed', view)
+    return views
+  }
+
+  /** Removes what was begun and nobody works on, and what failed a check. */
+  async clear(): Promise<void> {
+    for (const { key } of await this.store.unfinished()) {
+      await this.store.discardUnfinished(key).catch((error: unknown) => {
+        if (!(error instanceof QMeshError && error.code === 'QM_MODEL_BUSY')) throw error
+      })
+    }
+    await this.store.quarantine.clear()
+  }
+
+  async close(): Promise<void> {
+    await this.store.close()
+    this.removeAllListeners()
+  }
+
+  /** What was not known of a file that nobody has signed is known now. */
+  async #pinHash({ hash, bytes, manifest }: StoredModel): Promise<ModelManifest> {
+    if (manifest.publisher !== null || manifest.artifact.sha256 !== null) return manifest
+    const pinned = { ...manifest, artifact: { ...manifest.artifact, bytes, sha256: hash } }
+    await this.store.describe(hash, pinned)
+    return pinned
+  }
+
+  async #trustAll(): Promise<void> {
+    this.catalogFiles.catalog.trust(await this.publishers())
+    this.emit('catalog')
+  }
+
+  #standing(manifest: ModelManifest): ModelStanding {
+    const { catalog } = this.catalogFiles
+    if (catalog.isTrusted(manifest.publisher)) return 'trusted'
+    const entry = catalog.list().find((known) => known.manifest.id === manifest.id)
+    if (entry && entry.manifest.publisher === manifest.publisher) return standingOf(entry)
+    return manifest.publisher === null ? 'unsigned' : 'signed'
+  }
+
+  #findStored(name: string): StoredModel | BrokenModel | undefined {
+    const sound = this.store.find(name)
+    if (sound) return sound
+    const models = [...this.store.list(), ...this.store.broken()]
+    const isPrefix = /^[0-9a-f]{8,64}$/.test(name)
+    const found = models.filter(
+      ({ hash, manifest }) => manifest.id === name || (isPrefix && hash.startsWith(name)),
+    )
+    if (found.length > 1 && isPrefix)
+      throw new QMeshError('QM_USAGE', `${found.length} models begin with "${name}"; give more of the hash`)
+    return found[0]
+  }
+
+  #require(name: string): StoredModel | BrokenModel {
+    const model = this.#findStored(name)
+    if (model) return model
+    if (this.catalogFiles.catalog.resolve(name))
+      throw new QMeshError(
+        'QM_MODEL_NOT_FOUND',
+        `"${name}" is in a catalog, but not on this machine; fetch it with "qmesh-node models pull ${name}"`,
+      )
+    throw this.#notFound(name)
+  }
+
+  #requireSound(name: string): StoredModel {
+    const model = this.#require(name)
+    if (!('reason' in model)) return model
+    throw new QMeshError(
+      'QM_MODEL_DAMAGED',
+      `the file of "${model.manifest.id}" is ${model.reason}; repair it first`,
+    )
+  }
+
+  #notFound(name: string): QMeshError {
+    const ids = [
+      ...this.list().map(({ id }) => id),
+      ...this.catalogFiles.catalog.list().map((entry) => entry.manifest.id),
+    ]
+    const near = nearNames(name, ids, 3)
+    const hint = near.length > 0 ? `; did you mean ${near.map((id) => `"${id}"`).join(' or ')}?` : ''
+    return new QMeshError('QM_MODEL_NOT_FOUND', `no model is called "${name.slice(0, 128)}"${hint}`)
+  }
+}
+
+async function measureFit(path: string): Promise<Fit> {
+  return fitModel(await readMemoryNeeds(path), await availableMemoryBytes())
+}
+
+/** @throws QMeshError `QM_MANIFEST_INVALID`, and what reading the header throws */
+async function toManifest(path: string, options: AddOptions): Promise<ModelManifest> {
+  const facts = readModelFacts(path)
+  if (typeof options.manifest === 'string') return readManifestFile(options.manifest)
+  if (options.manifest !== undefined) return parseManifest(options.manifest, 'given')
+  const fileName = basename(path)
+  return parseManifest(
+    {
+      format: 1,
+      id: toId(options.id ?? toModelId(fileName)),
+      version: 1,
+      name: options.name ?? fileName.replace(/\.gguf$/i, '').slice(0, 100),
+      description: '',
+      kind: options.kind ?? guessKind(facts),
+      licence: options.licence ?? 'other',
+      tags: [],
+      facts,
+      artifact: { bytes: null, sha256: null, core: null },
+      sources: [{ kind: 'peers' }],
+      publisher: null,
+      signature: null,
+    },
+    `of ${path}`,
+  )
+}
+
+function toId(text: string): ModelId {
+  const { success, data } = modelIdSchema.safeParse(text)
+  if (success) return data
+  throw new QMeshError(
+    'QM_USAGE',
+    `"${text.slice(0, 128)}" is no id of a model: lower case letters, digits, ".", "-" and "_" are, such as "${toModelId(text)}"`,
+  )
+}
+
+const sum = (items: readonly { readonly bytes: number }[]): number =>
+  items.reduce((total, { bytes }) => total + bytes, 0)
+const toTotal = (items: readonly { readonly bytes: number }[]) => ({ count: items.length, bytes: sum(items) })
+const byId = (a: ModelView, b: ModelView): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)

@@ -1,0 +1,211 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { PullProgress } from '../../../../actors/models/fetch/pull-job.ts'
+import type { ModelSource } from '../../../../protocol/models/index.ts'
+import { createOffer, ExchangeRig } from '../../../support/core-rig.ts'
+import { type Behaviour, ModelServer } from '../../../support/model-server.ts'
+import { createManifest, createModelFile, ModelsRig } from '../../../support/models-rig.ts'
+import { withResolvers } from '../../../support/with-resolvers.ts'
+
+describe('pull', { timeout: 20_000 }, () => {
+  let rig = new ModelsRig()
+  let peers = new ExchangeRig()
+  beforeEach(() => {
+    rig = new ModelsRig()
+    peers = new ExchangeRig()
+  })
+  afterEach(async () => {
+    await rig.close()
+    await peers.close()
+  })
+
+  const serve = async (behaviour: ModelServer['behaviour']): Promise<ModelServer> => {
+    const server = await ModelServer.start(behaviour)
+    rig.closing(() => server.stop())
+    return server
+  }
+  const https = (server: ModelServer, path?: string): ModelSource => ({ kind: 'https', url: server.url(path) })
+
+  it('fetches a model from a web server, checks it and tells how far it is', async () => {
+    const file = createModelFile()
+    const server = await serve({ data: file, etag: '"a"' })
+    const { manager, store } = await rig.create()
+    const seen: PullProgress[] = []
+    const stored = await manager.pull(createManifest(file, [https(server)]), {
+      onProgress: (progress) => seen.push(progress),
+    })
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+    expect(store.get(stored.hash)).toBeDefined()
+    expect(new Set(seen.map(({ stage }) => stage))).toEqual(
+      new Set(['resolving', 'fetching', 'waiting', 'verifying']),
+    )
+    expect(seen.at(-1)).toMatchObject({ doneBytes: file.length, totalBytes: file.length })
+    expect(server.sentBytes).toBe(file.length)
+    // What is here already is not fetched again.
+    await manager.pull(createManifest(file, [https(server)]))
+    expect(server.sentBytes).toBe(file.length)
+  })
+
+  it('goes on with the next source where the last one stopped', async () => {
+    const file = createModelFile()
+    const half = Math.floor(file.length / 2)
+    let isDown = false
+    const first = await serve(() => {
+      const behaviour: Behaviour = isDown ? { data: file, status: 404 } : { data: file, breaksAfter: half }
+      isDown = true
+      return behaviour
+    })
+    const second = await serve({ data: file })
+    const { manager } = await rig.create()
+    const failures: string[] = []
+    const stored = await manager.pull(createManifest(file, [https(first), https(second)]), {
+      onSourceFailed: ({ message }) => failures.push(message),
+    })
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+    expect(second.sentBytes).toBe(file.length - half)
+    expect(failures).toEqual([expect.stringContaining('404')])
+  })
+
+  it('keeps what peers proved when a web server gave the rest wrong, and asks it no more', async () => {
+    const folder = join(rig.folder, 'seeder')
+    const file = createModelFile(4 * 1024 * 1024)
+    const offer = await createOffer(folder, file.length, file)
+    const [seeder, reader] = [peers.create(), peers.create()]
+    seeder.offer(offer)
+    const { ends } = peers.connect(seeder, reader)
+    const abort = new AbortController()
+    const { manager, store, dir } = await rig.create({ exchange: reader })
+    reader.download.bytesPerSecond = 3 * 1024 * 1024
+    const manifest = createManifest(file, [{ kind: 'peers' }], { core: offer.key })
+    const pulling = manager.pull(manifest, {
+      signal: abort.signal,
+      onProgress: ({ doneBytes }) => {
+        if (doneBytes > file.length / 3) abort.abort()
+      },
+    })
+    await expect(pulling).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+    ends.close()
+    expect(existsSync(join(dir, 'partial', manifest.artifact.sha256 ?? '', 'tree'))).toBe(true)
+    const proven = seeder.given(offer.key).bytes
+    reader.download.bytesPerSecond = 0
+    const liar = await serve({ data: Buffer.alloc(file.length, 7) })
+    const honest = await serve({ data: file })
+    const stored = await manager.pull({ ...manifest, sources: [https(liar), https(honest)] })
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+    expect(liar.sentBytes).toBeLessThanOrEqual(file.length - proven / 2)
+    // Only what the liar gave was fetched anew, and the few blocks that were cut off before they were proven.
+    expect(honest.sentBytes - liar.sentBytes).toBeLessThanOrEqual(4 * 65_536)
+    // One request for each gap, and none twice.
+    expect(new Set(liar.requests.map(({ range }) => range)).size).toBe(liar.requests.length)
+    expect(await store.quarantine.list()).toEqual([])
+  })
+
+  it('quarantines a wrong file, blames its source and takes the next one', async () => {
+    const file = createModelFile()
+    const wrong = Buffer.from(file)
+    wrong.writeUInt8(wrong.readUInt8(file.length - 1) ^ 1, file.length - 1)
+    const liar = await serve({ data: wrong })
+    const honest = await serve({ data: file })
+    const { manager, store } = await rig.create()
+    const failures: string[] = []
+    const stored = await manager.pull(createManifest(file, [https(liar), https(honest)]), {
+      onSourceFailed: ({ message }) => failures.push(message),
+    })
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+    expect(await store.quarantine.list()).toHaveLength(1)
+    expect(failures).toHaveLength(1)
+    expect(liar.requests).toHaveLength(1)
+  })
+
+  it('finds the liar among two who gave a part each', async () => {
+    const file = createModelFile()
+    const wrong = Buffer.alloc(file.length, 1)
+    const half = Math.floor(file.length / 2)
+    const liar = await serve((_, count) =>
+      count === 1 ? { data: wrong, breaksAfter: half } : count === 2 ? { data: wrong, status: 410 } : { data: wrong },
+    )
+    const honest = await serve({ data: file })
+    const { manager } = await rig.create()
+    const stored = await manager.pull(createManifest(file, [https(liar), https(honest)]))
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+  })
+
+  it('says what every source said when none could give it', async () => {
+    const file = createModelFile()
+    const gone = await serve({ data: file, status: 404 })
+    const other = await serve({ data: createModelFile(3_000_000) })
+    const { manager, dir } = await rig.create()
+    const pulling = manager.pull(
+      createManifest(file, [{ kind: 'peers' }, https(gone), https(other), { kind: 'file', path: '/nowhere.gguf' }]),
+    )
+    await expect(pulling).rejects.toMatchObject({
+      code: 'QM_SOURCE_FAILED',
+      message: expect.stringMatching(/no network.*404.*3000000 bytes.*nowhere/),
+    })
+    expect(readdirSync(join(dir, 'blobs'))).toEqual([])
+  })
+
+  it('refuses to start on a disk without room, and says how much is needed', async () => {
+    const file = createModelFile()
+    const server = await serve({ data: file })
+    const { manager } = await rig.create({ freeBytes: () => Promise.resolve(1_000_000) })
+    await expect(manager.pull(createManifest(file, [https(server)]))).rejects.toMatchObject({
+      code: 'QM_DISK_FULL',
+      message: expect.stringMatching(/needs 69 MB more.*1 MB free/),
+    })
+    expect(server.requests).toEqual([])
+  })
+
+  it('pins the hash of a model that nobody verified, and never mixes two versions of it', async () => {
+    const [old, file] = [createModelFile(2_000_000, 1), createModelFile(2_000_000, 2)]
+    const half = 1_000_000
+    const server = await serve((_, count) =>
+      count <= 2 ? { data: old, etag: '"old"', breaksAfter: half } : { data: file, etag: '"new"' },
+    )
+    const { manager } = await rig.create()
+    const stored = await manager.pull(createManifest(undefined, [https(server)]))
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+  })
+
+  it('lets one process work on a model at a time', async () => {
+    const file = createModelFile()
+    const { promise: begun, resolve: begin } = withResolvers<void>()
+    const server = await serve(() => {
+      begin()
+      return { data: file, stallsAfter: 500_000 }
+    })
+    const { manager, dir } = await rig.create()
+    const abort = new AbortController()
+    const manifest = createManifest(file, [https(server)])
+    const pulling = manager.pull(manifest, { signal: abort.signal })
+    await begun
+    const other = await rig.create({ dir })
+    await expect(other.manager.pull(manifest)).rejects.toMatchObject({ code: 'QM_MODEL_BUSY' })
+    abort.abort()
+    await expect(pulling).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+  })
+
+  it('keeps to its cap, whatever the source', async () => {
+    const file = createModelFile(1_500_000)
+    const server = await serve({ data: file })
+    const { manager } = await rig.create({ downloadBytesPerSecond: 3_000_000 })
+    const startMs = performance.now()
+    await manager.pull(createManifest(file, [https(server)]))
+    // Half a second, less the quarter that may go at once.
+    expect(performance.now() - startMs).toBeGreaterThan(200)
+  })
+
+  it('copies from a folder, and from a file beside the manifest', async () => {
+    const file = createModelFile()
+    writeFileSync(join(rig.folder, 'stick.gguf'), file)
+    const { manager } = await rig.create()
+    const stored = await manager.pull(createManifest(file, [{ kind: 'file', path: 'stick.gguf' }]), {
+      folder: rig.folder,
+    })
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
+    const other = await rig.create()
+    const again = await other.manager.pull(createManifest(file, [{ kind: 'file', path: rig.folder }]))
+    expect(again.hash).toBe(stored.hash)
+  })
+})
