@@ -13,6 +13,7 @@ import { addDrain, addResume } from './commands/drain.ts'
 import { addKeys } from './commands/keys.ts'
 import { addModels } from './commands/models.ts'
 import { addScores } from './commands/scores.ts'
+import { addSimulate } from './commands/simulate.ts'
 import { addStatus } from './commands/status.ts'
 import { addUp } from './commands/up.ts'
 import { addWhy } from './commands/why.ts'
@@ -50,6 +51,7 @@ const commands: readonly AddCommand[] = [
   addConfig,
   addBootstrap,
   addDemo,
+  addSimulate,
 ]
 
 /** Runs the command line and returns the exit code; every failure was reported by then. */
