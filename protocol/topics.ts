@@ -4,6 +4,9 @@ import type { ModelId } from './ids.ts'
 /** The inference network's name; it carries the version, so that incompatible meshes never meet. */
 export const inferenceNetwork = 'qmesh-inference-v2'
 
+/** The models network's name: under it holders and seekers of models meet. */
+export const modelsNetwork = 'qmesh-models-v2'
+
 /** Longest mesh secret, in UTF-8 bytes: what one keyed BLAKE2b call accepts as a key. */
 const secretKeyBytes = 32
 

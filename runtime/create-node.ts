@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { z } from 'zod'
 import type { Engine } from '../actors/inference/engine.port.ts'
 import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
@@ -14,7 +15,10 @@ import { createHashCache } from './hash-cache.ts'
 import { createEphemeralIdentity, type Identity } from './identity.ts'
 import { inferenceWorkerUrl } from './inference-worker.ts'
 import { createLogger, type Logger } from './logger.ts'
-import { toModelSpecs } from './model-specs.ts'
+import { toMemoryBudget, toModelSpecs } from './model-specs.ts'
+import type { ModelTransfer } from './models/model-transfer.ts'
+import { type ModelsSide, openModelsSide } from './models/models-side.ts'
+import { modelsDirOf } from './models/open-library.ts'
 import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
@@ -79,6 +83,8 @@ export interface QMeshClient {
    * @throws QMeshError `QM_ACCOUNT_UNKNOWN`
    */
   whyScore(id?: string, last?: number): Promise<ScoreReport>
+  /** Models on their way here, and to others; undefined for a node without a data directory, which keeps none. */
+  readonly models: ModelTransfer | undefined
   /** What this node earned, paid and may spend. @throws QMeshError `QM_ACCOUNT_UNKNOWN` */
   credit(last?: number): Promise<CreditReport>
   on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
@@ -125,7 +131,6 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     ...given
   } = options
   const config = configFromOptions({ logLevel: 'warn', ...given })
-  const models = await toModelSpecs(config)
   const logger = givenLogger ?? createLogger({ level: config.logLevel, file: config.logFile })
   // Who wants no HTTP does not pay for its framework.
   const gateway = config.gateway
@@ -139,9 +144,30 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         onDamaged: (file, error) => logger.warn({ file, error: error.message }, 'a state file is ignored'),
       })
   let trust: TrustSide | undefined
+  let modelsSide: ModelsSide | undefined
   try {
     const identity = dataDir?.identity ?? createEphemeralIdentity()
-    const peers = { ban: (_: PeerId) => {}, count: (_: PeerId) => {} }
+    const hashCache = dataDir && createHashCache(dataDir)
+    const peers = {
+      ban: (_: PeerId) => {},
+      count: (_: PeerId) => {},
+      join: (_: Buffer) => (): void => {},
+    }
+    modelsSide =
+      hashCache &&
+      (await openModelsSide({
+        config,
+        identity,
+        hashCache,
+        logger,
+        joinTopic: (topic) => peers.join(topic),
+        onViolation: (peerId) => peers.count(peerId),
+      }).catch((error: unknown) => {
+        // Models that were named by their files are served without it.
+        logger.error({ err: error }, toQMeshError(error).message)
+        return undefined
+      }))
+    const models = await toModelSpecs(config, modelsSide?.library.store)
     trust =
       dataDir &&
       (await openTrustSide({
@@ -163,24 +189,28 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       selfId: identity.id,
       config,
       models,
+      memoryBytesMax: await toMemoryBudget(config, models),
       logger,
       swarmSettings: toSwarmSettings(config, identity, models.length > 0, knownNodes),
       engine: wrapEngine(
         createLlamaEngine({
           workerUrl: inferenceWorkerUrl,
-          hashCache: dataDir && createHashCache(dataDir),
+          hashCache,
+          trialDir: dataDir && join(modelsDirOf(config), 'trials'),
           onLog: (level, message) => logger.debug({ engine: level }, message),
         }),
       ),
       trust,
       gateway,
+      modelsSide,
       tiers: tiers && tiersFrom(tiers),
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
     peers.ban = (peerId) => system.ban(peerId)
     peers.count = (peerId) => system.countViolation(peerId)
+    peers.join = (topic) => system.joinTopic(topic)
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
-    const node = new Node(system, identity, config, dataDir, trust, logger, gateway)
+    const node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
@@ -189,6 +219,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     await node.start(control, isGatewayRequired)
     return node
   } catch (error) {
+    await modelsSide?.close()
     await trust?.close()
     await dataDir?.close()
     throw error
@@ -212,6 +243,7 @@ class Node implements QMeshNode {
   readonly #trust: TrustSide | undefined
   readonly #logger: Logger
   readonly #gateway: GatewaySide | undefined
+  readonly #modelsSide: ModelsSide | undefined
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
@@ -224,6 +256,7 @@ class Node implements QMeshNode {
     trust: TrustSide | undefined,
     logger: Logger,
     gateway: GatewaySide | undefined,
+    modelsSide: ModelsSide | undefined,
   ) {
     this.id = identity.id
     this.#system = system
@@ -232,6 +265,7 @@ class Node implements QMeshNode {
     this.#trust = trust
     this.#logger = logger
     this.#gateway = gateway
+    this.#modelsSide = modelsSide
     gateway?.serve(this)
     this.ready = modelsSettled(system)
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
@@ -257,12 +291,17 @@ class Node implements QMeshNode {
       await this.#control?.close()
       throw error
     }
+    this.#modelsSide?.transfer.start()
     this.#logger.info({ id: this.id, dataDir: this.#dataDir?.path }, 'node started')
   }
 
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer {
     if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
     return this.#system.client.asker.ask(input, options)
+  }
+
+  get models(): ModelTransfer | undefined {
+    return this.#modelsSide?.transfer
   }
 
   workers(): WorkerSummary[] {
@@ -362,6 +401,7 @@ class Node implements QMeshNode {
 
   async #stop(): Promise<void> {
     this.#logger.info('stopping')
+    await this.#modelsSide?.close()
     await this.#system.stop()
     await this.#control?.close()
     await this.#trust?.close()

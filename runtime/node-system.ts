@@ -43,6 +43,7 @@ import { createClientSide, type ClientSide } from './client-side.ts'
 import type { Config } from './config/index.ts'
 import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
+import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import type { TrustSide } from './trust/trust-side.ts'
 import { WorkerSide } from './worker-side.ts'
@@ -52,6 +53,8 @@ export interface NodeSystemOptions {
   readonly config: Config
   readonly swarmSettings: SwarmSettings
   readonly models: readonly ModelSpec[]
+  /** Bytes that loaded models may take together; absent: all are loaded at the start and stay. */
+  readonly memoryBytesMax?: number | undefined
   readonly engine: Engine
   readonly logger: Logger
   readonly onKnownNodes: (nodes: readonly NodeAddress[]) => void
@@ -62,6 +65,8 @@ export interface NodeSystemOptions {
   readonly tiers?: TierPort | undefined
   /** Answers HTTP; absent: nobody listens. */
   readonly gateway?: GatewaySide | undefined
+  /** Models that are here and that come; absent: only those that are served from where they lie. */
+  readonly modelsSide?: ModelsSide | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
 }
@@ -116,7 +121,7 @@ export class NodeSystem {
   #stopping: Promise<void> | undefined
 
   constructor(options: NodeSystemOptions) {
-    const { selfId, config, models, logger, trust } = options
+    const { selfId, config, models, logger, trust, modelsSide } = options
     const now = (): number => performance.now()
     this.#options = options
     this.worker = new WorkerSide({
@@ -151,7 +156,10 @@ export class NodeSystem {
       ports: {
         clientDesk: isServing ? this.worker.intake : undefined,
         workerDesk: this.client.dispatcher,
-        onGreeted: (peerId, stream, hello) => trust?.gossip.opened(peerId, stream, hello),
+        onGreeted: (peerId, stream, hello) => {
+          trust?.gossip.opened(peerId, stream, hello)
+          modelsSide?.transfer.connect(peerId, stream, hello)
+        },
         onWorkerWire: (wire) => this.client.dispatcher.opened(wire),
         onHello: (peerId, hello) => this.client.hello(peerId, hello),
         onStatus: (peerId, status) => this.client.status(peerId, status),
@@ -159,7 +167,10 @@ export class NodeSystem {
         onDefect: (error) => logger.error({ err: error }, 'a defect while handling a message'),
       },
     })
-    const capabilities = trust ? [trust.gossip.capability] : []
+    const capabilities = [
+      ...(trust ? [trust.gossip.capability] : []),
+      ...(modelsSide ? [modelsSide.transfer.capability] : []),
+    ]
     this.#swarm.setAdvertisement({ models: [], capabilities })
     if (trust) {
       trust.onGrown = (length) => this.#to('score-gossiper')?.send({ type: 'log.grew', length })
@@ -255,6 +266,11 @@ export class NodeSystem {
     this.#swarm.countViolation(peerId)
   }
 
+  /** Looks for peers under a topic of another network, and is found under it; the result leaves. */
+  joinTopic(topic: Buffer): () => void {
+    return this.#swarm.joinTopic(topic)
+  }
+
   /** Cuts a peer off for as long as this node runs. */
   ban(peerId: PeerId): void {
     this.#swarm.ban(peerId)
@@ -331,6 +347,8 @@ export class NodeSystem {
                   gpuLayers: config.gpuLayers,
                   mlock: config.mlock,
                   threadsMax: config.threads,
+                  memoryBytesMax: this.#options.memoryBytesMax,
+                  nowMs: now,
                 }) satisfies InferenceInput,
             ),
             spec(
@@ -394,6 +412,7 @@ export class NodeSystem {
           const { pauses } = event as DutyEmitted
           this.#options.logger.info({ because: pauses }, pauses.length > 0 ? 'pausing' : 'serving')
           this.worker.dutyChanged(pauses)
+          this.#options.modelsSide?.paused(pauses.length > 0)
         })
         return
       case 'health-sampler':
@@ -415,6 +434,7 @@ export class NodeSystem {
         }
         ref.on('*', (event) => {
           this.#logInference(event as InferenceEmitted)
+          this.#noteLoaded(event as InferenceEmitted)
           this.worker.inferred(event as InferenceEmitted)
           if (!event.type.startsWith('model.')) return
           // Who looks for a model now must not wait for the next second.
@@ -494,6 +514,13 @@ export class NodeSystem {
     this.events.emit('network', state)
   }
 
+  #noteLoaded(event: InferenceEmitted): void {
+    const { modelsSide } = this.#options
+    if (event.type === 'model.ready') modelsSide?.loaded(event.model.id, event.model.hash)
+    else if (event.type === 'model.unloaded' || event.type === 'model.failed')
+      modelsSide?.unloaded(event.modelId)
+  }
+
   #logInference(event: InferenceEmitted): void {
     const { logger } = this.#options
     switch (event.type) {
@@ -502,6 +529,9 @@ export class NodeSystem {
         logger.info({ model: id, contextTokens, slots, backend, threads }, 'model ready')
         return
       }
+      case 'model.unloading':
+        logger.info({ model: event.modelId }, 'model makes room for another')
+        return
       case 'model.lost':
         logger.warn({ model: event.modelId, code: event.code }, 'model lost; loading it again')
         return

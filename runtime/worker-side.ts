@@ -7,6 +7,7 @@ import type {
   InferenceCommand,
   InferenceEmitted,
   JobCommand,
+  LoadableModel,
   RunJobInput,
   SlotFreed,
 } from '../machines/inference/index.ts'
@@ -21,7 +22,15 @@ import {
   type Tier,
   type TierPort,
 } from '../machines/scheduling/index.ts'
-import type { ErrorCode, ModelAd, ModelId, PeerId, QMeshError, Status } from '../protocol/index.ts'
+import {
+  limits,
+  type ErrorCode,
+  type ModelAd,
+  type ModelId,
+  type PeerId,
+  type QMeshError,
+  type Status,
+} from '../protocol/index.ts'
 import type { ModelStatus } from './node-status.ts'
 
 export interface WorkerSideOptions {
@@ -74,6 +83,12 @@ export class WorkerSide {
   readonly #models = new Map<ModelId, ModelStatus>()
   /** Slots that exist, and whether the current scheduler knows them. */
   readonly #slots = new Map<SlotId, { readonly modelId: ModelId; isKnown: boolean; isBusy: boolean }>()
+  /** Models that come and go, and what they are while they are not loaded. */
+  readonly #visitors = new Map<ModelId, LoadableModel>()
+  /** Those of them that requests wait for. */
+  readonly #wanted = new Set<ModelId>()
+  /** Those of them that make room for another. */
+  readonly #holds = new Map<ModelId, Extract<SchedulerCommand, { type: 'model.hold' }>>()
   #health: Health = unknownHealth
   #queue: QueueReport = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
   #pauses: readonly PauseReason[] = []
@@ -83,6 +98,7 @@ export class WorkerSide {
     this.intake = new Intake({
       hosts: this.hosts,
       now: options.now,
+      loadable: (modelId) => this.#loadable(modelId)?.hash,
       queue: {
         submit: (job) => this.#submit(job),
         cancel: (jobId) => options.scheduler()?.send({ type: 'request.cancel', jobId }),
@@ -179,6 +195,8 @@ export class WorkerSide {
       slot.isKnown = !slot.isBusy
       if (slot.isKnown) this.#options.scheduler()?.send({ type: 'slot.added', slotId, modelId: slot.modelId })
     }
+    for (const modelId of this.#visitors.keys()) this.#tellLoadable(this.#loadable(modelId))
+    for (const hold of this.#holds.values()) this.#options.scheduler()?.send(hold)
     this.#tellCapacity()
   }
 
@@ -186,6 +204,8 @@ export class WorkerSide {
   schedulerLost(): void {
     this.intake.refuseAll('QM_OVERLOADED', ({ phase }) => phase === 'waiting')
     this.#queue = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
+    for (const modelId of this.#wanted) this.#options.inference()?.send({ type: 'model.unwant', modelId })
+    this.#wanted.clear()
     this.#options.onChanged()
   }
 
@@ -213,6 +233,17 @@ export class WorkerSide {
         this.#options.inference()?.send({ type: 'slot.run', slotId: event.slotId, jobId: event.jobId })
         return
       }
+      case 'model.wanted':
+        this.#wanted.add(event.modelId)
+        this.#options.inference()?.send({ type: 'model.want', modelId: event.modelId })
+        return
+      case 'model.unwanted':
+        this.#wanted.delete(event.modelId)
+        this.#options.inference()?.send({ type: 'model.unwant', modelId: event.modelId })
+        return
+      case 'model.yielded':
+        this.#options.inference()?.send(event)
+        return
       case 'queue.changed':
         this.#queue = event
         this.#options.onChanged()
@@ -227,6 +258,36 @@ export class WorkerSide {
       case 'model.ready':
         this.#ready(event.model, event.slotIds)
         break
+      case 'model.surveyed':
+        this.#visitors.set(event.survey.id, { ...event.survey, loadMs: 0 })
+        break
+      case 'model.unloaded':
+        break
+      case 'model.loadable':
+        this.#goes(event.model, 'loadable')
+        // Inference that was started again does not know who waits.
+        if (this.#wanted.has(event.model.id))
+          this.#options.inference()?.send({ type: 'model.want', modelId: event.model.id })
+        break
+      case 'model.expected':
+      case 'model.release':
+        this.#holds.delete(event.modelId)
+        this.#options.scheduler()?.send(event)
+        break
+      case 'model.hold': {
+        const visitor = this.#visitors.get(event.modelId)
+        if (visitor) this.#visitors.set(event.modelId, { ...visitor, loadMs: event.loadMs })
+        this.#holds.set(event.modelId, event)
+        this.#options.scheduler()?.send(event)
+        break
+      }
+      case 'model.unloading': {
+        this.#holds.delete(event.modelId)
+        this.#removeSlots(event.modelId)
+        const visitor = this.#visitors.get(event.modelId)
+        if (visitor) this.#goes(visitor, 'unloading')
+        break
+      }
       case 'model.lost':
         this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'recovering' })
         this.#removeSlots(event.modelId)
@@ -234,6 +295,7 @@ export class WorkerSide {
       case 'model.failed': {
         const { modelId, code, message } = event
         this.#models.set(modelId, { ...this.#known(modelId), state: 'failed', error: { code, message } })
+        this.#visitors.delete(modelId)
         this.#removeSlots(modelId)
         this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
         break
@@ -258,6 +320,9 @@ export class WorkerSide {
       this.#removeSlots(modelId)
     }
     this.hosts.clear()
+    for (const modelId of this.#holds.keys())
+      this.#options.scheduler()?.send({ type: 'model.release', modelId })
+    this.#holds.clear()
     this.#options.onChanged()
   }
 
@@ -379,17 +444,58 @@ export class WorkerSide {
     if (this.#slots.delete(slotId)) this.#options.scheduler()?.send({ type: 'slot.removed', slotId })
   }
 
+  /** A model is not in memory any more, or not yet; requests for it wait. */
+  #goes(model: LoadableModel, state: 'loadable' | 'unloading'): void {
+    const { id, hash, contextTokens, slots, loadMs } = model
+    const { path } = this.#known(id)
+    this.#visitors.set(id, model)
+    this.#models.set(id, {
+      id,
+      state,
+      ...(path !== undefined && { path }),
+      hash,
+      contextTokens,
+      slots,
+      loadMs,
+    })
+    this.#tellLoadable(model)
+  }
+
+  #tellLoadable(model: LoadableModel | undefined): void {
+    if (!model) return
+    const { id: modelId, slots, loadMs } = model
+    this.#options.scheduler()?.send({ type: 'model.loadable', modelId, slots, loadMs })
+  }
+
+  /** What a model is that is not in memory and that requests may wait for. */
+  #loadable(modelId: ModelId): LoadableModel | undefined {
+    const { state } = this.#known(modelId)
+    const isAway = state === 'loadable' || state === 'unloading' || state === 'loading'
+    const model = this.#visitors.get(modelId)
+    // One that has not been loadable yet is on its way because it belongs to the start.
+    return isAway && model && model.loadMs > 0 ? model : undefined
+  }
+
   #known(modelId: ModelId): ModelStatus {
     return this.#models.get(modelId) ?? { id: modelId, state: 'loading' }
   }
 
   #ads(): ModelAd[] {
-    return [...this.hosts.values()].map(({ model: { id, hash, contextTokens, slots } }) => ({
+    const loaded = [...this.hosts.values()].map(({ model: { id, hash, contextTokens, slots } }) => ({
       id,
       hash,
       contextTokens,
       slots,
     }))
+    const loadable = [...this.#visitors.keys()].flatMap((modelId): ModelAd[] => {
+      const model = this.hosts.has(modelId) ? undefined : this.#loadable(modelId)
+      if (!model) return []
+      const { id, hash, contextTokens, slots, loadMs } = model
+      return [
+        { id, hash, contextTokens, slots, state: 'loadable', loadMs: Math.min(loadMs, limits.durationMsMax) },
+      ]
+    })
+    return [...loaded, ...loadable]
   }
 
   #tellCapacity(): void {

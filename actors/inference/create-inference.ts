@@ -7,6 +7,7 @@ import {
   type RunJobInput,
 } from '../../machines/inference/index.ts'
 import { countMathCores } from './math-cores.ts'
+import { createSurveyLogic } from './survey.adapter.ts'
 import { createEngineHostAdapter, type EngineHostPorts } from './engine-host.adapter.ts'
 
 export interface InferencePorts extends EngineHostPorts {
@@ -18,7 +19,11 @@ export interface InferencePorts extends EngineHostPorts {
 export function createInferenceLogic({ engine, hosts, closings, runJob }: InferencePorts) {
   const slot = slotMachine.provide({ actors: { runJob } })
   const host = hostMachine.provide({
-    actors: { engineHost: createEngineHostAdapter({ engine, hosts, closings }), slot },
+    actors: {
+      engineHost: createEngineHostAdapter({ engine, hosts, closings }),
+      slot,
+      survey: createSurveyLogic({ engine, closings }),
+    },
   })
   return inferenceMachine.provide({
     actors: { host, countMathCores: fromPromise(() => countMathCores()) },

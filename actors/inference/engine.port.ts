@@ -3,10 +3,11 @@ import type {
   GenerationResult,
   LoadedModel,
   ModelSpec,
+  ModelSurvey,
 } from '../../machines/inference/model-types.ts'
 import type { ChatMessage, QMeshError, RequestId, Resume, Sampling } from '../../protocol/index.ts'
 
-export type { EngineOptions, GenerationResult, LoadedModel, ModelSpec }
+export type { EngineOptions, GenerationResult, LoadedModel, ModelSpec, ModelSurvey }
 
 /** The part of a `prompt` message that an engine needs. */
 export interface GenerateRequest {
@@ -65,4 +66,11 @@ export interface Engine {
    * `QM_MODEL_HASH_MISMATCH`, `QM_ENGINE_CRASHED`
    */
   load(spec: ModelSpec, options: EngineOptions): Promise<EngineHost>
+  /**
+   * What the model would be if it were loaded into `memoryBytesMax`. Nothing stays in memory. Absent: models of this
+   * engine cannot come and go.
+   *
+   * @throws QMeshError as `load`
+   */
+  survey?(spec: ModelSpec, options: EngineOptions): Promise<ModelSurvey>
 }

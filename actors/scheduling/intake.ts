@@ -5,6 +5,7 @@ import {
   errorCatalogue,
   type ErrorCode,
   limits,
+  type ModelHash,
   type ModelId,
   type PeerId,
   type Prompt,
@@ -26,6 +27,8 @@ export interface QueuePort {
 
 export interface IntakePorts {
   readonly hosts: ReadonlyMap<ModelId, EngineHost>
+  /** The hash of a model that is loaded when a request waits for it; undefined for any other. Absent: none is. */
+  readonly loadable?: ((modelId: ModelId) => ModelHash | undefined) | undefined
   readonly queue: QueuePort
   /** Asks a slot to stop what it runs. */
   readonly stopSlot: (slotId: SlotId) => void
@@ -46,6 +49,9 @@ export interface IntakePorts {
   readonly onDefect?: ((error: unknown) => void) | undefined
   readonly now: () => number
 }
+
+/** Of ordinary text, in the vocabularies of today. */
+const charsPerToken = 4
 
 /** How a slot hears about the job it runs. */
 export interface JobReport {
@@ -212,7 +218,8 @@ export class Intake implements ClientDesk {
       return 'ok'
     }
     const host = this.#ports.hosts.get(prompt.modelId)
-    if (!host || (prompt.modelHash !== undefined && prompt.modelHash !== host.model.hash)) {
+    const hash = host?.model.hash ?? this.#ports.loadable?.(prompt.modelId)
+    if (hash === undefined || (prompt.modelHash !== undefined && prompt.modelHash !== hash)) {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
       return 'ok'
     }
@@ -237,13 +244,19 @@ export class Intake implements ClientDesk {
     this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
     else this.#jobsByClient.set(wire.peerId, new Set([job]))
-    void this.#prepare(job, host)
+    if (host) void this.#prepare(job, host)
+    else this.#waitForModel(job)
     return 'ok'
   }
 
   async #generate(job: Job, host: EngineHost, report: JobReport): Promise<GenerationResult> {
     // What the engine had prepared went with its thread; the request kept its place in the queue.
-    if (job.preparedBy !== host) await this.#count(job, host)
+    if (job.preparedBy !== host) {
+      const told = job.promptTokens
+      await this.#count(job, host)
+      // A guess was told while the model was not loaded: the client checks the end of the answer against the truth.
+      if (job.promptTokens !== told && !job.isAbandoned) this.moved(job.id, 0, 0)
+    }
     let isFirst = true
     const generation = host.generate(job.id, (chunk) => {
       if (isFirst) report.firstToken()
@@ -265,6 +278,10 @@ export class Intake implements ClientDesk {
       await this.#count(job, host)
     } catch (error) {
       if (job.isAbandoned) return
+      // The model had to make room; the request waits until it is back.
+      const { modelId } = job.prompt
+      const isGone = this.#ports.hosts.get(modelId) !== host && this.#ports.loadable?.(modelId) !== undefined
+      if (isGone) return this.#waitForModel(job)
       this.#forget(job)
       answerError(job.wire, job.prompt.requestId, toQMeshError(error, 'QM_INFERENCE_FAILED'))
       return
@@ -273,6 +290,15 @@ export class Intake implements ClientDesk {
       host.release(job.id)
       return
     }
+    job.phase = 'waiting'
+    this.#ports.queue.submit(job)
+  }
+
+  /** Nobody can count its tokens before the model is loaded: until then a guess has to do. */
+  #waitForModel(job: Job): void {
+    const { messages, prompt = '' } = job.prompt
+    const chars = messages?.reduce((sum, { content }) => sum + content.length, 0) ?? prompt.length
+    job.promptTokens = Math.min(limits.contextTokensMax, Math.ceil(chars / charsPerToken))
     job.phase = 'waiting'
     this.#ports.queue.submit(job)
   }

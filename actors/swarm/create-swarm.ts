@@ -30,6 +30,11 @@ export interface Swarm {
   ban(peerId: PeerId): void
   /** A peer broke the rules of another network on its connection: it counts as if it were of this one. */
   countViolation(peerId: PeerId): void
+  /**
+   * Looks for peers under a topic of another network, and is found under it, whenever the network is open. Twice the
+   * same is joined once. The result leaves.
+   */
+  joinTopic(topic: Buffer): () => void
   /** Where other nodes reach this one, while it is open. */
   address(): SwarmAddress | undefined
   /** Resolves when every socket that was ever opened is closed. */
@@ -58,6 +63,11 @@ export function createSwarm({
   let network: MeshNetwork | undefined
   let connectionCount = 0
 
+  const topics = new Map<string, Buffer>()
+  const joinTopics = (): void => {
+    for (const topic of topics.values()) network?.joinTopic(topic)
+  }
+
   const announceModels = (): void => network?.setModels(advertisement.models.map(({ id }) => id))
 
   const networkAdapter = fromCallback<NetworkCommand>(({ sendBack, receive }) => {
@@ -69,8 +79,10 @@ export function createSwarm({
       opened: (opened) => {
         address = opened
         announceModels()
+        joinTopics()
         send({ type: 'network.opened', address: opened })
       },
+      reopened: joinTopics,
       failed: (error) => send({ type: 'network.failed', error }),
       connected: (stream, peerId) => {
         const connectionId = `peer-${++connectionCount}`
@@ -190,6 +202,16 @@ export function createSwarm({
     },
     countViolation: (peerId) => {
       for (const link of links) if (link.peerId === peerId) link.countViolation()
+    },
+    joinTopic: (topic) => {
+      const name = topic.toString('hex')
+      topics.set(name, topic)
+      network?.joinTopic(topic)
+      return () => {
+        if (topics.get(name) !== topic) return
+        topics.delete(name)
+        network?.leaveTopic(topic)
+      }
     },
     address: () => address,
     closed: async () => {

@@ -17,6 +17,8 @@ import { UnreachablePeers } from './unreachable-peers.ts'
 
 export interface NetworkEvents {
   opened(address: SwarmAddress): void
+  /** The swarm under it is a new one: topics of other networks are to be joined again. */
+  reopened(): void
   failed(error: QMeshError): void
   connected(stream: Hyperswarm.NoiseStream, peerId: PeerId): void
   /** Nodes of the DHT joined or left nearby. */
@@ -36,6 +38,8 @@ export class MeshNetwork {
   readonly #access: AccessList
   readonly #events: NetworkEvents
   readonly #discoveries = new Map<ModelId | undefined, Hyperswarm.Discovery>()
+  /** Of other networks than inference, by their hex. */
+  readonly #topics = new Map<string, Hyperswarm.Discovery>()
   readonly #streams = new Map<PeerId, Hyperswarm.NoiseStream>()
   readonly #unreachable = new UnreachablePeers()
   #inbound = 0
@@ -85,12 +89,14 @@ export class MeshNetwork {
     const { host, port } = this.address
     try {
       this.#discoveries.clear()
+      this.#topics.clear()
       const swarm = this.#swarm
       await this.#dht?.destroy({ force: true })
       // Not by force: it would keep its timers for the next search. Nothing of it goes out any more.
       swarm?.destroy().catch(ignore)
       await this.#openOn(host, { ...this.#settings, port, bootstrap: this.#localNodes })
       this.setModels(this.#models)
+      this.#events.reopened()
     } catch (error) {
       if (!this.#isClosed) this.#events.failed(toBindError(error, { host, port }))
     }
@@ -166,7 +172,8 @@ export class MeshNetwork {
 
   /** Announces and looks up once more. Never rejects. */
   async refresh(): Promise<void> {
-    await Promise.allSettled([...this.#discoveries.values()].map((discovery) => discovery.refresh()))
+    const discoveries = [...this.#discoveries.values(), ...this.#topics.values()]
+    await Promise.allSettled(discoveries.map((discovery) => discovery.refresh()))
     this.#reportNodes()
   }
 
@@ -192,6 +199,19 @@ export class MeshNetwork {
 
   get #isServer(): boolean {
     return this.#settings.roles.includes('worker')
+  }
+
+  /** Looks for peers under a topic of another network, and is found under it, until `leaveTopic`. */
+  joinTopic(topic: Buffer): void {
+    const name = topic.toString('hex')
+    if (this.#swarm && !this.#topics.has(name))
+      this.#topics.set(name, this.#swarm.join(topic, { client: true, server: true }))
+  }
+
+  leaveTopic(topic: Buffer): void {
+    const name = topic.toString('hex')
+    this.#topics.get(name)?.destroy().catch(ignore)
+    this.#topics.delete(name)
   }
 
   #join(modelId: ModelId | undefined): void {

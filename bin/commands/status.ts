@@ -57,6 +57,7 @@ function describe(model: Status['models'][number]): string {
     model.contextTokens && `${model.contextTokens} tokens of context`,
     model.backend,
     model.memoryMb && `${Math.round(model.memoryMb)} MB`,
+    model.loadMs && `loaded on demand in about ${Math.max(1, Math.round(model.loadMs / 1_000))} s`,
   ]
   return `${model.id}: ${facts.filter(Boolean).join(', ')}`
 }

@@ -102,6 +102,12 @@ async function printReady(config: Config, { models, gateway }: Status): Promise<
       'model',
       `${id}: ${slots} slots of ${contextTokens} tokens on ${backend}, ${Math.round(memoryMb ?? 0)} MB`,
     ]),
+    ...models
+      .filter(({ state }) => state === 'loadable')
+      .map(({ id, slots, contextTokens }) => [
+        'model',
+        `${id}: ${slots} slots of ${contextTokens} tokens, loaded when it is asked for`,
+      ]),
     ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
     ...(gateway?.url === undefined ? [] : [['gateway', `${gateway.url}/v1 for any client of OpenAI's API`]]),
   ])

@@ -67,7 +67,7 @@ async function print(workers: Workers): Promise<void> {
       ['WORKER', 'MODELS', 'STATE', 'QUEUE', 'SLOTS', 'FIRST TOKEN', 'TOKENS/S', ''],
       ...workers.map((worker) => [
         short(worker.workerId),
-        worker.models.map(({ id }) => id).join(' ') || '–',
+        worker.models.map(({ id, state }) => (state === 'loadable' ? `(${id})` : id)).join(' ') || '–',
         worker.accepting ? worker.state : `${worker.state}, refusing`,
         `${worker.queueLength}/${worker.queueCapacity}`,
         `${worker.slotsBusy}/${worker.slots}`,

@@ -1,17 +1,29 @@
-import { assign, enqueueActions, fromCallback, sendParent, sendTo, setup } from 'xstate'
-import { errorCatalogue, type ErrorCode } from '../../protocol/index.ts'
+import { assign, enqueueActions, fromCallback, fromPromise, sendParent, sendTo, setup } from 'xstate'
+import { errorCatalogue, toQMeshError, type ErrorCode } from '../../protocol/index.ts'
 import { slotMachine, type SlotReport } from './slot.machine.ts'
-import { toSlotId, type EngineOptions, type LoadedModel, type ModelSpec, type SlotId } from './model-types.ts'
+import {
+  toSlotId,
+  type EngineOptions,
+  type LoadedModel,
+  type ModelSpec,
+  type ModelSurvey,
+  type SlotId,
+} from './model-types.ts'
 
 /**
  * One model on its own thread: loading → ready, and after a crash or a hang backingOff → loading again, a bounded number
  * of times; then gaveUp. What cannot get better by trying again (a missing file, too little memory) is not tried again.
  * It owns its slots, which outlive a reload.
+ *
+ * A managed host shares the memory with others: it first finds out what its model would be, and then waits, unloaded,
+ * until it is told to load it. Whoever tells it to unload it has made sure that no slot has a job.
  */
 export interface HostInput {
   readonly spec: ModelSpec
   readonly options: EngineOptions
   readonly recovery?: RecoveryPolicy | undefined
+  /** Loads when it is told to. Default false: at once. */
+  readonly isManaged?: boolean | undefined
 }
 
 export interface RecoveryPolicy {
@@ -35,6 +47,7 @@ export interface HostContext {
   readonly spec: ModelSpec
   readonly options: EngineOptions
   readonly recovery: RecoveryPolicy
+  readonly isManaged: boolean
   readonly restarts: number
   readonly model: LoadedModel | undefined
   readonly slotIds: readonly SlotId[]
@@ -59,12 +72,17 @@ export interface EngineHostCommand {
 export type HostCommand =
   | { readonly type: 'slot.run'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'slot.cancel'; readonly slotId: SlotId }
+  | { readonly type: 'model.load'; readonly threads: number; readonly memoryBytesMax: number }
+  | { readonly type: 'model.unload' }
   | EngineHostCommand
   | EngineHostEvent
   | SlotReport
 
 /** Told to the parent, beside what the slots report. */
 export type HostReport =
+  | { readonly type: 'model.surveyed'; readonly survey: ModelSurvey }
+  | { readonly type: 'model.unloading'; readonly modelId: string }
+  | { readonly type: 'model.unloaded'; readonly modelId: string }
   | { readonly type: 'model.loading'; readonly modelId: string }
   | { readonly type: 'model.ready'; readonly model: LoadedModel; readonly slotIds: readonly SlotId[] }
   | { readonly type: 'model.lost'; readonly modelId: string; readonly code: ErrorCode }
@@ -89,8 +107,29 @@ const host = setup({
     /** Given by the runtime: loads the model, reports, and closes it when asked or stopped. */
     engineHost: fromCallback<EngineHostCommand, EngineHostInput>(() => undefined),
     slot: slotMachine,
+    /** Given by the runtime: looks at the file without loading it. */
+    survey: fromPromise<ModelSurvey, EngineHostInput>(() =>
+      Promise.reject(new Error('nothing looks at files')),
+    ),
   },
   actions: {
+    reportSurvey: sendParent((_, { survey }: { survey: ModelSurvey }) =>
+      report({ type: 'model.surveyed', survey }),
+    ),
+    reportUnloading: sendParent(({ context }) =>
+      report({ type: 'model.unloading', modelId: context.spec.id }),
+    ),
+    reportUnloaded: sendParent(({ context }) => report({ type: 'model.unloaded', modelId: context.spec.id })),
+    stopSlots: enqueueActions(({ enqueue, context }) => {
+      for (const slotId of context.slotIds) enqueue.stopChild(slotId)
+      enqueue.assign({ slotIds: [], model: undefined, restarts: 0 })
+    }),
+    takeOptions: assign({
+      options: ({ context }, params: Pick<EngineOptions, 'threads' | 'memoryBytesMax'>) => ({
+        ...context.options,
+        ...params,
+      }),
+    }),
     reportLoading: sendParent(({ context }) => report({ type: 'model.loading', modelId: context.spec.id })),
     reportLost: sendParent(({ context }, { code }: { code: ErrorCode }) =>
       report({ type: 'model.lost', modelId: context.spec.id, code }),
@@ -129,6 +168,7 @@ const host = setup({
     closeEngine: sendTo('engineHost', { type: 'host.close' }),
   },
   guards: {
+    isManaged: ({ context }) => context.isManaged,
     mayRestart: ({ context }, { code }: { code: ErrorCode }) =>
       context.restarts < context.recovery.restartsMax && errorCatalogue[code].retry !== 'never',
   },
@@ -146,17 +186,23 @@ const broken = {
   message: 'the adapter of the inference thread threw',
 } as const
 
+const toFailure = (error: unknown): { readonly code: ErrorCode; readonly message: string } => {
+  const { code, message } = toQMeshError(error, 'QM_MODEL_FILE_INVALID')
+  return { code, message }
+}
+
 export const hostMachine = host.createMachine({
   id: 'host',
-  context: ({ input: { spec, options, recovery = recoveryDefaults } }) => ({
+  context: ({ input: { spec, options, recovery = recoveryDefaults, isManaged = false } }) => ({
     spec,
     options,
     recovery,
+    isManaged,
     restarts: 0,
     model: undefined,
     slotIds: [],
   }),
-  initial: 'open',
+  initial: 'deciding',
   on: {
     'slot.run': { actions: 'toSlot' },
     'slot.cancel': { actions: 'toSlot' },
@@ -165,6 +211,32 @@ export const hostMachine = host.createMachine({
     'host.close': '.closed',
   },
   states: {
+    deciding: { always: [{ guard: 'isManaged', target: 'surveying' }, { target: 'open' }] },
+    surveying: {
+      invoke: {
+        src: 'survey',
+        input: ({ context: { spec, options } }) => ({ spec, options }),
+        onDone: {
+          target: 'unloaded',
+          actions: { type: 'reportSurvey', params: ({ event }) => ({ survey: event.output }) },
+        },
+        onError: {
+          target: 'gaveUp',
+          actions: { type: 'reportFailed', params: ({ event }) => toFailure(event.error) },
+        },
+      },
+    },
+    unloaded: {
+      on: {
+        'model.load': {
+          target: 'open',
+          actions: {
+            type: 'takeOptions',
+            params: ({ event: { threads, memoryBytesMax } }) => ({ threads, memoryBytesMax }),
+          },
+        },
+      },
+    },
     open: {
       invoke: {
         id: 'engineHost',
@@ -186,6 +258,7 @@ export const hostMachine = host.createMachine({
         ready: {
           after: { forgiveness: { actions: 'forgive' } },
           on: {
+            'model.unload': 'unloading',
             'host.lost': [
               {
                 guard: { type: 'mayRestart', params: ({ event }) => event },
@@ -205,6 +278,15 @@ export const hostMachine = host.createMachine({
               },
             ],
           },
+        },
+        unloading: {
+          entry: ['reportUnloading', 'stopSlots', 'closeEngine'],
+          on: {
+            'host.closed': { target: '#host.unloaded', actions: 'reportUnloaded' },
+            'host.failed': {},
+            'host.lost': {},
+          },
+          after: { closing: { target: '#host.unloaded', actions: 'reportUnloaded' } },
         },
         closing: {
           entry: 'closeEngine',

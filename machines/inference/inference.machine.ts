@@ -1,12 +1,24 @@
 import { enqueueActions, fromPromise, setup } from 'xstate'
 import { hostMachine, type HostReport, type RecoveryPolicy } from './host.machine.ts'
+import type { ModelId } from '../../protocol/index.ts'
 import { modelIdOfSlot, type ModelSpec, type SlotId } from './model-types.ts'
+import {
+  createResidents,
+  stepResidents,
+  type LoadableModel,
+  type ResidencyEvent,
+  type ResidentModels,
+} from './resident-models.ts'
 import { stopOrphans } from '../stop-orphans.ts'
 import { splitThreads } from './thread-budget.ts'
 
 /**
  * Owns one host per model and shares the cores among them. It routes jobs to slots and hands on what hosts report; one
  * host's trouble is never another's.
+ *
+ * With a memory budget, or with a model that is loaded on demand, it also decides which models are in memory. A model
+ * goes in two steps, so that no request is sent after it: `model.hold` asks that it be given nothing more, and only
+ * after `model.yielded` it is unloaded.
  */
 export interface InferenceInput {
   /** At most 100, with different ids; of two with the same id the first counts. */
@@ -17,30 +29,96 @@ export interface InferenceInput {
   readonly mathCores?: number | undefined
   readonly gpuLayers: number
   readonly mlock: boolean
+  /** Bytes that all loaded models may take together; absent: no bound. */
+  readonly memoryBytesMax?: number | undefined
+  /** Milliseconds of any clock that does not jump. Needed where models come and go. */
+  readonly nowMs?: (() => number) | undefined
   readonly recovery?: RecoveryPolicy | undefined
 }
 
 export interface InferenceContext extends InferenceInput {
   /** Hosts that have not closed. */
   readonly hostIds: readonly string[]
+  /** Undefined where every model is loaded at the start and stays. */
+  readonly residents: ResidentModels | undefined
 }
 
 export type InferenceCommand =
   | { readonly type: 'slot.run'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'slot.cancel'; readonly slotId: SlotId }
+  /** Requests wait for a model that is not loaded. */
+  | { readonly type: 'model.want'; readonly modelId: ModelId }
+  /** They do not any more. */
+  | { readonly type: 'model.unwant'; readonly modelId: ModelId }
+  /** A held model gets no more requests, and none that it was given is on its way. */
+  | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
+  /** Its owner wants it out of memory, until it is wanted again. */
+  | { readonly type: 'model.evict'; readonly modelId: ModelId }
   /** Closes every host in order; the machine is done when the last thread has ended. */
   | { readonly type: 'inference.stop' }
   | HostReport
 
 /** `slot.freed` follows every job that started; `slot.refused` says that one did not start. */
-export type InferenceEmitted = HostReport
+export type InferenceEmitted =
+  | HostReport
+  /** Not loaded, and loaded when it is wanted. */
+  | { readonly type: 'model.loadable'; readonly model: LoadableModel }
+  /** Wanted, and now on its way: milliseconds until it is likely to be ready. */
+  | { readonly type: 'model.expected'; readonly modelId: ModelId; readonly loadMs: number }
+  /** To be given what waits for it now and no more, for the sake of another. Loading it again takes so long. */
+  | {
+      readonly type: 'model.hold'
+      readonly modelId: ModelId
+      /** Comes back in `model.yielded`. */
+      readonly turn: number
+      readonly wantedBy: ModelId | undefined
+      readonly loadMs: number
+    }
+  /** Takes `model.hold` back. */
+  | { readonly type: 'model.release'; readonly modelId: ModelId }
+
+/** Milliseconds are all the same where nothing depends on them. */
+const noTime = (): number => 0
 
 /** One parent has at most 100 children. */
 const hostsMax = 100
+/** Milliseconds between two looks while somebody waits for the end of another's time. */
+const lookMs = { min: 20, max: 250 } as const
 const hostId = (modelId: string): string => `host:${modelId}`
 
-const isReport = (event: InferenceCommand): event is HostReport =>
-  event.type !== 'slot.run' && event.type !== 'slot.cancel' && event.type !== 'inference.stop'
+const reports: ReadonlySet<string> = new Set<HostReport['type']>([
+  'model.surveyed',
+  'model.loading',
+  'model.ready',
+  'model.lost',
+  'model.failed',
+  'model.unloading',
+  'model.unloaded',
+  'slot.freed',
+  'slot.refused',
+])
+const isReport = (event: InferenceCommand): event is HostReport => reports.has(event.type)
+
+/** Events that change what should be in memory. */
+const decisive: ReadonlySet<string> = new Set<ResidencyEvent['type']>([
+  'model.surveyed',
+  'model.ready',
+  'model.lost',
+  'model.failed',
+  'model.unloaded',
+  'model.want',
+  'model.unwant',
+  'model.evict',
+  'model.yielded',
+  'slot.run',
+  'slot.freed',
+  'slot.refused',
+])
+const isDecisive = (event: { readonly type: string }): event is ResidencyEvent => decisive.has(event.type)
+
+/** Whether models come and go; otherwise all are loaded at the start and stay. */
+const isManaged = ({ models, memoryBytesMax }: InferenceInput): boolean =>
+  memoryBytesMax !== undefined || models.some(({ load }) => load === 'demand')
 
 const inference = setup({
   types: {
@@ -60,16 +138,68 @@ const inference = setup({
       const different = models
         .filter(({ id }, index) => models.findIndex((other) => other.id === id) === index)
         .slice(0, hostsMax)
-      const threads = splitThreads(Math.min(mathCores, threadsMax), different.length)
+      const cores = Math.min(mathCores, threadsMax)
+      const managed = isManaged(context)
+      const memoryBytesMax = context.memoryBytesMax ?? Infinity
+      const threads = splitThreads(cores, different.length)
       for (const [index, spec] of different.entries()) {
         const options = {
           gpuLayers,
           mlock,
-          threads: Math.min(threads[index] ?? 1, spec.threadsMax ?? Infinity),
+          threads: managed ? 1 : Math.min(threads[index] ?? 1, spec.threadsMax ?? Infinity),
+          ...(managed && { memoryBytesMax }),
         }
-        enqueue.spawnChild('host', { id: hostId(spec.id), input: { spec, options, recovery } })
+        enqueue.spawnChild('host', {
+          id: hostId(spec.id),
+          input: { spec, options, recovery, isManaged: managed },
+        })
       }
-      enqueue.assign({ hostIds: different.map(({ id }) => hostId(id)) })
+      enqueue.assign({
+        hostIds: different.map(({ id }) => hostId(id)),
+        residents: managed
+          ? createResidents(different, { budgetBytes: memoryBytesMax, mathCores: cores })
+          : undefined,
+      })
+    }),
+    /** Decides anew what should be in memory, and sees to it. */
+    manage: enqueueActions(({ enqueue, context, event }) => {
+      const { residents, nowMs = noTime } = context
+      if (!residents) return
+      const { models, orders } = stepResidents(
+        residents,
+        isDecisive(event) ? event : { type: 'look' },
+        nowMs(),
+      )
+      enqueue.assign({ residents: models })
+      for (const order of orders) {
+        switch (order.type) {
+          case 'load': {
+            const { modelId, threads, loadMs } = order
+            const memoryBytesMax = models.residents.find((model) => model.modelId === modelId)?.bytes ?? 0
+            enqueue.emit({ type: 'model.expected', modelId, loadMs })
+            enqueue.sendTo(hostId(modelId), { type: 'model.load', threads, memoryBytesMax })
+            break
+          }
+          case 'unload':
+            enqueue.sendTo(hostId(order.modelId), { type: 'model.unload' })
+            break
+          case 'hold': {
+            const { modelId, turn, wantedBy, loadMs } = order
+            enqueue.emit({ type: 'model.hold', modelId, turn, wantedBy, loadMs })
+            break
+          }
+          case 'release':
+            enqueue.emit({ type: 'model.release', modelId: order.modelId })
+            break
+          case 'loadable':
+            enqueue.emit({ type: 'model.loadable', model: order.model })
+            break
+          case 'refuse': {
+            const { modelId, code, message } = order
+            enqueue.emit({ type: 'model.failed', modelId, code, message })
+          }
+        }
+      }
     }),
     toHost: enqueueActions(({ enqueue, context, event }) => {
       if (event.type !== 'slot.run' && event.type !== 'slot.cancel') return
@@ -101,22 +231,34 @@ const inference = setup({
   },
   guards: {
     noHosts: ({ context }) => context.hostIds.length === 0,
+    mustLook: ({ context }) => (context.residents?.lookAtMs ?? Infinity) < Infinity,
+    needNotLook: ({ context }) => (context.residents?.lookAtMs ?? Infinity) === Infinity,
+  },
+  delays: {
+    /** Often enough that a change of the instant needs no new timer. */
+    untilLook: ({ context: { residents, nowMs = noTime } }) =>
+      Math.min(lookMs.max, Math.max(lookMs.min, (residents?.lookAtMs ?? Infinity) - nowMs())),
   },
 })
 
 const handOn = { actions: 'handOn' } as const
+const handOnAndManage = { actions: ['handOn', 'manage'] } as const
+const manage = { actions: 'manage' } as const
 
 export const inferenceMachine = inference.createMachine({
   id: 'inference',
-  context: ({ input }) => ({ ...input, hostIds: [] }),
+  context: ({ input }) => ({ ...input, hostIds: [], residents: undefined }),
   initial: 'measuring',
   on: {
     'model.loading': handOn,
-    'model.ready': handOn,
-    'model.lost': handOn,
-    'model.failed': handOn,
-    'slot.freed': handOn,
-    'slot.refused': handOn,
+    'model.unloading': handOn,
+    'model.surveyed': handOnAndManage,
+    'model.ready': handOnAndManage,
+    'model.lost': handOnAndManage,
+    'model.failed': handOnAndManage,
+    'model.unloaded': handOnAndManage,
+    'slot.freed': handOnAndManage,
+    'slot.refused': handOnAndManage,
     'xstate.done.actor.*': { actions: 'forgetHost' },
     'xstate.error.actor.*': { actions: ['stopOrphans', 'forgetHost'] },
   },
@@ -135,9 +277,21 @@ export const inferenceMachine = inference.createMachine({
     },
     serving: {
       on: {
-        'slot.run': { actions: 'toHost' },
+        'slot.run': { actions: ['toHost', 'manage'] },
         'slot.cancel': { actions: 'toHost' },
+        'model.want': manage,
+        'model.unwant': manage,
+        'model.yielded': manage,
+        'model.evict': manage,
         'inference.stop': 'stopping',
+      },
+      initial: 'settled',
+      states: {
+        settled: { always: { guard: 'mustLook', target: 'watching' } },
+        watching: {
+          always: { guard: 'needNotLook', target: 'settled' },
+          after: { untilLook: { target: 'watching', reenter: true, actions: 'manage' } },
+        },
       },
     },
     stopping: {

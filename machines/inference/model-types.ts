@@ -13,6 +13,12 @@ export interface ModelSpec {
   readonly threadsMax?: number | undefined
   /** SHA-256 that a manifest states for the file; another one is refused with `QM_MODEL_HASH_MISMATCH`. */
   readonly expectedHash?: ModelHash | undefined
+  /** `demand`: loaded when a request waits for it. Default `start`: at the start, as far as the memory budget goes. */
+  readonly load?: 'start' | 'demand' | undefined
+  /** Once it is loaded it stays, whatever else is wanted. */
+  readonly isPinned?: boolean | undefined
+  /** Milliseconds that it stays loaded at least, although another model needs its memory. Default 0. */
+  readonly keepLoadedMs?: number | undefined
 }
 
 export interface EngineOptions {
@@ -22,6 +28,14 @@ export interface EngineOptions {
   readonly threads: number
   /** Keeps the weights from being swapped out. */
   readonly mlock: boolean
+  /** Bytes that model and context may take; absent: what the machine has. */
+  readonly memoryBytesMax?: number | undefined
+}
+
+/** What a model that is not loaded would turn out to be, as far as its file and the memory it may take tell. */
+export type ModelSurvey = Pick<LoadedModel, 'id' | 'hash' | 'contextTokens' | 'slots'> & {
+  /** Bytes that weights and context take. */
+  readonly bytes: number
 }
 
 /** What a loaded model turned out to be. */

@@ -144,7 +144,9 @@ const fetchSetup = setup({
   },
 })
 
-const toError = (error: unknown): { readonly error: { readonly code: ErrorCode; readonly message: string } } => {
+const toError = (
+  error: unknown,
+): { readonly error: { readonly code: ErrorCode; readonly message: string } } => {
   const { code, message } = toQMeshError(error)
   return { error: { code, message } }
 }
@@ -189,7 +191,10 @@ export const fetchMachine = fetchSetup.createMachine({
           actions: assign(({ event }) => ({ finding: event.output })),
         },
         onError: [
-          { guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) }, target: 'cancelled' },
+          {
+            guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) },
+            target: 'cancelled',
+          },
           { target: 'failed', actions: assign(({ event }) => toError(event.error)) },
         ],
       },
@@ -209,7 +214,10 @@ export const fetchMachine = fetchSetup.createMachine({
           { target: 'choosing' },
         ],
         onError: [
-          { guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) }, target: 'cancelled' },
+          {
+            guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) },
+            target: 'cancelled',
+          },
           { target: 'failed', actions: assign(({ event }) => toError(event.error)) },
         ],
       },
@@ -249,8 +257,15 @@ export const fetchMachine = fetchSetup.createMachine({
         input: ({ context: { pullId, source } }) => ({ pullId, source }),
         onDone: 'verifying',
         onError: [
-          { guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) }, target: 'cancelled' },
-          { guard: { type: 'isFatal', params: ({ event }) => ({ error: event.error }) }, target: 'failed', actions: assign(({ event }) => toError(event.error)) },
+          {
+            guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) },
+            target: 'cancelled',
+          },
+          {
+            guard: { type: 'isFatal', params: ({ event }) => ({ error: event.error }) },
+            target: 'failed',
+            actions: assign(({ event }) => toError(event.error)),
+          },
           {
             guard: { type: 'mayRetry', params: ({ event }) => ({ error: event.error }) },
             target: 'backingOff',
@@ -295,7 +310,10 @@ export const fetchMachine = fetchSetup.createMachine({
         input: ({ context: { pullId } }) => ({ pullId }),
         onDone: { target: 'ready', actions: assign(({ event }) => ({ hash: event.output })) },
         onError: [
-          { guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) }, target: 'cancelled' },
+          {
+            guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) },
+            target: 'cancelled',
+          },
           {
             guard: { type: 'isWrong', params: ({ event }) => ({ error: event.error }) },
             target: 'quarantined',
@@ -324,7 +342,10 @@ export const fetchMachine = fetchSetup.createMachine({
         input: ({ context: { pullId } }) => ({ pullId }),
         onDone: { target: 'choosing', actions: assign(({ event }) => ({ finding: event.output })) },
         onError: [
-          { guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) }, target: 'cancelled' },
+          {
+            guard: { type: 'isCancelled', params: ({ event }) => ({ error: event.error }) },
+            target: 'cancelled',
+          },
           { target: 'failed', actions: assign(({ event }) => toError(event.error)) },
         ],
       },

@@ -1,7 +1,7 @@
 import { setup, stopChild } from 'xstate'
 import type { ErrorCode } from '../../protocol/index.ts'
 import { fetchMachine, type FetchOutput } from './fetch.machine.ts'
-import { seederMachine, seedPauseReasons, type SeedPauseReason } from './seeder.machine.ts'
+import { seederMachine, type SeederOutput, seedPauseReasons, type SeedPauseReason } from './seeder.machine.ts'
 
 /** Models that are fetched at the same time; the others wait, because they would only share the same line. */
 export const fetchesAtOnce = 2
@@ -45,7 +45,14 @@ export type ModelManagerEmitted =
   | { readonly type: 'pull.started'; readonly pullId: string }
   | { readonly type: 'pull.ended'; readonly pullId: string; readonly output: FetchOutput }
   | { readonly type: 'pull.refused'; readonly pullId: string; readonly code: ErrorCode }
-  | { readonly type: 'seed.ended'; readonly hash: string }
+  | {
+      readonly type: 'seed.ended'
+      readonly hash: string
+      /** Why it is offered no more, unless it was meant to end. */
+      readonly error: SeederOutput['error']
+    }
+
+const seedDefect = { code: 'QM_INTERNAL', message: 'offering ended by a defect' } as const
 
 const pullActor = (pullId: string): string => `pull.${pullId}`
 const seedActor = (hash: string): string => `seed.${hash}`
@@ -60,7 +67,8 @@ const managerSetup = setup({
   guards: {
     isFull: ({ context }) => context.waiting.length >= pullsWaitingMax,
     isKnownPull: ({ context }, params: { readonly pullId: string }) =>
-      context.fetching.includes(params.pullId) || context.waiting.some(({ pullId }) => pullId === params.pullId),
+      context.fetching.includes(params.pullId) ||
+      context.waiting.some(({ pullId }) => pullId === params.pullId),
     maySeed: ({ context }, params: { readonly hash: string }) =>
       context.seeding.length < seedersMax && !context.seeding.includes(params.hash),
   },
@@ -145,7 +153,8 @@ const forget = managerSetup.enqueueActions(({ context, event, enqueue }) => {
   } else {
     const hash = actorId.slice('seed.'.length)
     enqueue.assign({ seeding: context.seeding.filter((seeding) => seeding !== hash) })
-    enqueue.emit({ type: 'seed.ended', hash })
+    const error = 'output' in event ? (event.output as SeederOutput).error : seedDefect
+    enqueue.emit({ type: 'seed.ended', hash, error })
   }
 })
 

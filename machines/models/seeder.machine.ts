@@ -51,7 +51,12 @@ export type SeederEmitted =
       readonly message: string
     }
 
-export type SeederOutput = { readonly hash: string; readonly givenBytes: number }
+export interface SeederOutput {
+  readonly hash: string
+  readonly givenBytes: number
+  /** Why it gave up; absent when it was told to stop. */
+  readonly error: SeederContext['error']
+}
 
 const seederSetup = setup({
   types: {
@@ -90,10 +95,7 @@ const resume = seederSetup.assign(({ context, event }) =>
     ? { pausedBy: context.pausedBy.filter((reason) => reason !== event.reason) }
     : {},
 )
-const toFailed = (
-  { failures }: SeederContext,
-  error: unknown,
-): Pick<SeederContext, 'failures' | 'error'> => {
+const toFailed = ({ failures }: SeederContext, error: unknown): Pick<SeederContext, 'failures' | 'error'> => {
   const { code, message } = toQMeshError(error, 'QM_MODEL_FILE_MISSING')
   return { failures: failures + 1, error: { code, message } }
 }
@@ -123,7 +125,11 @@ export const seederMachine = seederSetup.createMachine({
         input: ({ context }) => ({ hash: context.hash }),
         onDone: { target: 'choosing', actions: assign(({ event }) => ({ core: event.output })) },
         onError: [
-          { guard: 'isLast', target: 'failed', actions: assign(({ context, event }) => toFailed(context, event.error)) },
+          {
+            guard: 'isLast',
+            target: 'failed',
+            actions: assign(({ context, event }) => toFailed(context, event.error)),
+          },
           { target: 'backingOff', actions: assign(({ context, event }) => toFailed(context, event.error)) },
         ],
       },
@@ -139,7 +145,11 @@ export const seederMachine = seederSetup.createMachine({
         src: 'offer',
         input: ({ context }) => ({ hash: context.hash, core: context.core ?? '' }),
         onError: [
-          { guard: 'isLast', target: 'failed', actions: assign(({ context, event }) => toFailed(context, event.error)) },
+          {
+            guard: 'isLast',
+            target: 'failed',
+            actions: assign(({ context, event }) => toFailed(context, event.error)),
+          },
           { target: 'backingOff', actions: assign(({ context, event }) => toFailed(context, event.error)) },
         ],
       },
@@ -153,7 +163,11 @@ export const seederMachine = seederSetup.createMachine({
           })),
         },
         'offer.failed': [
-          { guard: 'isLast', target: 'failed', actions: assign(({ context, event }) => toFailed(context, event.error)) },
+          {
+            guard: 'isLast',
+            target: 'failed',
+            actions: assign(({ context, event }) => toFailed(context, event.error)),
+          },
           { target: 'backingOff', actions: assign(({ context, event }) => toFailed(context, event.error)) },
         ],
       },
@@ -183,5 +197,9 @@ export const seederMachine = seederSetup.createMachine({
     },
     stopped: { type: 'final' },
   },
-  output: ({ context: { hash, givenBytes } }) => ({ hash, givenBytes }),
+  output: ({ context: { hash, givenBytes, failures, error } }) => ({
+    hash,
+    givenBytes,
+    error: failures >= seederFailuresMax ? error : undefined,
+  }),
 })

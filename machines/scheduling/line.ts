@@ -3,6 +3,7 @@ import { ArrivalRates } from './arrival-rates.ts'
 import { ServiceEstimate, Timeline } from './eta.ts'
 import type { SlotFreed, SlotId, Submission } from './scheduler.events.ts'
 import { TieredQueue, type Ticket } from './tiered-queue.ts'
+import { Presence } from './presence.ts'
 import { tierTerms } from './tiers.ts'
 
 /** A request between admission and the end of its run. */
@@ -29,6 +30,8 @@ export class Line {
   readonly queue = new TieredQueue<Job>()
   readonly estimate = new ServiceEstimate()
   readonly running = new Map<SlotId, Job>()
+  /** Whether the model is in memory, and when it comes or goes. */
+  readonly presence = new Presence()
   readonly #rates = new ArrivalRates()
   readonly #slots = new Set<SlotId>()
   /** Free slots, the one freed last on top: its cache is the warmest. */
@@ -45,8 +48,36 @@ export class Line {
     return this.#slots.size
   }
 
+  /** Whether a newcomer goes straight to a slot. */
   get hasFreeSlot(): boolean {
-    return this.#free.length > 0
+    return this.#free.length > 0 && !this.presence.isHeld
+  }
+
+  /** Whether the next one waiting may be given a slot. */
+  get mayServe(): boolean {
+    return this.#free.length > 0 && this.presence.placesLeft > 0
+  }
+
+  /** Requests wait, and there is nothing to run them until the model is loaded. */
+  get isWanted(): boolean {
+    return this.#slots.size === 0 && this.queue.size > 0
+  }
+
+  /** Held, and served all that it was to serve. */
+  get isDone(): boolean {
+    const { isHeld, placesLeft } = this.presence
+    return isHeld && this.running.size === 0 && (placesLeft === 0 || this.queue.size === 0)
+  }
+
+  /** Milliseconds until everything that may still run here has run. */
+  drainMs(nowMs: number): number {
+    const running = Array.from(this.running.values(), (work) => ({
+      work,
+      elapsedMs: nowMs - work.startedAtMs,
+    }))
+    const places = Math.min(this.presence.placesLeft, this.queue.size)
+    const lastMs = Math.max(0, ...this.estimate.remainingMs(running))
+    return lastMs + (places * this.meanRunMs()) / Math.max(1, this.slots)
   }
 
   addSlot(slotId: SlotId): boolean {
@@ -102,6 +133,7 @@ export class Line {
   next(): Job | undefined {
     const job = this.queue.dequeue()?.value
     if (job !== undefined) this.#forget(job)
+    if (job !== undefined) this.presence.served()
     return job
   }
 
@@ -119,7 +151,7 @@ export class Line {
     } else {
       startMs = timeline.startAfter(ahead * this.meanRunMs())
     }
-    return this.#firstTokenMs(job, startMs, nowMs)
+    return this.#firstTokenMs(job, startMs + this.presence.awayMs(ahead), nowMs)
   }
 
   /** Visits the first of those waiting in their order, each with its forecast. */
@@ -131,7 +163,7 @@ export class Line {
     const timeline = this.#timeline(nowMs)
     this.queue.walk(({ value }, ahead) => {
       const startMs = timeline.start(this.estimate.runMs(value))
-      visit(value, ahead + 1, () => this.#firstTokenMs(value, startMs, nowMs))
+      visit(value, ahead + 1, () => this.#firstTokenMs(value, startMs + this.presence.awayMs(ahead), nowMs))
     }, limit)
   }
 
@@ -157,6 +189,7 @@ export class Line {
   }
 
   #timeline(nowMs: number): Timeline {
+    if (this.#slots.size === 0) return new Timeline(this.presence.busyMs(nowMs))
     const running = Array.from(this.running.values(), (work) => ({
       work,
       elapsedMs: nowMs - work.startedAtMs,

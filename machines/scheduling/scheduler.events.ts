@@ -36,6 +36,29 @@ export type SchedulerCommand =
   /** The slot is gone, and whatever ran in it. Those waiting for its model go on waiting. */
   | { readonly type: 'slot.removed'; readonly slotId: SlotId }
   | ({ readonly type: 'slot.freed' } & SlotFreed)
+  /** A model is not loaded, and is loaded when it is wanted: requests for it wait. It will have so many slots. */
+  | {
+      readonly type: 'model.loadable'
+      readonly modelId: ModelId
+      readonly slots: number
+      readonly loadMs: number
+    }
+  /** It is being loaded, and likely to be ready after so long. */
+  | { readonly type: 'model.expected'; readonly modelId: ModelId; readonly loadMs: number }
+  /**
+   * A loaded model has to make room: it is given as many requests as wait for it now and no more, then it is
+   * `model.yielded`. It will come back for the others, which takes it `loadMs`.
+   */
+  | {
+      readonly type: 'model.hold'
+      readonly modelId: ModelId
+      /** Comes back in `model.yielded`. */
+      readonly turn: number
+      readonly wantedBy?: ModelId | undefined
+      readonly loadMs: number
+    }
+  /** Takes `model.hold` back. */
+  | { readonly type: 'model.release'; readonly modelId: ModelId }
   /** A model will not come back: everybody waiting for it is refused with `code`. */
   | { readonly type: 'model.gone'; readonly modelId: ModelId; readonly code: ErrorCode }
   /** Applies to newcomers only. `code` says why nothing is accepted; absent: `QM_OVERLOADED`. */
@@ -80,4 +103,9 @@ export type SchedulerEmitted =
   /** Made room for one of a higher tier: `QM_QUEUE_FULL` for its client. */
   | { readonly type: 'request.displaced'; readonly jobId: JobId; readonly retryAfterMs: number }
   | { readonly type: 'request.expired'; readonly jobId: JobId }
+  /** Requests wait for a model that has no slots and can be loaded. */
+  | { readonly type: 'model.wanted'; readonly modelId: ModelId }
+  | { readonly type: 'model.unwanted'; readonly modelId: ModelId }
+  /** Nothing runs on a held model, and it is given nothing more. */
+  | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
   | ({ readonly type: 'queue.changed' } & QueueReport)

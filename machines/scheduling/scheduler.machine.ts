@@ -38,6 +38,16 @@ function decide(scheduler: Scheduler, command: SchedulerCommand, nowMs: number):
       return []
     case 'slot.freed':
       return scheduler.freeSlot(command, nowMs)
+    case 'model.loadable':
+      return scheduler.setLoadable(command.modelId, command, nowMs)
+    case 'model.expected':
+      scheduler.expect(command.modelId, command.loadMs, nowMs)
+      return []
+    case 'model.hold':
+      scheduler.hold(command.modelId, command)
+      return []
+    case 'model.release':
+      return scheduler.release(command.modelId, nowMs)
     case 'model.gone':
       return scheduler.removeModel(command.modelId, command.code)
     case 'capacity.changed':
@@ -72,14 +82,17 @@ const schedulerSetup = setup({
 
 const apply = schedulerSetup.enqueueActions(({ context, event, enqueue }) => {
   for (const said of decide(context.scheduler, event, context.nowMs())) enqueue.emit(said)
+  for (const said of context.scheduler.news()) enqueue.emit(said)
 })
 
 const announce = schedulerSetup.enqueueActions(({ context, enqueue }) => {
   for (const said of context.scheduler.announce(context.nowMs())) enqueue.emit(said)
+  for (const said of context.scheduler.news()) enqueue.emit(said)
 })
 
 const expire = schedulerSetup.enqueueActions(({ context, enqueue }) => {
   for (const said of context.scheduler.expire(context.nowMs())) enqueue.emit(said)
+  for (const said of context.scheduler.news()) enqueue.emit(said)
 })
 
 const report = schedulerSetup.emit(({ context }) => ({
@@ -109,6 +122,10 @@ export const schedulerMachine = schedulerSetup.createMachine({
     'slot.added': { actions: apply },
     'slot.removed': { actions: apply },
     'slot.freed': { actions: apply },
+    'model.loadable': { actions: apply },
+    'model.expected': { actions: apply },
+    'model.hold': { actions: apply },
+    'model.release': { actions: apply },
     'model.gone': { actions: apply },
     'capacity.changed': { actions: apply },
   },

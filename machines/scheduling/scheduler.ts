@@ -2,6 +2,7 @@ import { limits, type ErrorCode, type ModelId, type PeerId } from '../../protoco
 import { admit } from './admission.ts'
 import { ExpiryHeap } from './expiry-heap.ts'
 import { Line, type Job } from './line.ts'
+import type { LoadTerms } from './presence.ts'
 import { SteadyClock } from './steady-clock.ts'
 import type {
   JobId,
@@ -20,6 +21,12 @@ export interface SchedulerOptions {
   readonly perClientMax?: number | undefined
 }
 
+export interface HoldTerms {
+  readonly turn: number
+  readonly wantedBy?: ModelId | undefined
+  readonly loadMs: number
+}
+
 /** How many at the front of each line are told when they move; further back it would be news without use. */
 const toldMax = 20_000
 const retryMs = { min: 100, max: 60_000 } as const
@@ -30,7 +37,7 @@ const retryMs = { min: 100, max: 60_000 } as const
  *
  * Instants that come in are those of the clock beneath; all that is kept and compared is by a steady one.
  *
- * Always true between two calls: nobody waits for a model that has a free slot.
+ * Always true between two calls: nobody waits for a model that has a free slot, unless it has to make room for another.
  */
 export class Scheduler {
   readonly #lines = new Map<ModelId, Line>()
@@ -38,6 +45,8 @@ export class Scheduler {
   readonly #slotLines = new Map<SlotId, Line>()
   readonly #perClient = new Map<PeerId, number>()
   readonly #expiries = new ExpiryHeap<Job>((job) => job.ticket !== undefined)
+  /** Lines whose models come and go. */
+  readonly #visiting = new Set<Line>()
   readonly #waiting: number[] = tiers.map(() => 0)
   readonly #perClientMax: number
   readonly #clock = new SteadyClock()
@@ -176,6 +185,56 @@ export class Scheduler {
     return this.#dispatch(line, this.#clock.read(clockMs))
   }
 
+  /** Requests for this model wait until it is loaded. */
+  setLoadable(modelId: ModelId, { slots, loadMs }: LoadTerms, clockMs: number): SchedulerEmitted[] {
+    const line = this.#lines.get(modelId) ?? new Line(modelId)
+    this.#lines.set(modelId, line)
+    this.#visiting.add(line)
+    line.presence.gone({ slots, loadMs })
+    return this.#dispatch(line, this.#clock.read(clockMs))
+  }
+
+  /** The model is on its way. */
+  expect(modelId: ModelId, loadMs: number, clockMs: number): void {
+    this.#lines.get(modelId)?.presence.expectedAt(this.#clock.read(clockMs) + loadMs)
+  }
+
+  /** Gives a model only what waits for it now: another one needs its memory. */
+  hold(modelId: ModelId, { turn, wantedBy, loadMs }: HoldTerms): void {
+    // A scheduler that was started again may not have heard of the model: its slots are all busy.
+    const line = this.#lines.get(modelId) ?? new Line(modelId)
+    this.#lines.set(modelId, line)
+    const other = wantedBy === undefined ? undefined : this.#lines.get(wantedBy)
+    const { loadMs: otherMs = 0, slots = 1 } = other?.presence.loadable ?? {}
+    const batchMs = other === undefined ? 0 : (other.queue.size * other.meanRunMs()) / slots
+    this.#visiting.add(line)
+    line.presence.hold(turn, line.queue.size, loadMs + otherMs + batchMs)
+    other?.presence.waitsFor((nowMs) => line.drainMs(nowMs))
+  }
+
+  release(modelId: ModelId, clockMs: number): SchedulerEmitted[] {
+    const line = this.#lines.get(modelId)
+    if (line === undefined) return []
+    line.presence.release()
+    return this.#dispatch(line, this.#clock.read(clockMs))
+  }
+
+  /** What has become true of models that come and go: to be asked for after everything that changes a line. */
+  news(): SchedulerEmitted[] {
+    const said: SchedulerEmitted[] = []
+    for (const { modelId, presence, isWanted, isDone } of this.#visiting) {
+      if (isWanted !== presence.toldWanted) {
+        presence.toldWanted = isWanted
+        said.push({ type: isWanted ? 'model.wanted' : 'model.unwanted', modelId })
+      }
+      if (isDone && !presence.toldDone) {
+        presence.toldDone = true
+        said.push({ type: 'model.yielded', modelId, turn: presence.turn })
+      }
+    }
+    return said
+  }
+
   /** Refuses everybody who waits for a model that will not come back. */
   removeModel(modelId: ModelId, code: ErrorCode): SchedulerEmitted[] {
     const line = this.#lines.get(modelId)
@@ -187,6 +246,7 @@ export class Scheduler {
     }
     for (const [slotId, other] of this.#slotLines) if (other === line) this.removeSlot(slotId)
     this.#lines.delete(modelId)
+    this.#visiting.delete(line)
     return said
   }
 
@@ -220,9 +280,11 @@ export class Scheduler {
     const nowMs = this.#clock.read(clockMs)
     const said = this.#expireDue(nowMs)
     for (const line of this.#lines.values()) {
+      const { isNews } = line.presence
+      line.presence.isNews = false
       line.forecast(nowMs, toldMax, (job, position, etaMs) => {
         const moved = Math.abs(job.toldPosition - position)
-        if (moved === 0 || moved < Math.floor(position / 100)) return
+        if (!isNews && (moved === 0 || moved < Math.floor(position / 100))) return
         job.toldPosition = position
         said.push({ type: 'request.moved', jobId: job.jobId, position, etaMs: etaMs() })
       })
@@ -232,7 +294,7 @@ export class Scheduler {
 
   #dispatch(line: Line, nowMs: number): SchedulerEmitted[] {
     const said: SchedulerEmitted[] = []
-    while (line.hasFreeSlot) {
+    while (line.mayServe) {
       const job = line.next()
       if (job === undefined) break
       this.#left(job)

@@ -62,11 +62,18 @@ export type Rejection =
   | 'at-limit'
   | Barrier
 
-/** The first advertised model that fits, the built-in one only if nothing else does; or how far the best one got. */
+/** Whether a worker would have to load the model first. */
+export const isLoadable = ({ state }: ModelAd): boolean => state === 'loadable'
+
+/**
+ * The first advertised model that fits, one that has to be loaded only if none is, and the built-in one only if nothing
+ * else does; or how far the best one got.
+ */
 export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd | Rejection {
   const { modelId, modelHash, contextTokens = 0 } = needs
   let reason: Rejection = 'model'
   let builtIn: ModelAd | undefined
+  let loadable: ModelAd | undefined
   for (const model of models) {
     if (modelId !== undefined && model.id !== modelId) continue
     if (modelHash !== undefined && model.hash !== modelHash) {
@@ -75,11 +82,13 @@ export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd 
       reason = 'context'
     } else if (modelId === undefined && model.id === builtInModelId) {
       builtIn = model
+    } else if (isLoadable(model)) {
+      loadable ??= model
     } else {
       return model
     }
   }
-  return builtIn ?? reason
+  return loadable ?? builtIn ?? reason
 }
 
 /** Slots that nobody uses, as far as we know. */

@@ -1,5 +1,5 @@
 import type { PeerId } from '../../protocol/index.ts'
-import type { Rejection } from './candidate.ts'
+import { isLoadable, type Rejection } from './candidate.ts'
 import {
   assess,
   groups,
@@ -26,6 +26,8 @@ export type Reasons =
         readonly queueAvailability: number
         /** Waiting requests, ours and failures counted in. */
         readonly queued: number
+        /** Milliseconds that loading the model takes first; absent when it is loaded. */
+        readonly loadMs?: number
       }
     }
 
@@ -71,6 +73,7 @@ export function explain(trace: SelectionTrace): Explanation {
         performance: speed.performance,
         queueAvailability: queueAvailability(candidate, result.queued),
         queued: result.queued,
+        ...(isLoadable(result.model) && { loadMs: result.model.loadMs ?? 0 }),
       },
     }
   })

@@ -2,6 +2,7 @@ import { builtInModelId, type ModelAd, type PeerId } from '../../protocol/index.
 import {
   fittingModel,
   freeSlots,
+  isLoadable,
   openRequests,
   queuedWork,
   rejection,
@@ -55,10 +56,12 @@ export const selectionTerms = {
   affinityLoadMax: 1.25,
   /** The part of choices that goes to workers not known well or not lately, if any is as free as the best. */
   trialShare: 0.1,
+  /** Milliseconds of loading that halve what a worker is worth. */
+  loadHalfMs: 10_000,
 } as const
 
 /** The groups in which candidates compete; only the first that is not empty goes on. */
-export const groups = ['slot-free', 'queue-empty', 'queued'] as const
+export const groups = ['slot-free', 'queue-empty', 'queued', 'loadable'] as const
 
 export interface Assessment {
   readonly model: ModelAd
@@ -70,20 +73,28 @@ export interface Assessment {
 
 /** Index into `groups`, after all of them for one that only holds the built-in model while another would do. */
 function groupOf(candidate: Candidate, model: ModelAd, needs: Needs, queued: number): number {
-  const tier = queued > 0 ? 2 : freeSlots(candidate) > 0 ? 0 : 1
+  // Its slots are those of other models.
+  const tier = isLoadable(model) ? 3 : queued > 0 ? 2 : freeSlots(candidate) > 0 ? 0 : 1
   return needs.modelId === undefined && model.id === builtInModelId ? tier + groups.length : tier
 }
 
-/** Tier 2's score with an empty queue, tier 3's otherwise; 0–1. */
+/** What is left of a score when the model has to be loaded first. */
+export const loadFactor = (model: ModelAd): number =>
+  isLoadable(model) ? selectionTerms.loadHalfMs / (selectionTerms.loadHalfMs + (model.loadMs ?? 0)) : 1
+
+/** Tier 2's score with an empty queue, tier 3's otherwise, less what loading the model costs; 0–1. */
 function scoreOf(
   candidate: Candidate,
+  model: ModelAd,
   queued: number,
   speed: Pick<Speed, 'responsiveness' | 'performance'> = candidate.speed,
 ): number {
   const health = candidate.load.healthScore / 100
-  return queued > 0
-    ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * speed.performance
-    : 0.7 * health + 0.3 * speed.responsiveness
+  const score =
+    queued > 0
+      ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * speed.performance
+      : 0.7 * health + 0.3 * speed.responsiveness
+  return score * loadFactor(model)
 }
 
 /** What one candidate is worth for one request, in full: for explaining. */
@@ -94,7 +105,7 @@ export function assess(candidate: Candidate, needs: Needs, nowMs: number): Asses
   if (reason !== undefined) return reason
   const queued = queuedWork(candidate, nowMs)
   const group = groupOf(candidate, model, needs, queued)
-  return { model, group, queued, score: scoreOf(candidate, queued) }
+  return { model, group, queued, score: scoreOf(candidate, model, queued) }
 }
 
 export const queueAvailability = ({ load }: Candidate, queued: number): number =>
@@ -140,7 +151,7 @@ export function select(
       best = 0
       finalists = { candidates: [], models: [], scores: [] }
     }
-    const score = scoreOf(candidate, queued)
+    const score = scoreOf(candidate, model, queued)
     finalists.candidates.push(candidate)
     finalists.models.push(model)
     finalists.scores.push(score)
@@ -167,7 +178,7 @@ export const replay = (trace: SelectionTrace): Selection =>
   select(trace.candidates, trace.query, trace.seed, trace.atMs)
 
 function draw(
-  { candidates, scores }: Finalists,
+  { candidates, models, scores }: Finalists,
   floor: number,
   affinityWorkerId: PeerId | undefined,
   seed: number,
@@ -211,7 +222,9 @@ function draw(
     // One at a time each: a flood of new workers costs a tenth of the requests, not all of them.
     const unknown = Array.from(candidates.keys()).filter((index) => {
       const candidate = candidates[index]
-      return candidate !== undefined && isUnknown(candidate, nowMs) && mayReach(candidate, floor, nowMs)
+      const model = models[index]
+      if (candidate === undefined || model === undefined || !isUnknown(candidate, nowMs)) return false
+      return mayReach(candidate, model, floor, nowMs)
     })
     const drawOne = (): number | undefined => unknown[Math.floor(random() * unknown.length)]
     const [one, other] = [drawOne(), drawOne()]
@@ -245,5 +258,5 @@ const isUnknown = ({ inFlight, speed }: Candidate, nowMs: number): boolean =>
 const fastest = { responsiveness: 1, performance: 1 }
 
 /** Whether it would be in the band if it were fast: a trial of any other would teach nothing of use. */
-const mayReach = (candidate: Candidate, floor: number, nowMs: number): boolean =>
-  scoreOf(candidate, queuedWork(candidate, nowMs), fastest) >= floor
+const mayReach = (candidate: Candidate, model: ModelAd, floor: number, nowMs: number): boolean =>
+  scoreOf(candidate, model, queuedWork(candidate, nowMs), fastest) >= floor

@@ -15,12 +15,18 @@ const evidence = z
   .max(limits.evidenceCharsMax)
   .regex(/^[A-Za-z0-9+/]+={0,2}$/)
 
+export const modelAdStates = ['loaded', 'loadable'] as const
+
 export const modelAdSchema = z.object({
   id: modelIdSchema,
   hash: modelHashSchema,
   /** Tokens of one slot's context: prompt and answer together. */
   contextTokens: z.number().int().min(1).max(limits.contextTokensMax),
   slots: z.number().int().min(1).max(limits.slotsMax),
+  /** `loadable`: not in memory, and loaded when a prompt waits for it. Absent: `loaded`. */
+  state: z.enum(modelAdStates).optional(),
+  /** Milliseconds that loading takes, as the worker estimates it; of a model that is not loaded. */
+  loadMs: durationMs.optional(),
 })
 export type ModelAd = z.infer<typeof modelAdSchema>
 

@@ -72,6 +72,30 @@ contextTokens = 4096
 slots = 4
 \`\`\`
 
+A node may offer more models than its memory holds. Give it a \`memoryBudget\`, or a model \`load = "demand"\`:
+
+\`\`\`toml
+memoryBudget = 16384
+
+[[models]]
+path = "~/models/chat.gguf"
+pinned = true
+
+[[models]]
+path = "~/models/code.gguf"
+load = "demand"
+keepLoaded = 300
+\`\`\`
+
+- \`load\`: \`"start"\`, the default, loads it at the start as far as the budget goes; \`"demand"\` when a request waits for it.
+- \`pinned\`: once it is loaded it stays.
+- \`keepLoaded\`: seconds that it stays loaded at least, although another model needs its memory; 0 if left out.
+
+What has nothing to do goes first, the least recently used of it. A model that works is given what waits for it at that
+moment, and then makes room; whoever asks for it later waits until it is back. A model that would never fit beside the
+pinned ones fails at the start, and says so. Without a budget and without \`load = "demand"\` every model is loaded at the
+start and stays. Models that can be loaded at the same time share the cores evenly.
+
 ## Other variables
 
 | variable | what it does |

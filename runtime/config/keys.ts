@@ -47,6 +47,9 @@ const modelSchema = z.union([
     path,
     contextTokens: contextTokens.optional(),
     slots: slots.optional(),
+    load: z.enum(['start', 'demand']).optional(),
+    pinned: z.boolean().optional(),
+    keepLoaded: whole(0, 86_400).optional(),
   }),
 ])
 
@@ -66,7 +69,7 @@ export const configKeys = {
   models: key({
     schema: z.array(modelSchema).max(limits.modelsMax),
     kind: 'list',
-    doc: 'Models to load: each a path of a GGUF file, `nano` for the small built-in one, or a table with `path` and, if wanted, `id`, `contextTokens` and `slots`.',
+    doc: 'Models to load: each a path of a GGUF file, `nano` for the small built-in one, or a table with `path` and, if wanted, `id`, `contextTokens`, `slots`, `load`, `pinned` and `keepLoaded`.',
     expects: `a list of at most ${limits.modelsMax} models`,
     expectsEach: 'a path, an id of lower case letters, digits, ".", "-" and "_", or a table with a "path"',
     default: () => ['nano'],
@@ -83,7 +86,8 @@ export const configKeys = {
     kind: 'integer',
     doc: 'Megabytes (of 1,048,576 bytes) that loaded models may take together. Those that do not fit are loaded when a request waits for them, and the least recently used one that has nothing to do makes room.',
     expects: 'a whole number from 1 to 100000000',
-    defaultText: 'no bound; nine tenths of the memory that is free at the start if a model has `load = "demand"`',
+    defaultText:
+      'no bound; nine tenths of the memory that is free at the start if a model has `load = "demand"`',
     flag: '--memory-budget <megabytes>',
     example: 'memoryBudget = 16384',
   }),
@@ -392,6 +396,9 @@ export const modelFields: Readonly<Record<string, string>> = {
   path: 'the path of a GGUF file',
   contextTokens: configKeys.contextTokens.expects,
   slots: configKeys.slots.expects,
+  load: '"start" or "demand"',
+  pinned: 'true or false',
+  keepLoaded: 'a whole number of seconds from 0 to 86400',
 }
 
 export type ConfigKey = keyof typeof configKeys

@@ -3,6 +3,7 @@ import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import type { AnswerResult } from '../../actors/request/answer.ts'
 import type { AskOptions } from '../../actors/request/ask-options.ts'
 import type { ChatMessage, RequestId } from '../../protocol/index.ts'
+import type { ModelsPort } from '../models/models.port.ts'
 import type { NodeStatus } from '../node-status.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from '../trust/reports.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from '../why/request-explanation.ts'
@@ -36,4 +37,6 @@ export interface ControlPort extends MeshPort {
   scores(): readonly ScoreRow[] | Promise<readonly ScoreRow[]>
   whyScore(id?: string, last?: number): Promise<ScoreReport>
   credit(last?: number): Promise<CreditReport>
+  /** Absent: the node keeps no models. */
+  readonly models?: ModelsPort | undefined
 }

@@ -12,6 +12,7 @@ import { QMeshError } from '../../protocol/index.ts'
 
 /** An engine that hands out a token every so many milliseconds: the small model is too fast to be watched. */
 export const pacedEngine = (engine: Engine, tokenMs: number): Engine => ({
+  ...engine,
   load: async (spec, options) => new PacedHost(await engine.load(spec, options), tokenMs),
 })
 

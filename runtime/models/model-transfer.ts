@@ -39,6 +39,8 @@ export interface ModelTransferOptions {
   readonly library: ModelLibrary
   /** Absent: this process has no network, and asks web servers only. */
   readonly joinTopic?: JoinTopic | undefined
+  /** Where holders and seekers of models meet; absent: only peers that are there for other reasons are asked. */
+  readonly meetingTopic?: Buffer | undefined
   /** Signs what is published; absent: nothing can be. */
   readonly signer?: TrustSigner | undefined
   /** Bytes a second, 0 for no cap. */
@@ -59,8 +61,8 @@ export interface ModelTransferEvents {
   progress: [progress: PullProgress]
   sourceFailed: [id: string, failure: SourceFailure]
   pulled: [model: PulledModel]
-  /** A model is not offered any more, because its file cannot be read. */
-  seedEnded: [hash: ModelHash]
+  /** A model is not offered any more, and why; not when that was asked for. */
+  seedEnded: [hash: ModelHash, reason: string]
   /** Manifests came from others. */
   catalog: []
 }
@@ -69,15 +71,19 @@ export interface ModelTransferEvents {
 export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements ModelsPort {
   /** For `hello`: peers that say it have a channel for models. */
   readonly capability = modelsCapability
+  /** The models that are here, and what is known of others. */
+  readonly library: ModelLibrary
   readonly #options: ModelTransferOptions
   readonly #exchange: CoreExchange | undefined
   readonly #sharing: CatalogSharing
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
+  #leaveMeeting: (() => void) | undefined
 
   constructor(options: ModelTransferOptions) {
     super()
     const { library, joinTopic, onViolation } = options
+    this.library = library
     this.#options = options
     const { catalog } = library.catalogFiles
     this.#exchange =
@@ -107,7 +113,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       exchange: this.#exchange,
       sources: options.sources,
       downloadBytesPerSecond: options.downloadBytesPerSecond,
-      onSeedEnded: (hash) => this.emit('seedEnded', hash),
+      onSeedEnded: (hash, reason) => this.emit('seedEnded', hash, reason),
     })
   }
 
@@ -126,11 +132,20 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   /** Offers what is here, if this node offers anything: once, when it starts. */
   start(): void {
     if (this.#options.seeds === false || !this.#exchange) return
-    for (const { hash } of this.#options.library.store.list()) this.#manager.seed(hash)
+    const models = this.library.store.list()
+    if (models.length > 0) this.#meet()
+    for (const { hash } of models) this.#manager.seed(hash)
+  }
+
+  /** Who neither has nor wants a model need not be found for its sake. */
+  #meet(): void {
+    const { joinTopic, meetingTopic } = this.#options
+    this.#leaveMeeting ??= meetingTopic && joinTopic?.(meetingTopic)
   }
 
   async pull(name: string, options: ModelPullOptions = {}): Promise<PulledModel> {
     const { library, seeds = true } = this.#options
+    this.#meet()
     const found = await this.#resolve(name, options.signal)
     if ('stored' in found) return toPulled(found.stored, true)
     const { manifest, folder } = found
@@ -161,7 +176,9 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     if (!this.#exchange) {
       throw new QMeshError('QM_NODE_NOT_RUNNING', 'models are offered by a running node; start one with "up"')
     }
-    const models = names.length === 0 ? store.list() : await Promise.all(names.map((name) => this.#find(name)))
+    this.#meet()
+    const models =
+      names.length === 0 ? store.list() : await Promise.all(names.map((name) => this.#find(name)))
     for (const { hash } of models) this.#manager.seed(hash, { giveBytesMax })
     return this.seeds()
   }
@@ -204,6 +221,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const manifest = await library.sign(name, signer, changes)
     const { sha256, core } = manifest.artifact
     if (sha256 === null || core === null) throw new QMeshError('QM_INTERNAL')
+    this.#meet()
     if (this.#exchange) this.#manager.seed(sha256)
     this.#sharing.announce([manifest])
     return {
@@ -218,6 +236,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   /** Ends what is on its way, keeping what came, and offers nothing any more. */
   async close(): Promise<void> {
+    this.#leaveMeeting?.()
     this.#sharing.close()
     await this.#manager.close()
     await this.#exchange?.close()
@@ -230,11 +249,19 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const { store, catalogFiles } = this.#options.library
     if (modelHashSchema.safeParse(name).success) {
       const stored = store.get(name)
-      return stored ? [{ ...stored.manifest, ...asFound(stored) }] : []
+      return stored ? this.#asFound(stored) : []
     }
     return catalogFiles.catalog
       .list()
       .flatMap(({ manifest }) => (manifest.id === name && manifest.publisher !== null ? [manifest] : []))
+  }
+
+  /** What is known for sure of a file that is here; nothing before it is offered, for nobody could fetch it. */
+  #asFound({ hash, bytes, manifest }: StoredModel): readonly ModelManifest[] {
+    if (manifest.publisher !== null) return [manifest]
+    const core = this.#manager.seeds().find((seed) => seed.hash === hash)?.core
+    if (core === undefined) return []
+    return [{ ...manifest, artifact: { bytes, sha256: hash, core }, sources: [{ kind: 'peers' }] }]
   }
 
   async #find(name: string): Promise<StoredModel> {
@@ -261,7 +288,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const known = this.#fromCatalog(name)
     if (known) return { manifest: known }
     const isHash = modelHashSchema.safeParse(name).success
-    const ask = AbortSignal.timeout(this.#options.askMs ?? 3_000)
+    const ask = AbortSignal.timeout(this.#options.askMs ?? 10_000)
     const found = this.#exchange ? await this.#sharing.find(name, ask) : []
     if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
     const [manifest = this.#fromCatalog(name)] = isHash ? found : []
@@ -273,7 +300,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   #fromCatalog(name: string): ModelManifest | undefined {
     const { catalog } = this.#options.library.catalogFiles
-    const entry = catalog.resolve(name) ?? catalog.list().find(({ manifest }) => manifest.artifact.sha256 === name)
+    const entry =
+      catalog.resolve(name) ?? catalog.list().find(({ manifest }) => manifest.artifact.sha256 === name)
     return entry?.manifest
   }
 
@@ -294,12 +322,6 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   }
 }
 
-/** What is known for sure of a file that is here. */
-const asFound = ({ hash, bytes, manifest }: StoredModel): Partial<ModelManifest> =>
-  manifest.publisher === null
-    ? { artifact: { bytes, sha256: hash, core: manifest.artifact.core }, sources: [{ kind: 'peers' }] }
-    : {}
-
 const toPulled = ({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): PulledModel => ({
   id: manifest.id,
   hash,
@@ -317,7 +339,12 @@ function toDirectSource(name: string): ModelSource | undefined {
 
 /** A manifest for a file of which nothing is known but where it is. @throws QMeshError `QM_MANIFEST_INVALID` */
 function toUnverifiedManifest(name: string, source: ModelSource): ModelManifest {
-  const file = decodeURIComponent(name.replace(/[?#@].*$/, '').split('/').at(-1) ?? '')
+  const file = decodeURIComponent(
+    name
+      .replace(/[?#@].*$/, '')
+      .split('/')
+      .at(-1) ?? '',
+  )
   const unknown = { parameters: null, contextTokens: null, embeddingLength: null, hasChatTemplate: null }
   return parseManifest(
     {

@@ -41,8 +41,7 @@ export async function openModels(options: ModelsAccessOptions): Promise<ModelsAc
   if (usesPeers) {
     const { createClient } = await import('../create-node.ts')
     const client = await createClient({ ...config, control: false })
-    const { models } = client as { models?: ModelsPort | undefined }
-    if (models) return { port: models, isRunning: false, close: () => client.stop() }
+    if (client.models) return { port: client.models, isRunning: false, close: () => client.stop() }
     await client.stop()
   }
   const signer = await openModelSigner(config.dataDir).catch(() => undefined)

@@ -41,7 +41,10 @@ export async function findRunningModels(dataDir: string): Promise<ModelsPort | u
         {
           signal,
           onNotice: (notice, value) => {
-            const [progress, failure] = [pullProgressSchema.safeParse(value), sourceFailureSchema.safeParse(value)]
+            const [progress, failure] = [
+              pullProgressSchema.safeParse(value),
+              sourceFailureSchema.safeParse(value),
+            ]
             if (notice === progressNotice && progress.success) onProgress?.(progress.data)
             if (notice === sourceFailedNotice && failure.success) onSourceFailed?.(failure.data)
           },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { configFromOptions, type ConfigInput } from '../../runtime/config/index.ts'
-import { toModelSpecs } from '../../runtime/model-specs.ts'
+import { toMemoryBudget, toModelSpecs } from '../../runtime/model-specs.ts'
 
 const specs = (input: ConfigInput) => toModelSpecs(configFromOptions(input))
 
@@ -23,6 +23,21 @@ describe('the models of a configuration', () => {
       code: 'QM_MODEL_FILE_MISSING',
       message: expect.stringContaining('"llama-70b"'),
     })
+  })
+
+  it('what comes and goes has a budget, given or measured; what stays has none', async () => {
+    const input: ConfigInput = {
+      models: [{ path: '/a.gguf', load: 'demand', pinned: true, keepLoaded: 30 }],
+    }
+    const [model] = await specs(input)
+    expect(model).toMatchObject({ load: 'demand', isPinned: true, keepLoadedMs: 30_000 })
+    const budget = async (given: ConfigInput) => {
+      const config = configFromOptions(given)
+      return toMemoryBudget(config, await toModelSpecs(config), () => Promise.resolve(1_000))
+    }
+    expect(await budget(input)).toBe(900)
+    expect(await budget({ models: ['/a.gguf'] })).toBeUndefined()
+    expect(await budget({ models: ['/a.gguf'], memoryBudget: 2 })).toBe(2 * 1024 ** 2)
   })
 
   it('two models of one name are refused', async () => {

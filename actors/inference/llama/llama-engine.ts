@@ -5,6 +5,7 @@ import type { Engine, ModelSpec } from '../engine.port.ts'
 import type { FileStamp, HashCachePort } from '../hash-cache.port.ts'
 import { HostThread } from './host-thread.ts'
 import { LlamaHost } from './llama-host.ts'
+import { Surveyor } from './surveyor.ts'
 import { watchdogDefaults, type WatchdogOptions } from './watchdog.ts'
 
 export interface LlamaEngineOptions {
@@ -12,6 +13,8 @@ export interface LlamaEngineOptions {
   readonly workerUrl: string
   /** Remembers hashes of files that have not changed. Absent: every load hashes the file. */
   readonly hashCache?: HashCachePort | undefined
+  /** Folder of the verdicts on files that are loaded once in a process of their own first. Absent: none is tried. */
+  readonly trialDir?: string | undefined
   /** Lines of llama.cpp's own log. */
   readonly onLog?: ((level: string, message: string) => void) | undefined
   readonly watchdog?: WatchdogOptions | undefined
@@ -21,6 +24,7 @@ export interface LlamaEngineOptions {
 
 /** Runs models by node-llama-cpp, each in a Piscina thread of its own. */
 export function createLlamaEngine(options: LlamaEngineOptions): Engine {
+  const surveyor = new Surveyor(options.workerUrl, options.onThread)
   return {
     async load(spec, engineOptions) {
       const stamp = await stampFile(spec)
@@ -34,6 +38,7 @@ export function createLlamaEngine(options: LlamaEngineOptions): Engine {
             spec,
             options: engineOptions,
             knownHash,
+            trialDir: options.trialDir,
             port: threadPort,
             vitals: thread.vitals.buffer,
           },
@@ -48,6 +53,14 @@ export function createLlamaEngine(options: LlamaEngineOptions): Engine {
         await thread.destroy()
         throw toQMeshError(error, 'QM_ENGINE_CRASHED')
       }
+    },
+
+    async survey(spec, engineOptions) {
+      const stamp = await stampFile(spec)
+      const knownHash = await options.hashCache?.get(spec.path, stamp)
+      const surveyed = await surveyor.survey(spec, engineOptions, knownHash)
+      await rememberHash(options.hashCache, spec, stamp, surveyed.hash)
+      return surveyed
     },
   }
 }

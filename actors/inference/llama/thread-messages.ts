@@ -6,6 +6,7 @@ import type {
   GenerationResult,
   LoadedModel,
   ModelSpec,
+  ModelSurvey,
 } from '../engine.port.ts'
 
 /**
@@ -15,6 +16,7 @@ import type {
  */
 export type InferenceTask =
   | LoadTask
+  | SurveyTask
   | { readonly kind: 'prepare'; readonly request: GenerateRequest }
   | { readonly kind: 'release'; readonly jobId: string }
   | GenerateTask
@@ -26,9 +28,16 @@ export interface LoadTask {
   readonly options: EngineOptions
   /** SHA-256 from the cache: the file has not changed since it was computed. */
   readonly knownHash: ModelHash | undefined
+  /** Folder of the verdicts of `FileTrial`. */
+  readonly trialDir: string | undefined
   readonly port: MessagePort
   /** Words of `VitalSigns`. */
   readonly vitals: SharedArrayBuffer
+}
+
+/** What a model would be; the thread that answers it loads nothing and is ended afterwards. */
+export type SurveyTask = Pick<LoadTask, 'spec' | 'options' | 'knownHash' | 'vitals'> & {
+  readonly kind: 'survey'
 }
 
 export interface GenerateTask {
@@ -46,7 +55,12 @@ export interface TaskFailure {
 
 /** Errors are values: a `QMeshError` would lose its class on the way. */
 export type TaskAnswer =
-  | { readonly ok: true; readonly loaded?: LoadedModel; readonly promptTokens?: number }
+  | {
+      readonly ok: true
+      readonly loaded?: LoadedModel
+      readonly surveyed?: ModelSurvey
+      readonly promptTokens?: number
+    }
   | { readonly ok: false; readonly failure: TaskFailure }
 
 export interface LaneChunk {

@@ -31,6 +31,8 @@ export interface CatalogSharingOptions {
   /** The catalog has something new from others. */
   readonly onNews?: () => void
   readonly now?: () => number
+  /** Milliseconds in which an answer of "nothing" does not end a search: others may be about to connect. */
+  readonly settleMs?: number
 }
 
 interface Link {
@@ -42,8 +44,13 @@ interface Search {
   readonly name: string
   readonly found: ModelManifest[]
   readonly asked: Set<Link>
+  hasAsked: boolean
+  /** Peers had the time to come that are on their way. */
+  isSettled: boolean
   done: () => void
 }
+
+const defaultSettleMs = 3_000
 
 const hashPattern = /^[0-9a-f]{64}$/
 const keyOf = ({ publisher, id }: { publisher: string | null; id: string }): string => `${publisher}/${id}`
@@ -86,20 +93,32 @@ export class CatalogSharing {
 
   /**
    * What peers know under an id or a SHA-256. Those under an id are in the catalog afterwards, if it believes them; one
-   * under a hash needs nobody's word, because the hash is what the caller named. Resolves when all have answered, or
-   * at the signal.
+   * under a hash needs nobody's word, because the hash is what the caller named. Resolves when there is an answer, when all
+   * who are there after a while have said that they know nothing, or at the signal.
    */
   async find(name: string, signal: AbortSignal): Promise<readonly ModelManifest[]> {
-    const search: Search = { name, found: [], asked: new Set(), done: () => undefined }
+    const search: Search = {
+      name,
+      found: [],
+      asked: new Set(),
+      hasAsked: false,
+      isSettled: false,
+      done: () => undefined,
+    }
     const done = new Promise<void>((resolve) => (search.done = resolve))
     const onAbort = (): void => search.done()
     signal.addEventListener('abort', onAbort, { once: true })
     this.#searches.add(search)
+    const settle = setTimeout(() => {
+      search.isSettled = true
+      if (search.asked.size === 0 && search.hasAsked) search.done()
+    }, this.#options.settleMs ?? defaultSettleMs)
     try {
       for (const link of this.#links) this.#ask(link, search)
       if (!signal.aborted) await done
       return search.found
     } finally {
+      clearTimeout(settle)
       this.#searches.delete(search)
       signal.removeEventListener('abort', onAbort)
     }
@@ -111,6 +130,7 @@ export class CatalogSharing {
   }
 
   #ask(link: Link, search: Search): void {
+    search.hasAsked = true
     search.asked.add(link)
     link.channel.send({ type: 'catalog-want', manifests: [], names: [search.name] })
   }
@@ -175,7 +195,8 @@ export class CatalogSharing {
 
   #answered(link: Link, search: Search): void {
     search.asked.delete(link)
-    if (search.asked.size === 0) search.done()
+    const isFound = search.found.length > 0 || this.#options.catalog.find(search.name).length > 0
+    if (isFound || (search.isSettled && search.asked.size === 0)) search.done()
   }
 
   #closed(link: Link): void {

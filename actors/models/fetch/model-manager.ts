@@ -27,14 +27,16 @@ export interface ModelManagerOptions {
   /** Models are offered as soon as they are here. */
   readonly seedsPulled?: boolean | undefined
   readonly freeBytes?: ((folder: string) => Promise<number>) | undefined
-  readonly onSeedEnded?: ((hash: ModelHash, reason: string | undefined) => void) | undefined
+  /** A model is offered no more, though nobody asked for that. */
+  readonly onSeedEnded?: ((hash: ModelHash, reason: string) => void) | undefined
 }
 
 export interface PullOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
   /** Each source that could not give the file, as it happens. */
-  readonly onSourceFailed?: ((failure: { readonly source: string; readonly message: string }) => void) | undefined
+  readonly onSourceFailed?:
+    ((failure: { readonly source: string; readonly message: string }) => void) | undefined
   /** Folder that relative paths of the manifest start from. */
   readonly folder?: string | undefined
 }
@@ -97,7 +99,7 @@ export class ModelManager {
         .get(pullId)
         ?.settle({ kind: 'failed', code, message: 'too many models wait to be fetched', failures: [] }),
     )
-    this.#actor.on('seed.ended', ({ hash }) => options.onSeedEnded?.(hash, undefined))
+    this.#actor.on('seed.ended', ({ hash, error }) => error && options.onSeedEnded?.(hash, error.message))
     this.#actor.start()
   }
 
@@ -167,7 +169,8 @@ export class ModelManager {
     const { children, context } = this.#actor.getSnapshot()
     return context.seeding.flatMap((hash) => {
       const seeder = children[`seed.${hash}`]?.getSnapshot() as
-        { readonly value: string; readonly context: { core?: CoreKey; pausedBy: SeedPauseReason[] } } | undefined
+        | { readonly value: string; readonly context: { core?: CoreKey; pausedBy: SeedPauseReason[] } }
+        | undefined
       const stored = this.#options.store.get(hash)
       if (!seeder || !stored) return []
       const { core, pausedBy } = seeder.context
@@ -219,7 +222,8 @@ export class ModelManager {
 
   async #prepare(hash: ModelHash): Promise<CoreKey> {
     const stored = this.#options.store.get(hash)
-    if (!stored) throw new QMeshError('QM_MODEL_NOT_FOUND', `no sound model ${hash.slice(0, 12)} is in the store`)
+    if (!stored)
+      throw new QMeshError('QM_MODEL_NOT_FOUND', `no sound model ${hash.slice(0, 12)} is in the store`)
     const key = toCoreKey(treeOfLeaves(stored.bytes, await this.#options.store.blockHashes(hash)))
     if (key === undefined) throw new QMeshError('QM_INTERNAL', 'a whole tree has roots')
     return key

@@ -188,7 +188,10 @@ export class PullJob {
     if ((await sha256Of(partial.path, signal)) === sha256) return
     await this.#forgetUnproven()
     throw new FileWrong(
-      new QMeshError('QM_MODEL_INVALID', `"${id}" has not the SHA-256 of its manifest; the proven parts stay`),
+      new QMeshError(
+        'QM_MODEL_INVALID',
+        `"${id}" has not the SHA-256 of its manifest; the proven parts stay`,
+      ),
       culprits,
     )
   }

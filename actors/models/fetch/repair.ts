@@ -38,7 +38,13 @@ class DamagedFile implements FetchTarget {
   readonly #parts = new Map<number, { readonly data: Buffer; readonly there: RangeSet }>()
   fetched = 0
 
-  constructor(store: ModelStore, hash: ModelHash, path: string, bytes: number, damaged: readonly ByteRange[]) {
+  constructor(
+    store: ModelStore,
+    hash: ModelHash,
+    path: string,
+    bytes: number,
+    damaged: readonly ByteRange[],
+  ) {
     this.path = path
     this.bytes = bytes
     this.#store = store
@@ -52,7 +58,8 @@ class DamagedFile implements FetchTarget {
 
   missing(): readonly ByteRange[] {
     const missing = new RangeSet(this.#wanted.ranges)
-    for (const { there } of this.#parts.values()) for (const { start, end } of there.ranges) missing.remove(start, end)
+    for (const { there } of this.#parts.values())
+      for (const { start, end } of there.ranges) missing.remove(start, end)
     return missing.ranges
   }
 
@@ -62,7 +69,7 @@ class DamagedFile implements FetchTarget {
 
   async write(start: number, data: Uint8Array): Promise<void> {
     this.fetched += data.byteLength
-    for (let at = start; at < start + data.byteLength; ) {
+    for (let at = start; at < start + data.byteLength;) {
       const block = Math.floor(at / blockBytes)
       const end = Math.min(start + data.byteLength, (block + 1) * blockBytes)
       await this.#add(block, at, data.subarray(at - start, end - start))
@@ -127,7 +134,8 @@ export async function repairModel(
   if (exchange) {
     const tree = treeOfLeaves(bytes, await store.blockHashes(hash))
     for (const { start, end } of damaged) {
-      for (let block = Math.floor(start / blockBytes); block * blockBytes < end; block++) tree.mark(block, false)
+      for (let block = Math.floor(start / blockBytes); block * blockBytes < end; block++)
+        tree.mark(block, false)
     }
     const key = toCoreKey(tree)
     if (key !== undefined) await attempt('peers', () => exchange.fetch(key, target, { tree, signal }))

@@ -26,7 +26,10 @@ export class SourceMemos {
   /** A file that cannot be read counts as an empty one: then nothing can be blamed, and nothing resumed blindly. */
   static async open(path: string): Promise<SourceMemos> {
     try {
-      return new SourceMemos(path, new Map(Object.entries(fileSchema.parse(JSON.parse(await readFile(path, 'utf8'))))))
+      return new SourceMemos(
+        path,
+        new Map(Object.entries(fileSchema.parse(JSON.parse(await readFile(path, 'utf8'))))),
+      )
     } catch {
       return new SourceMemos(path, new Map())
     }

@@ -39,7 +39,7 @@ export async function buildTree(path: string, { signal, onProgress }: BuildOptio
     const tree = new BlockTree(size)
     const builder = new TreeBuilder((node) => tree.put(node))
     const buffer = Buffer.allocUnsafe(blocksAtOnce * blockBytes)
-    for (let at = 0; at < size; ) {
+    for (let at = 0; at < size;) {
       if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
       const wanted = Math.min(buffer.length, size - at)
       let got = 0

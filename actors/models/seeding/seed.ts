@@ -99,7 +99,9 @@ export class Seed {
         const size = sizeOfBlock(block, tree.bytes)
         if (isForPeer) await upload.take(size)
         const data = Buffer.allocUnsafe(size)
-        const { bytesRead } = await file.read(data, 0, size, block * blockBytes).catch(() => ({ bytesRead: -1 }))
+        const { bytesRead } = await file
+          .read(data, 0, size, block * blockBytes)
+          .catch(() => ({ bytesRead: -1 }))
         return bytesRead === size ? data : null
       }
       const write = (): Promise<void> => Promise.reject(new Error('the file is complete'))

@@ -90,7 +90,7 @@ export class TreeFile {
     }
     const file = this.#file
     const from = headBytes + bits.length
-    for (let first = 0; first < pages.length; ) {
+    for (let first = 0; first < pages.length;) {
       let last = first
       while (pages[last + 1] === (pages[last] ?? 0) + 1) last++
       const start = (pages[first] ?? 0) * pageBytes
@@ -115,7 +115,7 @@ export class TreeFile {
 }
 
 async function readFully(file: FileHandle, into: Buffer, from: number): Promise<void> {
-  for (let at = 0; at < into.length; ) {
+  for (let at = 0; at < into.length;) {
     const { bytesRead } = await file.read(into, at, Math.min(into.length - at, 1 << 26), from + at)
     if (bytesRead === 0) throw new RangeError('the file ends too early')
     at += bytesRead

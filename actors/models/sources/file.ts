@@ -36,7 +36,7 @@ export class LocalFileSource implements FileSource {
     try {
       const buffer = Buffer.allocUnsafe(chunkBytes)
       for (const { start, end } of target.missing()) {
-        for (let at = start; at < end; ) {
+        for (let at = start; at < end;) {
           checkNotCancelled(signal)
           const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at)
           if (bytesRead === 0) {

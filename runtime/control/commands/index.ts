@@ -1,5 +1,6 @@
 import { askCommand } from './ask.ts'
 import { drainCommand, resumeCommand } from './duty.ts'
+import { modelsCommands } from './models.ts'
 import { creditCommand, scoresCommand, whyScoreCommand } from './scores.ts'
 import { statusCommand } from './status.ts'
 import { requestsCommand, whyCommand } from './why.ts'
@@ -10,6 +11,7 @@ export const controlCommands = {
   ask: askCommand,
   credit: creditCommand,
   drain: drainCommand,
+  ...modelsCommands,
   requests: requestsCommand,
   resume: resumeCommand,
   scores: scoresCommand,

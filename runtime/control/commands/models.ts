@@ -18,8 +18,7 @@ export const sourceFailedNotice = 'source-failed'
 
 /** A node in memory only has no models. */
 function modelsOf({ port }: CommandContext): ModelsPort {
-  const { models } = port as { models?: ModelsPort | undefined }
-  if (models) return models
+  if (port.models) return port.models
   throw new QMeshError('QM_MODEL_NOT_FOUND', 'this node keeps no models: it has no data directory')
 }
 

@@ -109,7 +109,7 @@ describe('model manager', () => {
     expect([...offered].toSorted()).toEqual(['x', 'y'])
     actor.send({ type: 'model.unseed', hash: 'x' })
     expect([...offered]).toEqual(['y'])
-    expect(emitted).toContainEqual({ type: 'seed.ended', hash: 'x' })
+    expect(emitted).toContainEqual({ type: 'seed.ended', hash: 'x', error: undefined })
   })
 
   it('stops in order: nothing is fetched or offered afterwards', async () => {

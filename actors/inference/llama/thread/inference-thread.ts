@@ -1,5 +1,6 @@
-import { QMeshError, toQMeshError } from '../../../../protocol/index.ts'
-import type { FromThread, InferenceTask, LoadTask, TaskAnswer } from '../thread-messages.ts'
+import { type ModelHash, QMeshError, toQMeshError } from '../../../../protocol/index.ts'
+import { FileTrial } from '../../../models/facts/file-trial.ts'
+import type { FromThread, InferenceTask, LoadTask, SurveyTask, TaskAnswer } from '../thread-messages.ts'
 import { VitalSigns } from '../vital-signs.ts'
 import { verifyFile } from './verify-file.ts'
 import type { HostedModel } from './hosted-model.ts'
@@ -11,6 +12,7 @@ let hosted: HostedModel | undefined
 export async function answerTask(task: InferenceTask): Promise<TaskAnswer> {
   try {
     if (task.kind === 'load') return await load(task)
+    if (task.kind === 'survey') return await survey(task)
     if (!hosted) throw new QMeshError('QM_INTERNAL', 'no model is loaded in this thread')
     switch (task.kind) {
       case 'prepare':
@@ -31,6 +33,7 @@ export async function answerTask(task: InferenceTask): Promise<TaskAnswer> {
 /** The engine takes a second to import, a bad file is found in a millisecond: first things first. */
 async function load(task: LoadTask): Promise<TaskAnswer> {
   const hash = verifyFile(task)
+  await tryFile(task, hash)
   const vitals = new VitalSigns(task.vitals)
   const [{ loadModel }, { HostedModel }] = await Promise.all([
     import('./loaded.ts'),
@@ -40,6 +43,19 @@ async function load(task: LoadTask): Promise<TaskAnswer> {
   hosted = new HostedModel(loaded, task, vitals)
   endGentlyOnDefect(hosted, task)
   return { ok: true, loaded: loaded.facts }
+}
+
+/** Of a file whose hash was expected somebody knows what it does; any other may end this process by what it says. */
+async function tryFile({ spec, trialDir }: LoadTask, hash: ModelHash): Promise<void> {
+  if (trialDir === undefined || spec.expectedHash !== undefined) return
+  await new FileTrial({ dir: trialDir }).check(spec.path, hash)
+}
+
+async function survey(task: SurveyTask): Promise<TaskAnswer> {
+  const hash = verifyFile(task)
+  const vitals = new VitalSigns(task.vitals)
+  const { surveyModel } = await import('./survey.ts')
+  return { ok: true, surveyed: await vitals.native(() => surveyModel(task, hash)) }
 }
 
 /** A defect ends the thread, but not before native calls have returned: see `VitalSigns`. */

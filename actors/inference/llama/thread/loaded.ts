@@ -69,7 +69,8 @@ export async function loadModel(
   }
 }
 
-async function startLlama(
+/** The engine's library in this thread, with the lines of its log. */
+export async function startLlama(
   gpuLayers: number,
   log: (level: LlamaLogLevel, message: string) => void,
 ): Promise<Llama> {

@@ -17,7 +17,11 @@ const memoryShare = 0.9
 export interface LoadPlan {
   readonly contextTokens: number
   readonly slots: number
+  /** Bytes that weights and context take. */
+  readonly bytes: number
 }
+
+type Shape = Omit<LoadPlan, 'bytes'>
 
 const sum = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): number => cpuRam + gpuVram
 const megabytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024)
@@ -26,9 +30,15 @@ const megabytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024)
  * Chooses context and slots so that weights and KV cache fit the memory. What the operator asked for is taken or
  * refused, never silently reduced; what was left open shrinks: first slots, then the context.
  *
+ * @param isSurvey it is not loaded now: what other models hold at the moment does not count, `memoryBytesMax` does
  * @throws QMeshError `QM_MODEL_UNSUPPORTED`, `QM_MODEL_TOO_LARGE` with the numbers
  */
-export async function planLoad(llama: Llama, spec: ModelSpec, options: EngineOptions): Promise<LoadPlan> {
+export async function planLoad(
+  llama: Llama,
+  spec: ModelSpec,
+  options: EngineOptions,
+  isSurvey = false,
+): Promise<LoadPlan> {
   const insights = await readInsights(llama, spec)
   const trained = insights.trainContextSize ?? contextTokensDefault
   if (spec.contextTokens !== undefined && spec.contextTokens > limits.contextTokensMax) {
@@ -38,8 +48,10 @@ export async function planLoad(llama: Llama, spec: ModelSpec, options: EngineOpt
   const gpuLayers = hasGpu ? (options.gpuLayers < 0 ? insights.totalLayers : options.gpuLayers) : 0
   const { free, gpuFree } = await freeMemory(llama, hasGpu)
   const weights = await insights.estimateModelResourceRequirementsV2({ gpuLayers })
-  const available = (free + gpuFree) * memoryShare
-  const needs = async ({ contextTokens, slots }: LoadPlan): Promise<number> => {
+  const { memoryBytesMax = Infinity } = options
+  const usable = (free + gpuFree) * memoryShare
+  const available = isSurvey && memoryBytesMax < Infinity ? memoryBytesMax : Math.min(usable, memoryBytesMax)
+  const needs = async ({ contextTokens, slots }: Shape): Promise<number> => {
     const context = { contextSize: contextTokens, sequences: slots, modelGpuLayers: gpuLayers }
     // The exact estimate builds the graph, which takes for ever for an absurd context: the cache alone decides there.
     const cache = sum(
@@ -49,7 +61,10 @@ export async function planLoad(llama: Llama, spec: ModelSpec, options: EngineOpt
     return sum(weights) + sum(await insights.estimateContextResourceRequirementsV2(context))
   }
   const plans = candidates(spec, Math.min(trained, contextTokensDefault), hasGpu)
-  for (const plan of plans) if ((await needs(plan)) <= available) return plan
+  for (const plan of plans) {
+    const bytes = Math.ceil(await needs(plan))
+    if (bytes <= available) return { ...plan, bytes }
+  }
 
   const smallest = plans.at(-1) ?? { contextTokens: contextTokensMin, slots: 1 }
   throw new QMeshError(
@@ -61,7 +76,7 @@ export async function planLoad(llama: Llama, spec: ModelSpec, options: EngineOpt
 }
 
 /** From the largest wish to the smallest plan that makes sense. */
-function candidates(spec: ModelSpec, contextDefault: number, hasGpu: boolean): LoadPlan[] {
+function candidates(spec: ModelSpec, contextDefault: number, hasGpu: boolean): Shape[] {
   const contexts =
     spec.contextTokens === undefined ? halves(contextDefault, contextTokensMin) : [spec.contextTokens]
   const slots =

@@ -35,6 +35,7 @@ function createSide(trusted: readonly string[] = [publisher.id], stored: readonl
   const catalog = new ModelCatalog(trusted)
   const violations: string[] = []
   const sharing = new CatalogSharing({
+    settleMs: 0,
     catalog: {
       held: () => catalog.list().flatMap(({ manifest, isTrusted }) => (isTrusted ? [manifest] : [])),
       find: (name) => stored.filter(({ id, artifact }) => id === name || artifact.sha256 === name),

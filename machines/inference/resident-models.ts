@@ -1,0 +1,310 @@
+import type { ErrorCode, ModelId } from '../../protocol/index.ts'
+import { afterLoad, loadTime, noLoadTimes, type LoadTimes } from './load-time.ts'
+import {
+  modelIdOfSlot,
+  type LoadedModel,
+  type ModelSpec,
+  type ModelSurvey,
+  type SlotId,
+} from './model-types.ts'
+import {
+  fitsEver,
+  planResidency,
+  planStart,
+  togetherMax,
+  type Resident,
+  type ResidencyPlan,
+} from './residency.ts'
+import { nextThreads } from './thread-budget.ts'
+
+/** One model, and what is remembered of it between two plans. */
+export interface ResidentModel extends Resident {
+  readonly spec: ModelSpec
+  readonly survey: ModelSurvey | undefined
+  /** Of its host while it is loaded. */
+  readonly threads: number
+  readonly loadingSinceMs: number
+  /** How often it was held. */
+  readonly turn: number
+  /** The scheduler gives it no more requests. */
+  readonly isLetGo: boolean
+  /** Its owner wants it out, whether or not another needs the room. */
+  readonly isSentAway: boolean
+}
+
+export interface ResidentModels {
+  readonly budgetBytes: number
+  readonly mathCores: number
+  readonly residents: readonly ResidentModel[]
+  /** Models that requests wait for, in the order in which they began to wait. */
+  readonly wanted: readonly ModelId[]
+  readonly loadTimes: LoadTimes
+  readonly lookAtMs: number
+}
+
+/** What happened, as the hosts, the scheduler and the clock tell it. */
+export type ResidencyEvent =
+  | { readonly type: 'model.surveyed'; readonly survey: ModelSurvey }
+  | { readonly type: 'model.ready'; readonly model: LoadedModel }
+  | { readonly type: 'model.lost'; readonly modelId: ModelId }
+  | { readonly type: 'model.failed'; readonly modelId: ModelId }
+  | { readonly type: 'model.unloaded'; readonly modelId: ModelId }
+  | { readonly type: 'model.want'; readonly modelId: ModelId }
+  | { readonly type: 'model.unwant'; readonly modelId: ModelId }
+  | { readonly type: 'model.evict'; readonly modelId: ModelId }
+  /** `turn` is that of the hold it answers. */
+  | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
+  | { readonly type: 'slot.run'; readonly slotId: SlotId }
+  | { readonly type: 'slot.freed'; readonly slotId: SlotId }
+  | { readonly type: 'slot.refused'; readonly slotId: SlotId }
+  | { readonly type: 'look' }
+
+/** A model that is not loaded and can be: what it will be, and how long that takes. */
+export interface LoadableModel extends ModelSurvey {
+  /** Milliseconds of loading, once there is room. */
+  readonly loadMs: number
+}
+
+/** What is to be done about it, in this order. */
+export type ResidencyOrder =
+  | { readonly type: 'load'; readonly modelId: ModelId; readonly threads: number; readonly loadMs: number }
+  | { readonly type: 'unload'; readonly modelId: ModelId }
+  /** The scheduler gives it what waits for it now and nothing more, and says so when that is done. */
+  | {
+      readonly type: 'hold'
+      readonly modelId: ModelId
+      readonly turn: number
+      readonly wantedBy: ModelId | undefined
+      readonly loadMs: number
+    }
+  | { readonly type: 'release'; readonly modelId: ModelId }
+  | { readonly type: 'loadable'; readonly model: LoadableModel }
+  | { readonly type: 'refuse'; readonly modelId: ModelId; readonly code: ErrorCode; readonly message: string }
+
+export function createResidents(
+  specs: readonly ModelSpec[],
+  { budgetBytes, mathCores }: Pick<ResidentModels, 'budgetBytes' | 'mathCores'>,
+): ResidentModels {
+  const residents = specs.map((spec) => ({
+    modelId: spec.id,
+    spec,
+    survey: undefined,
+    bytes: 0,
+    state: 'surveying' as const,
+    isPinned: spec.isPinned ?? false,
+    running: 0,
+    usedAtMs: 0,
+    keepUntilMs: 0,
+    busyUntilMs: 0,
+    threads: 0,
+    loadingSinceMs: 0,
+    turn: 0,
+    isLetGo: false,
+    isSentAway: false,
+  }))
+  return { budgetBytes, mathCores, residents, wanted: [], loadTimes: noLoadTimes, lookAtMs: Infinity }
+}
+
+interface Step {
+  readonly models: ResidentModels
+  readonly orders: readonly ResidencyOrder[]
+}
+
+/** One event, and everything that follows from it. Pure. */
+export function stepResidents(before: ResidentModels, event: ResidencyEvent, nowMs: number): Step {
+  const models = note(before, event, nowMs)
+  if (models.residents.some(({ state }) => state === 'surveying')) return { models, orders: [] }
+  if (before.residents.some(({ state }) => state === 'surveying')) return begin(models, nowMs)
+  const orders: ResidencyOrder[] = []
+  for (const [index, model] of models.residents.entries()) {
+    const stateBefore = before.residents[index]?.state
+    // What was lost while it was to go comes back as one that serves.
+    if (stateBefore === 'held' && model.state === 'recovering')
+      orders.push({ type: 'release', modelId: model.modelId })
+    // Offered before it is perhaps loaded again, so that nobody misses what it was.
+    if (stateBefore === 'unloading' && model.state === 'unloaded') offer(models, model, orders)
+  }
+  const next = act(models, nowMs)
+  return { models: next.models, orders: [...orders, ...next.orders] }
+}
+
+function note(models: ResidentModels, event: ResidencyEvent, nowMs: number): ResidentModels {
+  const { wanted, loadTimes } = models
+  switch (event.type) {
+    case 'look':
+      return models
+    case 'model.want':
+      return wanted.includes(event.modelId) ? models : { ...models, wanted: [...wanted, event.modelId] }
+    case 'model.unwant':
+      return { ...models, wanted: wanted.filter((modelId) => modelId !== event.modelId) }
+    case 'model.surveyed': {
+      const { survey } = event
+      return change(models, survey.id, () => ({ state: 'unloaded', survey, bytes: survey.bytes }))
+    }
+    case 'model.ready': {
+      const { id } = event.model
+      const model = models.residents.find(({ modelId }) => modelId === id)
+      if (!model) return models
+      // The survey's figure goes on counting: the engine was held to it, and plans that change midway never end.
+      const { bytes } = model
+      const times = afterLoad(loadTimes, id, bytes, nowMs - model.loadingSinceMs)
+      const isNew = model.state === 'loading'
+      const ready = change(models, id, () => ({
+        state: 'ready',
+        usedAtMs: nowMs,
+        keepUntilMs: nowMs + (model.spec.keepLoadedMs ?? 0),
+        // Loading it again would cost as much: so long it may be of use first.
+        busyUntilMs: nowMs + loadTime(times, id, bytes),
+        isLetGo: false,
+      }))
+      return {
+        ...ready,
+        loadTimes: isNew ? times : loadTimes,
+        wanted: wanted.filter((modelId) => modelId !== id),
+      }
+    }
+    case 'model.lost':
+      return change(models, event.modelId, () => ({ state: 'recovering', running: 0, isSentAway: false }))
+    case 'model.failed':
+      return {
+        ...change(models, event.modelId, () => ({ state: 'failed', running: 0, threads: 0 })),
+        wanted: wanted.filter((modelId) => modelId !== event.modelId),
+      }
+    case 'model.unloaded':
+      return change(models, event.modelId, () => ({
+        state: 'unloaded',
+        threads: 0,
+        running: 0,
+        isLetGo: false,
+        isSentAway: false,
+      }))
+    case 'model.evict':
+      return change(models, event.modelId, ({ state }) => ({
+        isSentAway: state === 'ready' || state === 'held',
+      }))
+    case 'model.yielded':
+      // An answer to a hold that was taken back says nothing about the present one.
+      return change(models, event.modelId, ({ state, turn, isLetGo }) => ({
+        isLetGo: turn === event.turn ? state === 'held' : isLetGo,
+      }))
+    case 'slot.run':
+      return change(models, modelIdOfSlot(event.slotId), ({ running }) => ({
+        running: running + 1,
+        usedAtMs: nowMs,
+      }))
+    case 'slot.freed':
+    case 'slot.refused':
+      return change(models, modelIdOfSlot(event.slotId), ({ running }) => ({
+        running: Math.max(0, running - 1),
+        usedAtMs: nowMs,
+      }))
+  }
+}
+
+/** Everything is known: what can never be loaded is said, and what is to be there from the start is loaded. */
+function begin(before: ResidentModels, nowMs: number): Step {
+  const orders: ResidencyOrder[] = []
+  let models = before
+  for (const model of before.residents) {
+    if (model.state !== 'unloaded' || fitsEver(model, models)) continue
+    orders.push(refusal(model, models))
+    models = change(models, model.modelId, () => ({ state: 'failed' }))
+  }
+  const atStart = models.residents.filter(({ spec }) => spec.load !== 'demand').map(({ modelId }) => modelId)
+  for (const modelId of planStart(models, atStart)) models = load(models, modelId, nowMs, orders)
+  for (const model of models.residents) if (model.state === 'unloaded') offer(models, model, orders)
+  const rest = act(models, nowMs)
+  return { models: rest.models, orders: [...orders, ...rest.orders] }
+}
+
+function act(before: ResidentModels, nowMs: number): Step {
+  const orders: ResidencyOrder[] = []
+  let models = before
+  const plan: ResidencyPlan = planResidency({ ...models, nowMs })
+  for (const model of models.residents) {
+    if (model.state !== 'held' || !model.isLetGo || model.running > 0) continue
+    if (plan.keep.includes(model.modelId) && !model.isSentAway) continue
+    orders.push({ type: 'unload', modelId: model.modelId })
+    models = change(models, model.modelId, () => ({ state: 'unloading' }))
+  }
+  const [wantedBy] = models.wanted.filter((id) =>
+    models.residents.some(({ modelId, state }) => modelId === id && state === 'unloaded'),
+  )
+  const toHold = models.residents.filter(
+    ({ modelId, state, isSentAway }) => state === 'ready' && (isSentAway || plan.evict.includes(modelId)),
+  )
+  for (const { modelId, bytes, turn: turnBefore } of toHold) {
+    const turn = turnBefore + 1
+    orders.push({
+      type: 'hold',
+      modelId,
+      turn,
+      wantedBy: plan.evict.includes(modelId) ? wantedBy : undefined,
+      loadMs: loadTime(models.loadTimes, modelId, bytes),
+    })
+    models = change(models, modelId, () => ({ state: 'held', turn, isLetGo: false }))
+  }
+  for (const modelId of plan.keep) {
+    const model = models.residents.find((one) => one.modelId === modelId)
+    if (model?.state !== 'held' || model.isSentAway) continue
+    orders.push({ type: 'release', modelId })
+    models = change(models, modelId, () => ({ state: 'ready', isLetGo: false }))
+  }
+  for (const modelId of plan.refuse) {
+    const model = models.residents.find((one) => one.modelId === modelId)
+    if (model) orders.push(refusal(model, models))
+    models = {
+      ...change(models, modelId, () => ({ state: 'failed' })),
+      wanted: models.wanted.filter((one) => one !== modelId),
+    }
+  }
+  for (const modelId of plan.load) models = load(models, modelId, nowMs, orders)
+  return { models: { ...models, lookAtMs: plan.lookAtMs }, orders }
+}
+
+function load(
+  models: ResidentModels,
+  modelId: ModelId,
+  nowMs: number,
+  orders: ResidencyOrder[],
+): ResidentModels {
+  const model = models.residents.find((one) => one.modelId === modelId)
+  if (!model) return models
+  const taken = models.residents.filter(({ threads }) => threads > 0).map(({ threads }) => threads)
+  const together = togetherMax(models.budgetBytes, models.residents)
+  const threads = Math.min(nextThreads(models.mathCores, together, taken), model.spec.threadsMax ?? Infinity)
+  orders.push({ type: 'load', modelId, threads, loadMs: loadTime(models.loadTimes, modelId, model.bytes) })
+  return change(models, modelId, () => ({ state: 'loading', threads, loadingSinceMs: nowMs }))
+}
+
+function offer(
+  { loadTimes }: ResidentModels,
+  { survey, bytes }: ResidentModel,
+  orders: ResidencyOrder[],
+): void {
+  if (!survey) return
+  const loadMs = loadTime(loadTimes, survey.id, bytes)
+  orders.push({ type: 'loadable', model: { ...survey, bytes, loadMs } })
+}
+
+const megabytes = (bytes: number): number => Math.ceil(bytes / 1024 ** 2)
+
+const refusal = ({ modelId, bytes }: ResidentModel, { budgetBytes }: ResidentModels): ResidencyOrder => ({
+  type: 'refuse',
+  modelId,
+  code: 'QM_MODEL_TOO_LARGE',
+  message:
+    `"${modelId}" needs about ${megabytes(bytes)} MB, and the memory budget of ${megabytes(budgetBytes)} MB has no ` +
+    `room for it beside the models that are pinned; raise the budget, or pin fewer`,
+})
+
+function change(
+  models: ResidentModels,
+  modelId: ModelId,
+  next: (model: ResidentModel) => Partial<ResidentModel>,
+): ResidentModels {
+  const residents = models.residents.map((model) =>
+    model.modelId === modelId ? { ...model, ...next(model) } : model,
+  )
+  return { ...models, residents }
+}

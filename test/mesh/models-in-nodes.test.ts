@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { createTestMesh } from './support/mesh.ts'
+
+describe('models between nodes', { timeout: 120_000 }, () => {
+  test('one adds a model, two fetch it at once and serve it, and a client that names only its id is answered', async () => {
+    const mesh = await createTestMesh()
+    const [giver, ...takers] = await Promise.all([mesh.client(), mesh.client(), mesh.client()])
+    const { library } = giver.models ?? {}
+    if (!library) throw new Error('a node with a data directory has models')
+    const { hash } = await library.add(mesh.modelPath, { id: 'shared-model' })
+    if (hash === null) throw new Error('what was added has a hash')
+    await giver.models?.seed([])
+    await expect.poll(() => giver.models?.seeds(), { timeout: 20_000 }).toMatchObject([{ state: 'offering' }])
+
+    const pulled = await Promise.all(takers.map(async (taker) => taker.models?.pull(hash)))
+    const expected = { id: 'shared-model', hash, wasHere: false }
+    expect(pulled).toEqual([expect.objectContaining(expected), expect.objectContaining(expected)])
+    expect(await takers[0]?.models?.pull('shared-model')).toMatchObject({ hash, wasHere: true })
+    expect(await takers[1]?.models?.seeds()).toMatchObject([{ id: 'shared-model', hash }])
+
+    await Promise.all([giver, ...takers].map((node) => node.stop()))
+    const dirs = pulled.map((model) => join(model?.path ?? '', '../../..'))
+    await Promise.all(
+      dirs.map((dataDir) => mesh.worker({ dataDir, models: ['shared-model'], contextTokens: 512 })),
+    )
+    const client = await mesh.client()
+    const answer = client.ask('the er on an', { model: 'shared-model', maxTokens: 8 })
+    expect((await answer.result).usage.completionTokens).toBe(8)
+    expect(client.workers().every(({ models }) => models.every((model) => model.hash === hash))).toBe(true)
+  })
+
+  test('a node without a data directory keeps no models', async () => {
+    const mesh = await createTestMesh()
+    expect((await mesh.client({ ephemeral: true })).models).toBeUndefined()
+  })
+})
