@@ -26,7 +26,8 @@ export function encodeFrame(message: object): Buffer {
 }
 
 export type DecodedFrame =
-  | { readonly ok: true; readonly value: unknown }
+  /** `bytes`: of its JSON. */
+  | { readonly ok: true; readonly value: unknown; readonly bytes: number }
   | { readonly ok: false; readonly code: 'QM_FRAME_NOT_JSON' | 'QM_FRAME_TOO_LONG' }
 
 const empty = Buffer.alloc(0)
@@ -136,7 +137,7 @@ function parse(source: Buffer, start: number, end: number): DecodedFrame {
     return { ok: false, code: 'QM_FRAME_NOT_JSON' }
   }
   try {
-    return { ok: true, value: JSON.parse(text) }
+    return { ok: true, value: JSON.parse(text), bytes: end - start }
   } catch {
     return { ok: false, code: 'QM_FRAME_NOT_JSON' }
   }

@@ -65,10 +65,14 @@ export const limits = {
   offendersMax: 4_096,
   /** Peers that could not be reached and are remembered, so that they are not dialled again at once. */
   unreachablePeersMax: 4_096,
-  /** Messages of unknown types, `status` and notices without a request that one peer may send in a burst … */
+  /** Messages of unknown types, `status`, notices and prompts that are refused at once that one peer may send in a burst … */
   idleMessagesMax: 1_000,
   /** … and per second after that. */
   idleMessagesPerSecondMax: 100,
+  /** Bytes of prompts that are refused at once, in a burst: all that one client may have open here, each of the longest … */
+  refusedBytesMax: 64 * 1024 * 1024,
+  /** … and per second after that. */
+  refusedBytesPerSecondMax: 1024 * 1024,
   /** Protomux channels one connection may ask for, ours and unknown ones together. */
   channelsMax: 64,
   /** DHT nodes kept for the next start. */

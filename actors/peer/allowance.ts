@@ -12,13 +12,13 @@ export class Allowance {
     this.#atMs = nowMs
   }
 
-  /** Takes one; false when there is none. */
-  spend(nowMs: number): boolean {
+  /** Takes as many as it costs; false, and takes none, when there are not so many. */
+  spend(nowMs: number, cost = 1): boolean {
     const elapsedMs = Math.max(0, nowMs - this.#atMs)
     this.#left = Math.min(this.#burst, this.#left + (elapsedMs * this.#perSecond) / 1_000)
     this.#atMs = Math.max(this.#atMs, nowMs)
-    if (this.#left < 1) return false
-    this.#left -= 1
+    if (this.#left < cost) return false
+    this.#left -= cost
     return true
   }
 }

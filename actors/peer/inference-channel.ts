@@ -66,6 +66,7 @@ export class InferenceChannel {
   readonly #events: ChannelEvents
   readonly #decoder = new FrameDecoder()
   readonly #idle: Allowance
+  readonly #refusedBytes: Allowance
   readonly #channel: Protomux.Channel | null
   readonly #message: Protomux.Message | undefined
   readonly #mux: Protomux
@@ -86,6 +87,7 @@ export class InferenceChannel {
     this.#options = options
     this.#events = events
     this.#idle = new Allowance(limits.idleMessagesMax, limits.idleMessagesPerSecondMax, options.now())
+    this.#refusedBytes = new Allowance(limits.refusedBytesMax, limits.refusedBytesPerSecondMax, options.now())
     this.life = new PeerLifeSigns(
       options.now,
       (id) => this.sendLatest({ type: 'ping', id }),
@@ -200,14 +202,14 @@ export class InferenceChannel {
     if (this.#isDeaf || this.#isClosed) return
     this.life.heard()
     this.#decoder.feed(bytes, (frame) => {
-      if (frame.ok) this.#onValue(frame.value)
+      if (frame.ok) this.#onValue(frame.value, frame.bytes)
       else if (frame.code === 'QM_FRAME_TOO_LONG') this.#break(frame.code)
       else this.#violate(frame.code, 'a frame was not UTF-8 JSON', {})
       return !this.#isDeaf && !this.#isClosed
     })
   }
 
-  #onValue(value: unknown): void {
+  #onValue(value: unknown, bytes: number): void {
     const parsed = parseInferenceMessage(value)
     switch (parsed.kind) {
       case 'unknown':
@@ -220,11 +222,11 @@ export class InferenceChannel {
         })
         return
       case 'message':
-        this.#onMessage(parsed.message)
+        this.#onMessage(parsed.message, bytes)
     }
   }
 
-  #onMessage(message: InferenceMessage): void {
+  #onMessage(message: InferenceMessage, bytes: number): void {
     if (message.type === 'hello') {
       if (this.#isGreeted) this.#violate('QM_MESSAGE_UNEXPECTED', 'hello came twice', { type: 'hello' })
       else this.#onHello(message)
@@ -256,6 +258,7 @@ export class InferenceChannel {
     // One may cross the end of its request; hundreds a second are for requests that never were.
     const isClients = message.type === 'ack' || message.type === 'cancel'
     if (reception === 'late' && isClients) this.#spendIdle()
+    if (reception === 'refused') this.#spendRefused(bytes)
   }
 
   #onHello(hello: Hello): void {
@@ -285,6 +288,12 @@ export class InferenceChannel {
     if (this.#idle.spend(this.#options.now())) return true
     this.#count('QM_MESSAGE_UNEXPECTED', 'too many messages that ask for nothing')
     return false
+  }
+
+  /** A client that meets a resting worker gives way. One that goes on has it read megabytes for nothing. */
+  #spendRefused(bytes: number): void {
+    if (!this.#spendIdle() || this.#refusedBytes.spend(this.#options.now(), bytes)) return
+    this.#count('QM_MESSAGE_UNEXPECTED', 'too many long prompts in spite of refusals')
   }
 
   #violate(

@@ -25,8 +25,11 @@ export interface WorkerWire extends Wire<ClientMessage> {
 /** A worker's end: it says status, positions, tokens and errors. */
 export type ClientWire = Wire<WorkerMessage>
 
-/** Why a message was not welcome. `violation` counts against the peer; `late` is a crossing on the way. */
-export type Reception = 'ok' | 'late' | 'violation'
+/**
+ * Why a message was not welcome. `violation` counts against the peer; `late` is a crossing on the way; `refused` is a
+ * prompt that was turned down at once: no offence, but reading it was work for nothing.
+ */
+export type Reception = 'ok' | 'late' | 'refused' | 'violation'
 
 /** What a node does with what clients say to its worker. Implemented by the intake. */
 export interface ClientDesk {

@@ -1,7 +1,21 @@
+/**
+ * Characters up to which text that came without tokens is put together. A worker may send each letter alone, and an
+ * answer may have millions.
+ */
+const mergedCharsMax = 1_024
+
 /** Tokens that came together and the text that became certain with them. */
 export interface AnswerChunk {
   readonly tokens: readonly number[]
   readonly text: string
+}
+
+/** Both in one, where it is a little text and nothing else. */
+function merge(before: AnswerChunk | undefined, after: AnswerChunk | undefined): AnswerChunk | undefined {
+  if (!before || !after || before.tokens.length + after.tokens.length > 0) return undefined
+  if (before.text.length + after.text.length > mergedCharsMax) return undefined
+  // Joined, not added: the engine keeps the parts of a sum.
+  return { tokens: [], text: [before.text, after.text].join('') }
 }
 
 interface Waiter {
@@ -12,7 +26,8 @@ interface Waiter {
 /**
  * Everything the reader's stream holds, in order, and how much of it the reader has taken. What was taken is kept: it is
  * the text of the result, the partial text of an error, and the tokens from which another worker could go on. Its size
- * is bounded by what was asked for, what lies in it unread by the window of acknowledgements.
+ * is bounded by what was asked for, what lies in it unread by the window of acknowledgements, and the number of its
+ * chunks by tokens and characters, however small the frames were.
  */
 export class AnswerLog {
   readonly #chunks: AnswerChunk[] = []
@@ -36,6 +51,11 @@ export class AnswerLog {
     return this.#read
   }
 
+  /** Chunks that are kept. */
+  get size(): number {
+    return this.#chunks.length
+  }
+
   get text(): string {
     return this.#chunks.map(({ text }) => text).join('')
   }
@@ -55,7 +75,10 @@ export class AnswerLog {
 
   push(tokens: readonly number[], text: string): void {
     if (this.#end) return
-    this.#chunks.push({ tokens, text })
+    const chunk = { tokens, text }
+    const merged = this.#cursor < this.#chunks.length ? merge(this.#chunks.at(-1), chunk) : undefined
+    if (merged) this.#chunks.splice(-1, 1, merged)
+    else this.#chunks.push(chunk)
     this.#tokens += tokens.length
     this.#serve()
   }
@@ -92,6 +115,7 @@ export class AnswerLog {
       this.#cursor++
       this.#cursorTokens += chunk.tokens.length
       this.#waiters.shift()?.resolve({ done: false, value: chunk })
+      this.#mergeTaken()
       chunk = this.#chunks[this.#cursor]
     }
     if (this.#end && this.#cursor >= this.#chunks.length) this.#serveEnd(this.#end.error)
@@ -99,6 +123,12 @@ export class AnswerLog {
     if (read === this.#read) return
     this.#read = read
     this.#onRead?.(read)
+  }
+
+  /** The reader has the latest two: how they are kept is nobody's business. */
+  #mergeTaken(): void {
+    const merged = merge(this.#chunks[this.#cursor - 2], this.#chunks[this.#cursor - 1])
+    if (merged) this.#chunks.splice(--this.#cursor - 1, 2, merged)
   }
 
   #serveEnd(error: Error | undefined): void {

@@ -147,11 +147,23 @@ export class Asker {
       affinityKey,
       requestId,
     })
+    // A prompt has at least one token, and what was too small is too small again.
+    const toRoomyQuery = (exclude: ReadonlySet<PeerId>, smallContext: number): WorkerQuery => {
+      const query = toQuery(exclude)
+      const contextTokens = Math.max(query.contextTokens ?? 0, smallContext + 1, (options.maxTokens ?? 0) + 1)
+      return { ...query, contextTokens }
+    }
+    // Who advertises too little is asked where nobody else is: it refuses at once, and says why.
+    const choose = (exclude: ReadonlySet<PeerId>, smallContext: number): Choice | null => {
+      const roomy = toRoomyQuery(exclude, smallContext)
+      return this.#ports.choose(this.#ports.hasChoice(roomy) ? roomy : toQuery(exclude))
+    }
     return {
       requestId,
       promptTokens,
-      choose: (exclude) => this.#ports.choose(toQuery(exclude)),
-      hasElsewhere: (exclude) => this.#ports.hasChoice(toQuery(exclude)) && job.isMovable,
+      choose,
+      hasElsewhere: (exclude, smallContext) =>
+        this.#ports.hasChoice(toRoomyQuery(exclude, smallContext)) && job.isMovable,
       watch: { signsOf: (workerId) => dispatcher.signsOf(workerId), isLeaving, now },
       whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
       report: (fact) => {

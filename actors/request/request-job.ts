@@ -54,7 +54,7 @@ interface Running {
 }
 
 /** A try at a worker, and what the reader got of it. */
-interface Tried extends AttemptRecord {
+interface Tried extends Omit<AttemptRecord, 'contextTokens'> {
   readonly tokens: number
 }
 

@@ -175,8 +175,9 @@ export class Intake implements ClientDesk {
         // Refused or cancelled while this was on its way: after the last word there is no other.
         if (!job.isAbandoned) job.finish(result)
         this.#forget(job)
-        // What other workers had generated was not this slot's work.
-        const resumed = job.prompt.resume?.tokens.length ?? 0
+        // What other workers had generated was read with the prompt here, unless it was drawn once more: that takes as
+        // long as generating it, and would make reading look slow.
+        const resumed = result.resumeMode === 'exact' ? 0 : (job.prompt.resume?.tokens.length ?? 0)
         report.finished({
           ...result,
           promptTokens: result.promptTokens + resumed,
@@ -210,23 +211,23 @@ export class Intake implements ClientDesk {
     }
     if ((ofClient?.size ?? 0) >= limits.requestsPerPeerMax) {
       refuse('QM_RATE_LIMITED', `a client may have ${limits.requestsPerPeerMax} requests open here`, 1_000)
-      return 'ok'
+      return 'refused'
     }
     const closedBecause = this.#ports.closedBecause(wire.peerId)
     if (closedBecause) {
       refuse(closedBecause, undefined, 5_000)
-      return 'ok'
+      return 'refused'
     }
     const host = this.#ports.hosts.get(prompt.modelId)
     const hash = host?.model.hash ?? this.#ports.loadable?.(prompt.modelId)
     if (hash === undefined || (prompt.modelHash !== undefined && prompt.modelHash !== hash)) {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
-      return 'ok'
+      return 'refused'
     }
     const { tier, waitMs, isEarned = false } = this.#ports.admit(wire.peerId)
     if (waitMs > 0) {
       refuse('QM_RATE_LIMITED', undefined, waitMs)
-      return 'ok'
+      return 'refused'
     }
     let earning: Earning | undefined
     try {
@@ -235,7 +236,7 @@ export class Intake implements ClientDesk {
       const error = toQMeshError(thrown)
       answerError(wire, requestId, error)
       // A clock that is wrong makes offers that are wrong; only nonsense is an offence.
-      return error.code === 'QM_EVIDENCE_INVALID' ? 'violation' : 'ok'
+      return error.code === 'QM_EVIDENCE_INVALID' ? 'violation' : 'refused'
     }
     // Who promises nothing is a newcomer this time, whatever it earned before.
     const isPaid = earning !== undefined && !earning.isGratis

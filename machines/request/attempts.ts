@@ -11,6 +11,8 @@ export interface AttemptRecord {
   readonly workerId: PeerId
   readonly modelId: ModelId
   readonly modelHash: ModelHash
+  /** Tokens of prompt and answer that the worker said its model holds. */
+  readonly contextTokens: number
   /** When it began, on the clock of the request's `now`. */
   readonly atMs: number
   /** Why it ended; absent while it runs and when it answered. */
@@ -63,7 +65,18 @@ export interface Standstill {
   /** Every attempt so far, the one that just failed last, with its code. */
   readonly attempts: readonly AttemptRecord[]
   readonly attemptsMax: number
+  /** Whether a worker is left whose context is larger than all that were too small. Absent: none is. */
+  readonly hasLarger?: () => boolean
 }
+
+/** The largest context of those that were too small, in tokens; 0 when none was. */
+export const toSmallContext = (attempts: readonly AttemptRecord[]): number =>
+  Math.max(
+    0,
+    ...attempts
+      .filter(({ code }) => code === 'QM_CONTEXT_EXCEEDED')
+      .map(({ contextTokens }) => contextTokens),
+  )
 
 /** Attempts that ended with nothing but a lost connection, for each one that counts. */
 const lostPerAttemptMax = 4
@@ -107,12 +120,14 @@ export function isInVain(attempts: readonly AttemptRecord[], tokens: number): bo
  * Where a failed attempt leads. Another worker costs the reader nothing before the first token, and after it only the
  * time in which that worker reads what there is: it goes on where this one stopped.
  */
-export function nextStep({ attempts, attemptsMax }: Standstill): 'elsewhere' | 'fail' {
+export function nextStep({ attempts, attemptsMax, hasLarger }: Standstill): 'elsewhere' | 'fail' {
   const code = attempts.at(-1)?.code ?? 'QM_INTERNAL'
   if (areSpent(attempts, attemptsMax)) return 'fail'
   const { retry } = errorCatalogue[code]
   if (retry === 'elsewhere') return 'elsewhere'
   if (!workerCodes.has(code)) return 'fail'
+  // What is too long for the small may fit the large: theirs is the opinion that counts.
+  if (code === 'QM_CONTEXT_EXCEEDED' && hasLarger?.()) return 'elsewhere'
   return attempts.filter((attempt) => attempt.code === code).length < opinionsForNever ? 'elsewhere' : 'fail'
 }
 

@@ -7,11 +7,17 @@ export interface Choice {
   readonly model: ModelAd
 }
 
-/** Chooses among the known workers, those excluded left out; null when there is none. Synchronous, never throws. */
-export type ChoosePort = (exclude: ReadonlySet<PeerId>) => Choice | null
+/**
+ * Chooses among the known workers, those excluded left out; null when there is none. A model with a context of more than
+ * `smallContext` tokens goes first: one of so many was too small. Synchronous, never throws.
+ */
+export type ChoosePort = (exclude: ReadonlySet<PeerId>, smallContext: number) => Choice | null
 
-/** Whether `ChoosePort` would find somebody: asked before a worker is left that may still be alive. Never throws. */
-export type HasElsewherePort = (exclude: ReadonlySet<PeerId>) => boolean
+/**
+ * Whether `ChoosePort` would find somebody with a context of more than `smallContext` tokens: asked before a worker is
+ * left that may still be alive. Never throws.
+ */
+export type HasElsewherePort = (exclude: ReadonlySet<PeerId>, smallContext: number) => boolean
 
 /** Says why `ChoosePort` found nobody, once the wait for a worker is over. Never throws. */
 export type WhyNobodyPort = () => Failure

@@ -7,6 +7,7 @@ import {
   toExcluded,
   toFailure,
   toPatience,
+  toSmallContext,
   type AttemptRecord,
   type Failure,
 } from './attempts.ts'
@@ -97,6 +98,7 @@ const toRecord = ({ workerId, model }: Choice, atMs: number): AttemptRecord => (
   workerId,
   modelId: model.id,
   modelHash: model.hash,
+  contextTokens: model.contextTokens,
   atMs,
 })
 
@@ -130,7 +132,7 @@ const request = setup({
   actions: {
     choose: assign({
       choice: ({ context: { choose, attempts } }, isPatient: boolean) =>
-        choose(toExcluded(attempts, isPatient)),
+        choose(toExcluded(attempts, isPatient), toSmallContext(attempts)),
     }),
     openAttempt: assign(({ context: { choice, attempts, now } }) => ({
       etaMs: 0,
@@ -190,15 +192,22 @@ const request = setup({
     isFirst: (_, position: number) => position === 0,
     isNearer: ({ context: { nearest } }, position: number) => position < nearest,
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
-    leadsElsewhere: ({ context: { attempts, attemptsMax } }, failed: Failure) =>
-      nextStep({ attempts: withEnd(attempts, failed), attemptsMax }) === 'elsewhere',
-    /** A doubt is no proof: a worker is left only for another one. */
+    leadsElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }, failed: Failure) => {
+      const ended = withEnd(attempts, failed)
+      const hasLarger = (): boolean => hasElsewhere(toExcluded(ended, false), toSmallContext(ended))
+      return nextStep({ attempts: ended, attemptsMax, hasLarger }) === 'elsewhere'
+    },
+    /**
+     * A doubt is no proof: a worker is left only for another one. Which contexts were too small is no matter here: it is
+     * other workers' word, and this one has taken the prompt.
+     */
     isBetterElsewhere: (
       { context: { attempts, attemptsMax, hasElsewhere } },
       { code, isLasting, isCertain }: AttemptDoubted,
     ) =>
       isCertain ||
-      (!areSpent(withEnd(attempts, { code }), attemptsMax) && hasElsewhere(toExcluded(attempts, isLasting))),
+      (!areSpent(withEnd(attempts, { code }), attemptsMax) &&
+        hasElsewhere(toExcluded(attempts, isLasting), 0)),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,

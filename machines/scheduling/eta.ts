@@ -50,7 +50,8 @@ export class ServiceEstimate {
     const common = 1 / this.#answers
     this.#promptTokenMs *= correction ** (common + (1 - common) * (promptMs / guessedMs))
     this.#completionTokenMs *= correction ** (common + (1 - common) * (completionMs / guessedMs))
-    this.#lengths.learn(completionTokens, completionTokens >= maxTokens)
+    // More than its bound has one that was begun elsewhere and drawn once more: the bound was for the rest.
+    this.#lengths.learn(completionTokens, completionTokens === maxTokens)
   }
 
   /** Milliseconds in a slot until the first token. */

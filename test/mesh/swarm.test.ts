@@ -6,7 +6,14 @@ import DHT from 'hyperdht'
 import createTestnet from 'hyperdht/testnet.js'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createBootstrap, type NodeAddress } from '../../actors/swarm/index.ts'
-import { encodeFrame, inferenceNetwork, limits, type Status, toTopic } from '../../protocol/index.ts'
+import {
+  type ClientMessage,
+  encodeFrame,
+  inferenceNetwork,
+  limits,
+  type Status,
+  toTopic,
+} from '../../protocol/index.ts'
 import { modelAd, samples } from '../support/messages.ts'
 import { connectRaw, type RawPeer } from '../support/raw-peer.ts'
 import { startSwarm, type SwarmRig } from '../support/swarm-rig.ts'
@@ -246,8 +253,20 @@ describe('hostile peers', () => {
       },
       'QM_TOO_MANY_VIOLATIONS',
     ],
+    [
+      'a flood of prompts that are refused',
+      (peer) => {
+        peer.write(encodeFrame(samples.hello))
+        const frame = encodeFrame(samples.prompt)
+        for (let sent = 0; sent < limits.idleMessagesMax + 1_000; sent++) peer.write(frame)
+      },
+      'QM_TOO_MANY_VIOLATIONS',
+    ],
   ])('%s ends the connection', async (_, misbehave, code) => {
-    const worker = startWorker({}, { clientDesk: () => 'late' })
+    const worker = startWorker(
+      {},
+      { clientDesk: ({ type }: ClientMessage) => (type === 'prompt' ? 'refused' : 'late') },
+    )
     const peer = await connectOnceAnnounced(worker)
     misbehave(peer)
     await peer.closed
@@ -255,6 +274,38 @@ describe('hostile peers', () => {
     expect(worker.facts.some(({ type }) => type === 'defect')).toBe(false)
     const heard = worker.facts.filter(({ type }) => type === 'client.said').length
     expect(heard).toBeLessThan(limits.idleMessagesMax + 200)
+  })
+
+  const longPrompt = {
+    ...samples.prompt,
+    messages: [{ role: 'user' as const, content: 'é'.repeat((limits.frameBytesMax - 1_024) / 2) }],
+  }
+
+  test('long prompts that are refused are fewer until they end the connection', async () => {
+    const worker = startWorker({}, { clientDesk: () => 'refused' })
+    const peer = await connectOnceAnnounced(worker)
+    peer.write(encodeFrame(samples.hello))
+    const frame = encodeFrame(longPrompt)
+    for (let sent = 0; sent < 150; sent++) peer.write(frame)
+    expect(await worker.until('peer.closed')).toMatchObject({ code: 'QM_TOO_MANY_VIOLATIONS' })
+  })
+
+  test('a client all of whose requests are refused at once has done nothing wrong', async () => {
+    const worker = startWorker(
+      {},
+      { clientDesk: ({ type }: ClientMessage) => (type === 'prompt' ? 'refused' : 'ok') },
+    )
+    const peer = await connectOnceAnnounced(worker)
+    peer.write(encodeFrame(samples.hello))
+    for (let sent = 0; sent < limits.requestsPerPeerMax; sent++) peer.write(encodeFrame(longPrompt))
+    peer.write(encodeFrame(samples.cancel))
+    await worker.until('client.said', ({ message }) => message.type === 'cancel')
+    expect(worker.facts.filter(({ type }) => type === 'client.said')).toHaveLength(
+      limits.requestsPerPeerMax + 1,
+    )
+    expect(peer.frames.every((frame) => frame.ok && (frame.value as { type: string }).type === 'hello')).toBe(
+      true,
+    )
   })
 
   test('whoever does not say hello in time is sent away, with and without a channel', async () => {

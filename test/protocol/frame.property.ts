@@ -18,7 +18,11 @@ test('frames come out as they went in, whatever the chunking', () => {
       const bytes = Buffer.concat(sent.map((message) => encodeFrame(message)))
       const received = chunksOf(bytes, fractions).flatMap((chunk) => decoder.push(chunk))
       // JSON has no negative zero and no undefined: what crosses is what JSON can say.
-      expect(received).toEqual(sent.map((value) => ({ ok: true, value: JSON.parse(JSON.stringify(value)) })))
+      const expected = sent.map((value) => {
+        const json = JSON.stringify(value)
+        return { ok: true, value: JSON.parse(json) as unknown, bytes: Buffer.byteLength(json) }
+      })
+      expect(received).toEqual(expected)
       expect(decoder.bufferedBytes).toBe(0)
     }),
   )

@@ -55,13 +55,13 @@ describe('FrameDecoder', () => {
     const decoder = new FrameDecoder()
     expect(decoder.push(Buffer.concat([frameOf(body), encodeFrame({ a: 1 })]))).toEqual([
       { ok: false, code: 'QM_FRAME_NOT_JSON' },
-      { ok: true, value: { a: 1 } },
+      { ok: true, value: { a: 1 }, bytes: 7 },
     ])
   })
 
   test('a replacement character that was really sent is kept', () => {
     expect(new FrameDecoder().push(encodeFrame({ text: '\uFFFD' }))).toEqual([
-      { ok: true, value: { text: '\uFFFD' } },
+      { ok: true, value: { text: '\uFFFD' }, bytes: 14 },
     ])
   })
 
@@ -89,7 +89,7 @@ describe('FrameDecoder', () => {
     const first = Buffer.from(frame.subarray(0, 9))
     decoder.push(first)
     first.fill(0)
-    expect(decoder.push(frame.subarray(9))).toEqual([{ ok: true, value: { text: 'hello' } }])
+    expect(decoder.push(frame.subarray(9))).toEqual([{ ok: true, value: { text: 'hello' }, bytes: 16 }])
   })
 
   test('whoever says stop gets no further frame of the chunk', () => {

@@ -42,6 +42,90 @@ test('a worker that came back before its old connection ended stays known', () =
   expect(known()).toEqual([])
 })
 
+/** A client side whose workers, one for each number, hold contexts of so many tokens and refuse what is beyond them. */
+function createMesh(contexts: readonly number[], promptTokens: number) {
+  let requester: { send(command: RequesterCommand): void } | undefined
+  const client = createClientSide({
+    selfId: 'f'.repeat(64),
+    now: () => 0,
+    logger: pino({ level: 'silent' }),
+    requester: () => requester,
+    isOnline: () => true,
+    onWorkers: () => {},
+  })
+  const actor = createActor(client.asker.createRequester(), { input: { requestsMax: 10 } }).start()
+  onTestFinished(() => void actor.stop())
+  requester = actor
+  for (const [index, contextTokens] of contexts.entries()) {
+    const wire: WorkerWire = {
+      peerId: index.toString(16).padStart(64, '0'),
+      life: { heardAtMs: Infinity, silenceMsMax: 0, ping: () => {}, sample: () => {} },
+      send: (message) => {
+        if (message.type !== 'prompt') return true
+        const { requestId, maxTokens } = message
+        const isTooMuch = promptTokens + maxTokens > contextTokens
+        setImmediate(() => {
+          if (isTooMuch) {
+            const code = 'QM_CONTEXT_EXCEEDED'
+            client.dispatcher.received(wire, {
+              type: 'inference_error',
+              requestId,
+              code,
+              message: 'too long',
+            })
+            return
+          }
+          client.dispatcher.received(wire, {
+            ...samples.response,
+            requestId,
+            seq: 0,
+            tokens: [1],
+            text: 'a',
+            finish: { ...finish, promptTokens, completionTokens: 1 },
+          })
+        })
+        return true
+      },
+    }
+    client.dispatcher.opened(wire)
+    client.hello(wire.peerId, { ...samples.hello, models: [{ ...modelAd, contextTokens }] })
+  }
+  return client
+}
+
+const finish = {
+  reason: 'stop',
+  promptTokens: 0,
+  cachedTokens: 0,
+  completionTokens: 0,
+  queuedMs: 0,
+  firstTokenMs: 0,
+  totalMs: 0,
+} as const
+const runs = Array.from({ length: 20 })
+
+test('a long answer is asked of the worker that has room for it', async () => {
+  for (const _ of runs) {
+    const client = createMesh([2_048, 2_048, 8_192], 10)
+    const { attempts } = await client.asker.ask('hello', { maxTokens: 4_000 }).result
+    expect(attempts).toHaveLength(1)
+  }
+})
+
+test('a prompt too long for one worker goes to one with more room next', async () => {
+  for (const _ of runs) {
+    const client = createMesh([2_048, 2_048, 2_048, 8_192], 3_000)
+    const { attempts } = await client.asker.ask('hello').result
+    expect(attempts.length).toBeLessThanOrEqual(2)
+  }
+})
+
+test('where no worker has the room, they are asked all the same, and say why', async () => {
+  const client = createMesh([2_048, 2_048, 2_048], 10)
+  const { result } = client.asker.ask('hello', { maxTokens: 4_000 })
+  await expect(result).rejects.toMatchObject({ code: 'QM_CONTEXT_EXCEEDED', attempts: [{}, {}] })
+})
+
 test.each([
   ['as long as it asked for', 20_000, 20_000],
   ['no longer than a claim is worth', 3_600_000, 30_000],

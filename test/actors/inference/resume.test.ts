@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { EngineHost } from '../../../actors/inference/engine.port.ts'
 import { limits, type ResumeMode } from '../../../protocol/index.ts'
+import { toResumeMode } from '../../../actors/inference/llama/thread/resume.ts'
 import { ask, createInferenceRig, start, type Answer, type Asked } from '../../support/inference-rig.ts'
 
 const rig = createInferenceRig()
@@ -159,16 +160,54 @@ describe.each(['exact', 'fast'] as const)('the seam of a resume, %s,', (mode) =>
 })
 
 describe('the way that a worker chooses itself', () => {
+  const resume = (count: number, mode?: ResumeMode) => ({
+    tokens: Array<number>(count).fill(5),
+    chars: 0,
+    mode,
+  })
+  it.each([
+    ['exact', 'up to 0.4 s', 40, 10, 0],
+    ['fast', 'beyond', 41, 10, 0],
+    ['exact', 'up to 0.4 s beside three others', 10, 10, 3],
+    ['fast', 'beyond, beside three others', 11, 10, 3],
+    ['exact', 'before its first answer, for a few tokens', 8, undefined, 0],
+    ['fast', 'before its first answer, for more', 9, undefined, 0],
+  ] as const)('is %s %s', (mode, _, count, tokenMs, busyLanes) => {
+    expect(toResumeMode(resume(count), tokenMs, busyLanes)).toBe(mode)
+    expect(toResumeMode(resume(count, 'fast'), tokenMs, busyLanes)).toBe('fast')
+    expect(toResumeMode(resume(count, 'exact'), tokenMs, busyLanes)).toBe('exact')
+  })
+
+  it('depends on what is generated beside it, not on what waits for its reader', async () => {
+    const host = await rig.load(rig.model({ slots: 2, contextTokens: 8_192 }))
+    const { result } = await ask(host, { maxTokens: 200 })
+    const tokenMs = (result.totalMs - result.firstTokenMs) / 199
+    // Alone it takes three quarters of what an exact resume may take, beside another one and a half times as much.
+    const count = Math.min(6_000, Math.floor(300 / tokenMs))
+    const asked = { maxTokens: count + 1, resume: { tokens: Array<number>(count).fill(5), chars: 0 } }
+    const modeBeside = async (acknowledged: number, arrived: number): Promise<ResumeMode | undefined> => {
+      const other = await start(host, { maxTokens: 8_000 })
+      other.generation.acknowledge(acknowledged)
+      await other.arrived(arrived)
+      const { resumeMode } = (await ask(host, asked)).result
+      other.generation.cancel()
+      await expect(other.generation.finished).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+      return resumeMode
+    }
+    expect(await modeBeside(8_000, 1)).toBe('fast')
+    expect(await modeBeside(0, limits.unackedTokensMax)).toBe('exact')
+  }, 60_000)
+
   it('is not the fast one because a reader made it wait', async () => {
     const host = await rig.load(rig.model({ slots: 2 }))
     const { result } = await ask(first, { maxTokens: 200 })
     const tokenMs = (result.totalMs - result.firstTokenMs) / 199
     // So many tokens take a quarter of what an exact resume may take …
-    const count = Math.min(800, Math.floor(250 / tokenMs))
+    const count = Math.min(800, Math.floor(100 / tokenMs))
     const paused = await start(host, { maxTokens: 200 })
     await paused.arrived(limits.unackedTokensMax)
     // … and, with the wait counted in, twice as much.
-    const untilMs = performance.now() + (199 * 2_000) / count
+    const untilMs = performance.now() + (199 * 800) / count
     await vi.waitUntil(() => performance.now() > untilMs, 60_000)
     paused.generation.acknowledge(200)
     await paused.generation.finished

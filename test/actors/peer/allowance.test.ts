@@ -9,6 +9,11 @@ test('gives the burst, then the rate, and never saves more than the burst', () =
   expect([1, 2, 3, 4].map(() => allowance.spend(1e9))).toEqual([true, true, true, false])
 })
 
+test('takes what it costs or nothing', () => {
+  const allowance = new Allowance(10, 10, 0)
+  expect([6, 5, 4, 1].map((cost) => allowance.spend(0, cost))).toEqual([true, false, true, false])
+})
+
 test('a clock that goes back gives nothing away', () => {
   const allowance = new Allowance(1, 10, 1_000)
   expect(allowance.spend(1_000)).toBe(true)

@@ -171,7 +171,8 @@ export function createRig(
         const worker = workers.find(({ peerId }) => !exclude.has(peerId) && dispatcher.isConnected(peerId))
         return worker ? { workerId: worker.peerId, model } : null
       }),
-    hasChoice: ({ exclude }) =>
+    hasChoice: ({ exclude, contextTokens = 0 }) =>
+      model.contextTokens >= contextTokens &&
       workers.some(({ peerId }) => !exclude.has(peerId) && dispatcher.isConnected(peerId)),
     isLeaving: (workerId) => leaving.has(workerId),
     whyNobody: ({ modelId }) => ({ code: 'QM_NO_WORKERS', message: `nobody has ${modelId}` }),

@@ -98,9 +98,13 @@ function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigO
   const sent: WorkerMessage[] = []
   const wire: ClientWire = { peerId: 'c'.repeat(64), send: (message) => sent.push(message) }
   const reports: string[] = []
+  const results: GenerationResult[] = []
   const report: JobReport = {
     firstToken: () => reports.push('firstToken'),
-    finished: () => reports.push('finished'),
+    finished: (finished) => {
+      reports.push('finished')
+      results.push(finished)
+    },
     failed: ({ code }) => reports.push(code),
   }
   const settled = () => new Promise<void>((resolve) => void setImmediate(resolve))
@@ -125,6 +129,7 @@ function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigO
     prepared,
     finished,
     reports,
+    results,
     run,
     settled,
     chunk: (c: TokenChunk) => onChunk(c),
@@ -157,7 +162,7 @@ describe('the tier of a request', () => {
       acked: () => 'ok',
     })
     const late = createRig({ earnings: refusing('QM_OFFER_INVALID') })
-    expect(late.intake.received(late.wire, prompt(1))).toBe('ok')
+    expect(late.intake.received(late.wire, prompt(1))).toBe('refused')
     const nonsense = createRig({ earnings: refusing('QM_EVIDENCE_INVALID') })
     expect(nonsense.intake.received(nonsense.wire, prompt(1))).toBe('violation')
     expect([...codesOf(late.sent), ...codesOf(nonsense.sent)]).toEqual([
@@ -268,7 +273,7 @@ describe('the intake', () => {
     ['more than the rate', { waitMs: 250 }, {}, 'QM_RATE_LIMITED'],
   ])('refuses %s with a code', (_, options, over, code) => {
     const rig = createRig(options)
-    expect(rig.intake.received(rig.wire, prompt(1, over))).toBe('ok')
+    expect(rig.intake.received(rig.wire, prompt(1, over))).toBe('refused')
     expect(codesOf(rig.sent)).toEqual([code])
     expect(rig.intake.size).toBe(0)
   })
@@ -308,10 +313,33 @@ describe('the intake', () => {
 
   it('bounds what one client may have open', () => {
     const rig = createRig()
-    for (let index = 0; index <= limits.requestsPerPeerMax; index++)
-      rig.intake.received(rig.wire, prompt(index))
+    const receptions = Array.from({ length: limits.requestsPerPeerMax + 1 }, (_, index) =>
+      rig.intake.received(rig.wire, prompt(index)),
+    )
+    expect(receptions.filter((reception) => reception === 'ok')).toHaveLength(limits.requestsPerPeerMax)
+    expect(receptions.at(-1)).toBe('refused')
     expect(codesOf(rig.sent)).toEqual(['QM_RATE_LIMITED'])
     expect(rig.intake.size).toBe(limits.requestsPerPeerMax)
+  })
+
+  it('holds nothing against a client whose request finds the queue full', async () => {
+    const rig = createRig()
+    expect(rig.intake.received(rig.wire, prompt(1))).toBe('ok')
+    rig.prepared.resolve({ promptTokens: 3 })
+    await rig.settled()
+    rig.intake.refused(rig.submitted[0]?.id ?? '', 'QM_QUEUE_FULL')
+    expect(codesOf(rig.sent)).toEqual(['QM_QUEUE_FULL'])
+  })
+
+  it.each([
+    ['fast', 'is booked as read with the prompt', { promptTokens: 6, completionTokens: 2 }],
+    ['exact', 'is booked as written, for it took as long', { promptTokens: 3, completionTokens: 5 }],
+  ] as const)('what a resume, %s, takes up %s', async (resumeMode, _, booked) => {
+    const rig = createRig()
+    await rig.run({ modelHash, resume: { tokens: [7, 8, 9], chars: 3 } })
+    rig.finished.resolve({ ...result, completionTokens: 5, resumeMode })
+    await rig.settled()
+    expect(rig.results).toMatchObject([booked])
   })
 
   it('answers a failed preparation and forgets the request', async () => {

@@ -69,7 +69,8 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
       }
       return null
     },
-    hasElsewhere: (exclude) =>
+    hasElsewhere: (exclude, smallContext) =>
+      model.contextTokens > smallContext &&
       Array.from({ length: state.known }, (_, index) => toWorkerId(index)).some((id) => !exclude.has(id)),
     watch: {
       signsOf: (workerId) => (state.still.has(workerId) ? silent : state.signs),

@@ -426,3 +426,32 @@ test('one worker alone cannot end a request with a verdict; two who agree can', 
   rig.attempts[1]?.send({ type: 'attempt.failed', attempt: 1, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
   expect(codeOf(rig)).toBe('QM_CONTEXT_EXCEEDED')
 })
+
+test('two small contexts do not end a request while a larger one is left', () => {
+  for (const largest of [4_096, 2_048]) {
+    const contexts = [2_048, 1_024, largest]
+    const asked: number[] = []
+    const rig = createRequestRig({
+      // The larger one is busy at first: the small ones are asked before it.
+      choose: (exclude, smallContext) => {
+        asked.push(smallContext)
+        const index = contexts.findIndex((_, at) => !exclude.has(toWorkerId(at)))
+        const contextTokens = contexts[index]
+        return contextTokens === undefined
+          ? null
+          : { workerId: toWorkerId(index), model: { ...model, contextTokens } }
+      },
+      hasElsewhere: (exclude, smallContext) =>
+        contexts.some((tokens, at) => tokens > smallContext && !exclude.has(toWorkerId(at))),
+    })
+    for (const attempt of [0, 1]) {
+      rig.attempts[attempt]?.send({ type: 'attempt.failed', attempt, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
+    }
+    const isLarger = largest > 2_048
+    expect(rig.attempts).toHaveLength(isLarger ? 3 : 2)
+    expect(asked).toEqual(isLarger ? [0, 2_048, 2_048] : [0, 2_048])
+    expect(codeOf(rig)).toBe(isLarger ? undefined : 'QM_CONTEXT_EXCEEDED')
+    rig.attempts[2]?.send({ type: 'attempt.failed', attempt: 2, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
+    expect(codeOf(rig)).toBe('QM_CONTEXT_EXCEEDED')
+  }
+})

@@ -41,6 +41,16 @@ describe('service estimate', () => {
     expect(work(30_000)).toBeCloseTo(work(100), -1)
   })
 
+  it('takes an answer that was begun elsewhere and drawn once more for whole, not for cut off', () => {
+    const estimate = new ServiceEstimate()
+    for (const completionTokens of [100, 1_000]) {
+      estimate.learn({ promptTokens: 10, completionTokens, runMs: 1_000, maxTokens: 2_000 })
+    }
+    // It had 100 tokens, of which the last 40 were this worker's, of at most 60.
+    estimate.learn({ promptTokens: 10, completionTokens: 100, runMs: 1_000, maxTokens: 60 })
+    expect(estimate.answerTokens(2_000)).toBeCloseTo(400)
+  })
+
   it('learns nothing from a run without time or tokens', () => {
     const estimate = new ServiceEstimate()
     const before = estimate.runMs({ promptTokens: 10, maxTokens: 10 })

@@ -217,6 +217,7 @@ class Simulation implements Outcome {
       workerId: worker.id,
       modelId: llama.id,
       modelHash: llama.hash,
+      contextTokens: llama.contextTokens,
       atMs: attempt.sentMs,
       code,
     }

@@ -37,6 +37,7 @@ const attempt = (worker: number, code: 'QM_DRAINING' | 'QM_WORKER_LOST') => ({
   workerId: toWorkerId(worker),
   modelId: 'llama',
   modelHash: llama.hash,
+  contextTokens: llama.contextTokens,
   atMs: 0,
   code,
   message: `it said ${code}`,

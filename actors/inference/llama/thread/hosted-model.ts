@@ -6,12 +6,15 @@ import { GenerationControl } from '../generation-control.ts'
 import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 import { AnswerText } from './answer-text.ts'
-import { generate, jsonEnd, toContext, type Prepared } from './generate.ts'
+import { generate, jsonEnd, toContext, type Prepared, type Taken } from './generate.ts'
 import { toGrammarState } from './grammar-state.ts'
 import { compileJsonSchema } from './json-schema.ts'
 import type { Loaded } from './loaded.ts'
 import { Outbox } from './outbox.ts'
 import { toResumeMode, toResumeTokens } from './resume.ts'
+
+/** A request before its slot starts: which way an answer is taken up depends on what runs beside it by then. */
+type Waiting = Omit<Prepared, 'taken'> & { readonly taken: Omit<Taken, 'mode'> | undefined }
 
 /**
  * One loaded model and the requests on it, in its own thread. Calls flow in as tasks, tokens flow out through the
@@ -22,7 +25,7 @@ export class HostedModel {
   readonly #port: MessagePort
   readonly #outbox: Outbox
   readonly #vitals: VitalSigns
-  readonly #prepared = new Map<string, Prepared>()
+  readonly #prepared = new Map<string, Waiting>()
   readonly #grammars = new Map<string, LlamaGrammar>()
   readonly #pieces = new Map<number, string>()
   readonly #sleepers = new Map<number, () => void>()
@@ -67,7 +70,7 @@ export class HostedModel {
     request: GenerateRequest,
     prompt: readonly Token[],
     grammar?: LlamaGrammar,
-  ): Promise<Prepared> {
+  ): Promise<Waiting> {
     const { model, decoder, vocabularySize } = this.#loaded
     const { resume } = request
     const tokens = resume ? toResumeTokens(resume, model, vocabularySize, this.#vitals) : []
@@ -76,7 +79,7 @@ export class HostedModel {
       request,
       prompt,
       text,
-      taken: resume && { ...text.takeUp(resume), tokens, mode: toResumeMode(resume, this.#tokenMs) },
+      taken: resume && { ...text.takeUp(resume), tokens },
       grammar: grammar && (await this.#toGrammarState(grammar, tokens)),
     }
   }
@@ -129,7 +132,8 @@ export class HostedModel {
 
   async #run(jobId: string, lane: number, control: GenerationControl): Promise<void> {
     const { model, pool } = this.#loaded
-    const prepared = this.#prepared.get(jobId)
+    const waiting = this.#prepared.get(jobId)
+    const prepared = waiting && this.#toStarting(waiting)
     this.#prepared.delete(jobId)
     try {
       if (!prepared) throw new QMeshError('QM_INTERNAL', `job "${jobId}" was not prepared on this host`)
@@ -159,6 +163,13 @@ export class HostedModel {
     } finally {
       this.#sleepers.delete(lane)
     }
+  }
+
+  #toStarting({ taken, ...rest }: Waiting): Prepared {
+    const { resume } = rest.request
+    if (!taken || !resume) return { ...rest, taken: undefined }
+    const busyLanes = [...this.#running.keys()].filter(({ isPaused }) => !isPaused).length
+    return { ...rest, taken: { ...taken, mode: toResumeMode(resume, this.#tokenMs, busyLanes) } }
   }
 
   /** Over the latest ten answers or so. */

@@ -2,15 +2,28 @@ import type { LlamaModel, Token } from 'node-llama-cpp'
 import { QMeshError, type Resume, type ResumeMode } from '../../../../protocol/index.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 
-/** Milliseconds that an exact resume may take longer: beyond, the reader notices, and near-ties matter less. */
-const exactMsMax = 1_000
+/**
+ * Milliseconds that drawing the known tokens once more may take: beyond, the reader notices, and near-ties matter less.
+ * The prompt has to be read besides.
+ */
+const exactMsMax = 400
 /** Milliseconds per token of a host that has not answered yet: a slow one of those that are of use. */
 const unknownTokenMs = 50
 
-/** @param tokenMs milliseconds per token that this host takes; undefined before its first answer */
-export function toResumeMode({ mode, tokens }: Resume, tokenMs: number | undefined): ResumeMode {
+/**
+ * What costs less, unless the client insists.
+ *
+ * @param tokenMs milliseconds per token that this host took lately; undefined before its first answer
+ * @param busyLanes answers that it generates beside this one. Each takes its part of every turn; and with them in the
+ * batch the answer would not be the undisturbed one anyway.
+ */
+export function toResumeMode(
+  { mode, tokens }: Resume,
+  tokenMs: number | undefined,
+  busyLanes: number,
+): ResumeMode {
   if (mode !== undefined) return mode
-  return tokens.length * (tokenMs ?? unknownTokenMs) <= exactMsMax ? 'exact' : 'fast'
+  return tokens.length * (tokenMs ?? unknownTokenMs) * (1 + busyLanes) <= exactMsMax ? 'exact' : 'fast'
 }
 
 /**
