@@ -15,7 +15,7 @@ interface Tries {
  */
 const retryMs = {
   known: { first: 1_000, max: 60_000 },
-  stranger: { first: 30_000, max: 10 * 60_000 },
+  stranger: { first: 5_000, max: 10 * 60_000 },
 }
 
 /**

@@ -24,6 +24,9 @@ const boundMs = 60_000
 /** Undisturbed answers with a stop string that are kept: no other round asks for the same. */
 const stoppedMax = 16
 
+/** Nodes of the DHT that nobody kills: every worker is one, too, and most of those are dead after a while. */
+const dhtNodes = 8
+
 /** Hostile peers that stay connected, so that one is at hand when another was thrown out. */
 const hostilesMax = 2
 
@@ -178,7 +181,7 @@ export class ChaosMesh {
 
   static async open(options: ChaosMeshOptions): Promise<ChaosMesh> {
     const root = await mkdtemp(join(tmpdir(), 'qmesh-chaos-'))
-    const mesh = new ChaosMesh(options, root, await createTestnet(3))
+    const mesh = new ChaosMesh(options, root, await createTestnet(dhtNodes))
     mesh.client.start()
     await mesh.client.opened()
     mesh.#fill()
