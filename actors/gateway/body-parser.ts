@@ -21,6 +21,14 @@ export function acceptJson(server: FastifyInstance, limits: GatewayLimits): void
         if (receiving > limits.bodiesBytesMax) throw tooMany()
         chunks.push(chunk)
       }
+    } catch (error) {
+      if (error instanceof ApiError) throw error
+      // The caller hung up in the middle: no defect of this node, and nobody is left to hear of it.
+      throw new ApiError(
+        'The body did not come to its end.',
+        { status: 499, code: 'cancelled' },
+        'QM_CANCELLED',
+      )
     } finally {
       receiving -= bytes
     }
@@ -51,7 +59,26 @@ export function parseJson(body: Buffer): unknown {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new ApiError('The body must be a JSON object.', { code: 'invalid_type' })
+  checkDepth(value)
   return value
+}
+
+/** Nesting of a body: more than the deepest JSON schema there may be, and what is around it. */
+const depthMax = 64
+
+/** What works on a value part by part would run out of stack where it is nested too deeply. */
+function checkDepth(body: object): void {
+  let level: object[] = [body]
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > depthMax)
+      throw new ApiError(`The body is nested deeper than ${depthMax}.`, { code: 'invalid_value' })
+    const next: object[] = []
+    for (const part of level) {
+      for (const inner of Object.values(part) as unknown[])
+        if (typeof inner === 'object' && inner !== null) next.push(inner)
+    }
+    level = next
+  }
 }
 
 const tooLong = (max: number): ApiError =>

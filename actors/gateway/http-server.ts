@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import { QMeshError } from '../../protocol/index.ts'
 import { guardAccess } from './access.ts'
 import { ApiError, toApiFailure } from './api-error.ts'
 import { acceptJson } from './body-parser.ts'
+import { closeWithConnection, refuseRaw } from './connections.ts'
 import { guardOrigin } from './cors.ts'
-import { openAiError, sendFailure } from './error-shapes.ts'
+import { sendFailure } from './error-shapes.ts'
 import type { GatewayPort } from './gateway.port.ts'
 import type { Meter } from './meter.ts'
 import type { GatewayApp } from './routes/gateway-app.ts'
@@ -51,6 +51,7 @@ export function createHttpServer({ port, meter, settings, onDefect }: HttpServer
   })
   server.server.maxConnections = limits.connectionsMax
 
+  closeWithConnection(server)
   let isDraining = false
   const app: GatewayApp = { port, meter, settings, limits, isDraining: () => isDraining }
   const open = countOpen(server, meter)
@@ -100,23 +101,6 @@ function fromFastify(error: unknown): unknown {
     status,
     code: status === 415 ? 'unsupported_media_type' : 'invalid_request',
   })
-}
-
-/** Bytes that are no HTTP, or heads that are too long or too late: there is no request to answer yet. */
-function refuseRaw(error: Error & { readonly code?: string | undefined }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [status, reason] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, 'Request Header Fields Too Large']
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout']
-        : [400, 'Bad Request']
-  const failure = toApiFailure(new ApiError(`${reason}: this is not a request that HTTP knows.`, { status }))
-  const body = JSON.stringify(openAiError(failure))
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }
 
 /** Counts what is being answered, and what came of it. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { basename, join, resolve } from 'node:path'
-import { CatalogFiles, readManifestFile } from '../../actors/models/catalog/catalog-files.ts'
+import { CatalogFiles, readManifestFile, toGenuine } from '../../actors/models/catalog/catalog-files.ts'
 import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
 import { guessKind, readModelFacts } from '../../actors/models/facts/model-facts.ts'
@@ -409,7 +409,7 @@ async function measureFit(path: string): Promise<Fit> {
 async function toManifest(path: string, options: AddOptions): Promise<ModelManifest> {
   const facts = readModelFacts(path)
   if (typeof options.manifest === 'string') return readManifestFile(options.manifest)
-  if (options.manifest !== undefined) return parseManifest(options.manifest, 'given')
+  if (options.manifest !== undefined) return toGenuine(options.manifest, 'given')
   const fileName = basename(path)
   return parseManifest(
     {

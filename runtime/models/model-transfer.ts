@@ -17,6 +17,7 @@ import {
   type ModelHash,
   type PeerId,
   QMeshError,
+  toQMeshError,
   toModelId,
 } from '../../protocol/index.ts'
 import { type ModelManifest, type ModelSource, parseManifest } from '../../protocol/models/index.ts'
@@ -147,7 +148,10 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const { library, seeds = true } = this.#options
     this.#meet()
     const found = await this.#resolve(name, options.signal)
-    if ('stored' in found) return toPulled(found.stored, true)
+    if ('stored' in found) {
+      await this.#welcome(found.stored, options.signal)
+      return toPulled(found.stored, true)
+    }
     const { manifest, folder } = found
     const { sha256 } = manifest.artifact
     const before = sha256 === null ? undefined : library.store.get(sha256)
@@ -163,7 +167,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         this.emit('sourceFailed', manifest.id, failure)
       },
     })
-    if (!before) await this.#welcome(stored, options.signal)
+    // One that is here, too: whoever fetched it may have been killed before it was tried.
+    await this.#welcome(stored, options.signal)
     if (seeds) this.#manager.seed(stored.hash)
     const pulled = toPulled(stored, before !== undefined)
     this.emit('pulled', pulled)
@@ -311,10 +316,10 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const isTrusted = library.catalogFiles.catalog.isTrusted(manifest.publisher)
     if (!isTrusted) {
       try {
-        const remember = await library.trial.checkNew(path, signal)
-        await remember?.(hash)
+        await library.trial.check(path, hash, signal)
       } catch (error) {
-        if (!signal?.aborted) await library.store.remove(hash)
+        // A machine without room for a trial says nothing against what was fetched.
+        if (toQMeshError(error).code === 'QM_MODEL_INVALID') await library.store.remove(hash)
         throw error
       }
     }

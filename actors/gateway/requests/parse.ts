@@ -3,6 +3,9 @@ import { ApiError } from '../api-error.ts'
 
 type Issue = z.core.$ZodIssue
 
+/** Unknown parameters that an error names. */
+const namesMax = 8
+
 const wrongShape = 'it has none of the shapes that are allowed'
 
 /** Marks an issue as "we know what that is, and have it not". */
@@ -26,8 +29,9 @@ function toError(first: Issue | undefined, body: unknown): ApiError {
   const { issue, path } = deepest(first)
   const param = toParam(path)
   if (issue?.code === 'unrecognized_keys') {
-    const names = issue.keys.map((key) => toParam([...path, key.slice(0, 64)]))
-    const message = `This node knows no parameter ${names.map((name) => `"${name}"`).join(', ')}.`
+    const names = issue.keys.slice(0, namesMax).map((key) => toParam([...path, key.slice(0, 64)]))
+    const rest = issue.keys.length > namesMax ? `, nor ${issue.keys.length - namesMax} more` : ''
+    const message = `This node knows no parameter ${names.map((name) => `"${name}"`).join(', ')}${rest}.`
     return new ApiError(message, { code: 'unknown_parameter', param: names[0] })
   }
   if (issue?.code === 'custom' && issue.params?.['isUnsupported'] === true)

@@ -6,6 +6,7 @@ import { peerIdSchema, QMeshError, type ModelId, type PeerId } from '../../../pr
 import {
   type CatalogDocument,
   isCatalogSigned,
+  isManifestSigned,
   modelLimits,
   parseManifest,
   type ModelManifest,
@@ -132,7 +133,7 @@ export class CatalogFiles {
 /**
  * Reads one manifest.
  *
- * @throws QMeshError `QM_MANIFEST_INVALID`
+ * @throws QMeshError `QM_MANIFEST_INVALID`, for one that is forged, too
  */
 export async function readManifestFile(path: string): Promise<ModelManifest> {
   let json: unknown
@@ -146,7 +147,23 @@ export async function readManifestFile(path: string): Promise<ModelManifest> {
       cause: error,
     })
   }
-  return parseManifest(json, path)
+  return toGenuine(json, path)
+}
+
+/**
+ * Reads a manifest that somebody gave: it needs no signature, but one that is there must fit, or it would count as the
+ * word of whomever it names.
+ *
+ * @param where names it in the error
+ * @throws QMeshError `QM_MANIFEST_INVALID`
+ */
+export function toGenuine(json: unknown, where: string): ModelManifest {
+  const manifest = parseManifest(json, where)
+  if (manifest.signature === null || isManifestSigned(manifest)) return manifest
+  throw new QMeshError(
+    'QM_MANIFEST_INVALID',
+    `the signature of the manifest ${where} does not fit: it is forged, or was changed after it was signed`,
+  )
 }
 
 /** A damaged file must not bring old catalogs back, so it is an error. */

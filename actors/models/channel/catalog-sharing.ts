@@ -10,6 +10,7 @@ import {
 import {
   decodeManifest,
   encodeManifest,
+  isLocalSource,
   isManifestSigned,
   type ModelManifest,
 } from '../../../protocol/models/index.ts'
@@ -175,12 +176,12 @@ export class CatalogSharing {
     for (const text of encoded) {
       try {
         const manifest = decodeManifest(Buffer.from(text, 'base64'))
-        for (const search of this.#searches) if (isMatch(manifest, search.name)) search.found.push(manifest)
-        if (manifest.publisher === null) continue
-        if (!isManifestSigned(manifest)) {
+        if (manifest.publisher !== null && !isManifestSigned(manifest)) {
           link.channel.violate('QM_MANIFEST_INVALID', `the signature of "${manifest.id}" does not fit`)
           continue
         }
+        for (const search of this.#searches) if (isMatch(manifest, search.name)) search.found.push(manifest)
+        if (manifest.publisher === null) continue
         const change = await this.#options.catalog.offer(manifest)
         if (change.kind === 'added' || change.kind === 'replaced') news.push(manifest)
       } catch (error) {
@@ -205,6 +206,9 @@ export class CatalogSharing {
   }
 }
 
-/** Under a hash nobody's word is needed; under an id only what the catalog believes counts, and is looked up there. */
-const isMatch = ({ artifact }: ModelManifest, name: string): boolean =>
-  hashPattern.test(name) && artifact.sha256 === name
+/**
+ * Under a hash nobody's word is needed, unless it would have us read files or ask servers of this machine; under an id
+ * only what the catalog believes counts, and is looked up there.
+ */
+const isMatch = ({ artifact, sources }: ModelManifest, name: string): boolean =>
+  hashPattern.test(name) && artifact.sha256 === name && !sources.some(isLocalSource)

@@ -57,6 +57,8 @@ export class PullJob {
   #partial: PartialModel | undefined
   #memos: SourceMemos | undefined
   #total: number | undefined
+  /** Sources of a file that was wrong as a whole: what they say of its size is believed only when nobody else knows it. */
+  readonly #wrong = new Set<number>()
   #stage: PullProgress['stage'] = 'resolving'
   #source: string | undefined
   #reportedMs = -Infinity
@@ -76,7 +78,7 @@ export class PullJob {
     return this.#run(async () => {
       this.#enter('resolving')
       const { manifest, store } = this.#options
-      const bytes = this.#total ?? (await this.#probe(signal))
+      const bytes = await this.#size(signal)
       this.#total = bytes
       const partial = (this.#partial ??= await store.partial(
         manifest.artifact.sha256 ?? toUnverifiedKey(manifest),
@@ -105,16 +107,24 @@ export class PullJob {
       if (!source || !partial || !memos) throw new QMeshError('QM_INTERNAL', 'nothing was resolved yet')
       this.#enter('fetching', source.name)
       // Without a hash nobody could tell that parts of two files were mixed.
-      const isOthers = memos.givers().some((giver) => giver !== source.name)
-      if (this.#options.manifest.artifact.sha256 === null && isOthers) await this.#restart()
+      const givers = memos.givers()
+      const isOthers = givers.some((giver) => giver !== source.name)
+      const memo = memos.validator(source.name)
+      const mayHaveChanged = givers.includes(source.name) && memo === undefined && !source.isImmutable
+      const isMixed = this.#options.manifest.artifact.sha256 === null && (isOthers || mayHaveChanged)
+      if (isMixed) await this.#restart()
       const before = partial.doneBytes
       try {
         await source.fetch({
           target: partial,
           signal,
-          pace: (bytes) => this.#options.download.take(bytes, signal),
+          pace: async (bytes) => {
+            // Before the first byte is written: a process that is killed says nothing afterwards.
+            if (!source.isProving) await memos.note(source.name, { hasGiven: true })
+            await this.#options.download.take(bytes, signal)
+          },
           onBytes: (bytes) => this.#onBytes(bytes),
-          memo: memos.validator(source.name),
+          memo: isMixed ? undefined : memo,
           remember: (validator) => memos.note(source.name, { validator }),
           restart: () => this.#restart(),
         })
@@ -128,9 +138,6 @@ export class PullJob {
           hasGained: partial.doneBytes > before,
         })
       } finally {
-        if (!source.isProving && partial.doneBytes > before) {
-          await memos.note(source.name, { hasGiven: true }).catch(() => undefined)
-        }
         this.#enter('waiting', source.name)
       }
     })
@@ -159,6 +166,7 @@ export class PullJob {
         const failure = toQMeshError(error)
         if (failure.code !== 'QM_MODEL_INVALID') throw failure
         this.#partial = undefined
+        for (const culprit of culprits) this.#wrong.add(culprit)
         throw new FileWrong(failure, culprits)
       }
     })
@@ -215,10 +223,22 @@ export class PullJob {
     await this.#memos?.clear()
   }
 
+  /** Size of the whole file: that of the manifest, or what the sources say. */
+  async #size(signal: AbortSignal): Promise<number> {
+    const known = this.#total
+    if (known === undefined) return this.#probe(signal)
+    if (this.#options.manifest.artifact.bytes !== null || this.#wrong.size === 0) return known
+    return this.#probe(signal).catch((error: unknown) => {
+      if (signal.aborted) throw error
+      return known
+    })
+  }
+
   /** The first source that knows the size. */
   async #probe(signal: AbortSignal): Promise<number> {
     const failures: string[] = []
-    for (const source of this.#options.sources) {
+    for (const [index, source] of this.#options.sources.entries()) {
+      if (this.#wrong.has(index)) continue
       this.#enter('resolving', source.name)
       try {
         const { bytes } = await source.probe(signal)

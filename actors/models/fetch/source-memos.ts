@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { onDisk } from '../store/store-files.ts'
 
 const memoSchema = z.object({
   /** What the source gave to tell its version of the file, for example an ETag. */
@@ -61,11 +62,13 @@ export class SourceMemos {
   #save(): Promise<void> {
     this.#saving = this.#saving
       .catch(() => undefined)
-      .then(async () => {
-        const temporary = `${this.#path}.new`
-        await writeFile(temporary, JSON.stringify(Object.fromEntries(this.#memos)))
-        await rename(temporary, this.#path)
-      })
+      .then(() =>
+        onDisk(this.#path, async () => {
+          const temporary = `${this.#path}.new`
+          await writeFile(temporary, JSON.stringify(Object.fromEntries(this.#memos)))
+          await rename(temporary, this.#path)
+        }),
+      )
     return this.#saving
   }
 }

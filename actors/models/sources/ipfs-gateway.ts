@@ -17,6 +17,7 @@ export interface IpfsOptions {
 export class IpfsSource implements FileSource {
   readonly name: string
   readonly isProving = false
+  readonly isImmutable = true
   readonly #gateways: readonly FileSource[]
 
   constructor(

@@ -31,6 +31,8 @@ export interface FileSource {
   readonly name: string
   /** Every byte of it is proven on arrival, so that it can never be blamed for a wrong file. */
   readonly isProving: boolean
+  /** Its name is the hash of the content: it cannot give another file later. */
+  readonly isImmutable?: boolean
   /** @throws QMeshError `QM_SOURCE_FAILED`, mostly a `SourceFailed` */
   probe(signal: AbortSignal): Promise<Probe>
   /**

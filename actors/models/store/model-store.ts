@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { choosePruned } from '../../../machines/models/prune.ts'
 import { QMeshError, toQMeshError, type ModelHash } from '../../../protocol/index.ts'
 import type { ModelManifest } from '../../../protocol/models/index.ts'
@@ -265,13 +265,14 @@ export class ModelStore {
   async verify(hash: ModelHash, options: VerifyOptions = {}): Promise<Verification> {
     const record = this.#require(hash)
     const { path } = this.#toStored(record)
+    const before = await stat(path).catch(() => undefined)
     const damaged = await findDamageOf(record, path, this.#paths.blocks(hash), options)
     const isSound = damaged.length === 0
-    const modifiedMs = isSound ? (await stat(path)).mtimeMs : 0
     await this.#records.change(hash, (now) => ({
       ...now,
       damaged: [...damaged],
-      file: now.file && isSound ? { ...now.file, modifiedMs } : now.file,
+      // As it was before it was read: one that was changed meanwhile counts as changed.
+      file: now.file && before && isSound ? { ...now.file, modifiedMs: before.mtimeMs } : now.file,
     }))
     return { isSound, damaged }
   }
@@ -360,13 +361,16 @@ export class ModelStore {
   ): Promise<StoredModel> {
     const before = this.#records.get(hash)
     const isHere = before !== undefined && stateOf(before, this.#toStored(before).path) === undefined
+    // A file of the store that its record was lost of, or that its owner put right.
+    const isOwn =
+      file !== null && file.path === (await realpath(this.#paths.blob(hash)).catch(() => undefined))
     const record: ModelRecord = {
       hash,
       bytes,
       manifest: before && isNewer(before.manifest, manifest) ? before.manifest : manifest,
       facts,
       // A copy of our own is worth more than a reference to the same bytes.
-      file: isHere && before.file === null ? null : file,
+      file: isOwn || (isHere && before.file === null) ? null : file,
       blocksHash: hash256(leaves).toString('hex'),
       isPinned: before?.isPinned ?? false,
       usedAtMs: Math.max(before?.usedAtMs ?? 0, Date.now()),

@@ -22,33 +22,29 @@ export const addSeed: AddModelCommand = (models, exit) => {
     .option('--stop', 'offer them no more')
     .option('--list', 'only show what is offered, and what was given')
     .option('--give-max <GB>', 'stop after so many gigabytes')
-  addTransferAction(
-    command,
-    exit,
-    async ({ access, signal }, names: readonly string[], flags: Flags) => {
-      const { port, isRunning } = access
-      const giveMax = toNumber('--give-max', flags.giveMax, 0.001, 1_000_000)
-      if (!isRunning && (flags.stop || flags.list)) {
-        throw new QMeshError(
-          'QM_NODE_NOT_RUNNING',
-          'no node is running on this data directory, so nothing is offered; start one with: qmesh-node up',
-        )
-      }
-      const change = (): Promise<readonly SeedStatus[]> => {
-        if (flags.list) return port.seeds()
-        if (flags.stop) return port.unseed(names)
-        return port.seed(names, giveMax && Math.round(giveMax * gigabyte))
-      }
-      const seeds = await change()
-      if (flags.json) await output.json(seeds)
-      else await output.table(toRows(seeds))
-      if (isRunning) return
-      note('offering them until Ctrl-C')
-      await once(signal, 'abort')
-      const given = (await port.seeds()).reduce((sum, { bytes }) => sum + bytes, 0)
-      note(`${toSize(given)} were given`)
-    },
-  )
+  addTransferAction(command, exit, async ({ access, signal }, names: readonly string[], flags: Flags) => {
+    const { port, isRunning } = access
+    const giveMax = toNumber('--give-max', flags.giveMax, 0.001, 1_000_000)
+    if (!isRunning && (flags.stop || flags.list)) {
+      throw new QMeshError(
+        'QM_NODE_NOT_RUNNING',
+        'no node is running on this data directory, so nothing is offered; start one with: qmesh-node up',
+      )
+    }
+    const change = (): Promise<readonly SeedStatus[]> => {
+      if (flags.list) return port.seeds()
+      if (flags.stop) return port.unseed(names)
+      return port.seed(names, giveMax && Math.round(giveMax * gigabyte))
+    }
+    const seeds = await change()
+    if (flags.json) await output.json(seeds)
+    else await output.table(toRows(seeds))
+    if (isRunning) return
+    note('offering them until Ctrl-C')
+    await once(signal, 'abort')
+    const given = (await port.seeds()).reduce((sum, { bytes }) => sum + bytes, 0)
+    note(`${toSize(given)} were given`)
+  })
 }
 
 const toRows = (seeds: readonly SeedStatus[]): readonly (readonly string[])[] => [

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
-import { describe, expect, it } from 'vitest'
+import { connect, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { errorCodes } from '../../../protocol/index.ts'
 import { errorTable, toErrorRow, toRetryMs } from '../../../actors/gateway/error-table.ts'
 import { answerHello, createGatewayRig, question } from '../../support/gateway-rig.ts'
@@ -20,9 +20,22 @@ const wrong = {
   'a hundred thousand brackets': [`{"model":${'['.repeat(100_000)}`, 'invalid_json'],
   'a nested hundred thousand': [
     `{"model":"tiny","messages":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
-    'invalid_type',
+    'invalid_value',
+  ],
+  'one in what is only compared': [
+    `${JSON.stringify(question).slice(0, -1)},"tools":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+    'invalid_value',
   ],
 } as const
+
+/** A question as it goes over a connection. */
+const toRequest = (body: object): string => {
+  const text = JSON.stringify({ ...question, ...body })
+  return (
+    'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n' +
+    `Content-Length: ${text.length}\r\n\r\n${text}`
+  )
+}
 
 /** Everything that comes until the other end closes. */
 async function readAll(socket: Socket): Promise<string> {
@@ -57,6 +70,15 @@ describe('bodies', () => {
     expect(reply.json()).toMatchObject({ error: { code: 'unsupported_media_type' } })
   })
 
+  it('a thousand unknown parameters are not sent back', async () => {
+    const { chat } = await createGatewayRig()
+    const unknown = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`p${index}`, 1]))
+    const reply = await chat(unknown)
+    expect(reply.json()).toMatchObject({ error: { code: 'unknown_parameter', param: 'p0' } })
+    expect(reply.body).toContain('"p7\\", nor 992 more')
+    expect(reply.body.length).toBeLessThan(1_000)
+  })
+
   it('too long a one is refused by its announced length, and one without any while it comes', async () => {
     const rig = await createGatewayRig({ settings: { limits: { bodyBytesMax: 1_000 } } })
     const content = 'x'.repeat(1_000)
@@ -72,6 +94,20 @@ describe('bodies', () => {
     const [head] = (await once(socket, 'data')) as [Buffer]
     expect(head.toString()).toMatch(/^HTTP\/1.1 413 [\s\S]*request_too_large/)
     expect(rig.asked).toEqual([])
+  })
+
+  it('one whose caller hangs up in the middle is no defect', async () => {
+    const rig = await createGatewayRig()
+    const socket = await rig.raw()
+    socket.write(toRequest({}).slice(0, -10))
+    const { server } = rig.server
+    await once(server, 'request')
+    socket.resetAndDestroy()
+    await expect
+      .poll(() => rig.meter.registry.metrics())
+      .toContain('qmesh_http_requests_total{route="/v1/chat/completions",method="POST",status=')
+    await rig.drain()
+    expect(rig.defects).toEqual([])
   })
 
   it('many long ones at once are refused, and room is made again', async () => {
@@ -129,6 +165,51 @@ describe('connections', () => {
     expect(await readAll(third).catch(() => '')).toBe('')
     first.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
     expect(await readAll(first)).toContain('{"status":"ok"}')
+  })
+
+  it.each([
+    ['no HTTP', 'hello\r\n\r\n', '400'],
+    ['a head without an end', 'GET /v1/models HTTP/1.1\r\nHost: local', '408'],
+  ])('one that sent %s and keeps its end open is closed all the same', async (_, bytes, status) => {
+    const limits = { headersMs: 40, requestMs: 40, lookMs: 10 }
+    const rig = await createGatewayRig({ settings: { limits } })
+    const { port } = new URL(await rig.url())
+    const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
+    onTestFinished(() => void socket.destroy())
+    socket.write(bytes)
+    expect(await readAll(socket)).toContain(`HTTP/1.1 ${status} `)
+    const { server } = rig.server
+    const count = async (): Promise<number> =>
+      new Promise((resolve) => server.getConnections((error, open) => resolve(error ? -1 : open)))
+    await expect.poll(count, { timeout: 5_000 }).toBe(0)
+  })
+
+  it.each([true, false])(
+    'one with several requests that goes away cancels all, streamed: %s',
+    async (stream) => {
+      const rig = await createGatewayRig()
+      const socket = await rig.raw()
+      socket.write(toRequest({ stream }).repeat(3))
+      const asked = await Promise.all([0, 1, 2].map((index) => rig.nextAsked(index)))
+      for (const { say } of asked) say('hello')
+      if (stream) await once(socket, 'data')
+      socket.resetAndDestroy()
+      await expect.poll(() => asked.map(({ isCancelled }) => isCancelled)).toEqual([true, true, true])
+      await rig.drain()
+    },
+  )
+
+  it('one that sends no HTTP during an answer is closed, and nothing becomes a part of the answer', async () => {
+    const rig = await createGatewayRig()
+    const socket = await rig.raw()
+    socket.write(toRequest({ stream: true }))
+    const asked = await rig.nextAsked()
+    asked.say('hello')
+    const [head] = (await once(socket, 'data')) as [Buffer]
+    expect(head.toString()).toMatch(/^HTTP\/1.1 200 /)
+    socket.write('hello\r\n\r\n')
+    expect(await readAll(socket).catch(() => '')).not.toContain('HTTP/1.1')
+    await expect.poll(() => asked.isCancelled).toBe(true)
   })
 
   it('one whose reader takes nothing is cut off, and its request cancelled', async () => {

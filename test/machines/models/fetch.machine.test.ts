@@ -50,7 +50,10 @@ function createRig(script: readonly (Error | undefined)[], files: readonly (Erro
   actor.start()
   const end = async () => {
     for (;;) {
-      const { status } = await waitFor(actor, (state) => state.status !== 'active' || state.value === 'backingOff')
+      const { status } = await waitFor(
+        actor,
+        (state) => state.status !== 'active' || state.value === 'backingOff',
+      )
       if (status !== 'active') return actor.getSnapshot().output
       clock.increment(60_000)
     }
@@ -170,7 +173,17 @@ describe('fetch', () => {
     const reached = new Set(paths.map(({ state }) => state.value))
     expect([...reached].toSorted()).toEqual(
       // Choosing is left in the same step.
-      ['backingOff', 'cancelled', 'checkingSpace', 'failed', 'fetching', 'quarantined', 'ready', 'resolving', 'verifying'],
+      [
+        'backingOff',
+        'cancelled',
+        'checkingSpace',
+        'failed',
+        'fetching',
+        'quarantined',
+        'ready',
+        'resolving',
+        'verifying',
+      ],
     )
   })
 })

@@ -135,7 +135,9 @@ describe('model manager', () => {
       serializeState: ({ value, context }) => JSON.stringify([value, context]),
       limit: 5_000,
     })
-    expect(new Set(paths.map(({ state }) => state.value))).toEqual(new Set(['running', 'stopping', 'stopped']))
+    expect(new Set(paths.map(({ state }) => state.value))).toEqual(
+      new Set(['running', 'stopping', 'stopped']),
+    )
   })
 })
 
@@ -171,7 +173,10 @@ describe('seeder', () => {
     rig.tell({ type: 'offer.gave', bytes: 60 })
     expect(rig.isOffered).toBe(true)
     rig.tell({ type: 'offer.gave', bytes: 60 })
-    expect(actor.getSnapshot()).toMatchObject({ value: 'paused', context: { pausedBy: ['cap'], givenBytes: 120 } })
+    expect(actor.getSnapshot()).toMatchObject({
+      value: 'paused',
+      context: { pausedBy: ['cap'], givenBytes: 120 },
+    })
     expect(rig.isOffered).toBe(false)
     actor.send({ type: 'seeder.resume', reason: 'cap' })
     expect(rig.isOffered).toBe(true)
@@ -197,7 +202,10 @@ describe('seeder', () => {
       },
     })
     for (;;) {
-      const { status } = await waitFor(actor, (state) => state.status !== 'active' || state.value === 'backingOff')
+      const { status } = await waitFor(
+        actor,
+        (state) => state.status !== 'active' || state.value === 'backingOff',
+      )
       if (status !== 'active') break
       clock.increment(60_000)
     }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { isManifestSigned } from '../../../protocol/models/index.ts'
 import { ModelLibrary, type ModelLibraryOptions } from '../../../runtime/models/index.ts'
@@ -93,6 +94,21 @@ describe('the library', { timeout: 30_000 }, () => {
     })
     expect(library.list()).toMatchObject([{ standing: 'trusted' }])
     expect((await library.sign('mine', signer)).version).toBe(2)
+
+    // A signature that does not fit would make anything the word of whomever it names.
+    const trusting = await openLibrary(undefined, { publishers: [signer.id] })
+    for (const forged of [
+      { ...signed, description: 'Another one.' },
+      { ...signed, signature: 'ab'.repeat(64) },
+    ]) {
+      const file = join(tempFolder(), 'forged.json')
+      writeFileSync(file, JSON.stringify(forged))
+      for (const manifest of [forged, file])
+        await expect(trusting.add(path, { ...untried, manifest })).rejects.toMatchObject({
+          code: 'QM_MANIFEST_INVALID',
+        })
+    }
+    expect(trusting.list()).toEqual([])
 
     const other = await openLibrary()
     expect(await other.catalogFiles.offer(signed, 'network')).toMatchObject({ code: 'QM_MODEL_UNTRUSTED' })

@@ -92,7 +92,10 @@ describe('catalog sharing', () => {
   })
 
   it('finds a model by the hash of its file, whoever vouches for it, and by its id only with a signature', async () => {
-    const nameless = { ...createManifest(undefined, [{ kind: 'peers' }], { sha256: hash, bytes: 5 }), id: 'mine' }
+    const nameless = {
+      ...createManifest(undefined, [{ kind: 'peers' }], { sha256: hash, bytes: 5 }),
+      id: 'mine',
+    }
     const [a, b] = [createSide([], [nameless]), createSide()]
     connect(a, b)
     const signal = new AbortController().signal
@@ -100,6 +103,17 @@ describe('catalog sharing', () => {
     expect(await b.sharing.find('mine', signal)).toEqual([])
     expect(b.catalog.resolve('mine')).toBeUndefined()
     expect(await b.sharing.find('ef'.repeat(32), signal)).toEqual([])
+  })
+
+  it('finds nothing by a hash that is forged, or would have it ask this very machine', async () => {
+    const found = { artifact: { bytes: 5, sha256: hash, core: null } }
+    const forged = { ...manifestOf(found), signature: 'ab'.repeat(64) }
+    const local = manifestOf({ ...found, sources: [{ kind: 'https', url: 'http://127.0.0.1:1/x.gguf' }] })
+    const file = { ...createManifest(undefined, [{ kind: 'file', path: '/etc/hosts' }], found.artifact) }
+    const [a, b] = [createSide([], [forged, local, file]), createSide()]
+    connect(a, b)
+    expect(await b.sharing.find(hash, new AbortController().signal)).toEqual([])
+    expect(b.violations).toEqual([expect.stringContaining('the signature of "tiny" does not fit')])
   })
 
   it('stops waiting at the signal, and for a peer that went away', async () => {
@@ -139,11 +153,18 @@ describe('catalog sharing', () => {
 describe('messages about models', () => {
   it('have bounds, and later types are ignored', () => {
     const ref = { publisher: publisher.id, id: 'x', version: 1 }
-    const have = (count: number) => ({ type: 'catalog-have', manifests: Array.from({ length: count }, () => ref) })
+    const have = (count: number) => ({
+      type: 'catalog-have',
+      manifests: Array.from({ length: count }, () => ref),
+    })
     expect(parseModelsMessage(have(512)).kind).toBe('message')
     expect(parseModelsMessage(have(513)).kind).toBe('invalid')
-    expect(parseModelsMessage({ type: 'catalog-want', manifests: [], names: ['x'.repeat(129)] }).kind).toBe('invalid')
-    expect(parseModelsMessage({ type: 'manifest', manifests: ['A'.repeat(30_000)], names: [] }).kind).toBe('invalid')
+    expect(parseModelsMessage({ type: 'catalog-want', manifests: [], names: ['x'.repeat(129)] }).kind).toBe(
+      'invalid',
+    )
+    expect(parseModelsMessage({ type: 'manifest', manifests: ['A'.repeat(30_000)], names: [] }).kind).toBe(
+      'invalid',
+    )
     expect(parseModelsMessage({ type: 'of-tomorrow' }).kind).toBe('unknown')
     expect(parseModelsMessage(null).kind).toBe('invalid')
   })

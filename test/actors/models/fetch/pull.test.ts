@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PullProgress } from '../../../../actors/models/fetch/pull-job.ts'
@@ -25,7 +25,10 @@ describe('pull', { timeout: 20_000 }, () => {
     rig.closing(() => server.stop())
     return server
   }
-  const https = (server: ModelServer, path?: string): ModelSource => ({ kind: 'https', url: server.url(path) })
+  const https = (server: ModelServer, path?: string): ModelSource => ({
+    kind: 'https',
+    url: server.url(path),
+  })
 
   it('fetches a model from a web server, checks it and tells how far it is', async () => {
     const file = createModelFile()
@@ -123,7 +126,11 @@ describe('pull', { timeout: 20_000 }, () => {
     const wrong = Buffer.alloc(file.length, 1)
     const half = Math.floor(file.length / 2)
     const liar = await serve((_, count) =>
-      count === 1 ? { data: wrong, breaksAfter: half } : count === 2 ? { data: wrong, status: 410 } : { data: wrong },
+      count === 1
+        ? { data: wrong, breaksAfter: half }
+        : count === 2
+          ? { data: wrong, status: 410 }
+          : { data: wrong },
     )
     const honest = await serve({ data: file })
     const { manager } = await rig.create()
@@ -137,7 +144,12 @@ describe('pull', { timeout: 20_000 }, () => {
     const other = await serve({ data: createModelFile(3_000_000) })
     const { manager, dir } = await rig.create()
     const pulling = manager.pull(
-      createManifest(file, [{ kind: 'peers' }, https(gone), https(other), { kind: 'file', path: '/nowhere.gguf' }]),
+      createManifest(file, [
+        { kind: 'peers' },
+        https(gone),
+        https(other),
+        { kind: 'file', path: '/nowhere.gguf' },
+      ]),
     )
     await expect(pulling).rejects.toMatchObject({
       code: 'QM_SOURCE_FAILED',
@@ -207,5 +219,63 @@ describe('pull', { timeout: 20_000 }, () => {
     const other = await rig.create()
     const again = await other.manager.pull(createManifest(file, [{ kind: 'file', path: rig.folder }]))
     expect(again.hash).toBe(stored.hash)
+  })
+
+  describe('of a manifest without a hash', () => {
+    const sameSize = (): readonly [Buffer, Buffer] => {
+      const first = createModelFile()
+      return [first, Buffer.concat([first.subarray(0, 100_000), createModelFile().subarray(100_000)])]
+    }
+
+    it('never mixes two sources, not even after the process was killed in the middle', async () => {
+      const [one, other] = sameSize()
+      const half = Math.floor(one.length / 2)
+      const first = await serve({ data: one, stallsAfter: half })
+      const second = await serve({ data: other })
+      // Slowly, so that its progress is told on the way.
+      const { manager, dir } = await rig.create({ downloadBytesPerSecond: 1_000_000 })
+      const unverified = { bytes: one.length }
+      const abort = new AbortController()
+      const fetched = withResolvers<undefined>()
+      const pull = manager.pull(createManifest(undefined, [https(first), https(second)], unverified), {
+        signal: abort.signal,
+        onProgress: ({ doneBytes }) => {
+          if (doneBytes > 200_000) fetched.resolve(undefined)
+        },
+      })
+      await fetched.promise
+      // What a killed process leaves.
+      const left = join(rig.folder, 'left')
+      cpSync(dir, left, { recursive: true })
+      rmSync(join(left, 'locks'), { recursive: true })
+      abort.abort()
+      await expect(pull).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+      first.behaviour = { data: one, status: 404 }
+      const { manager: again } = await rig.create({ dir: left })
+      const stored = await again.pull(createManifest(undefined, [https(first), https(second)], unverified))
+      expect(readFileSync(stored.path).equals(other)).toBe(true)
+    })
+
+    it('does not go on with a file of which nobody can say that it is still the same', async () => {
+      const [one, other] = sameSize()
+      const half = Math.floor(one.length / 2)
+      const server = await serve((_, count) =>
+        count === 1 ? { data: one, breaksAfter: half } : { data: one, status: 404 },
+      )
+      const { manager } = await rig.create()
+      const manifest = createManifest(undefined, [https(server)], { bytes: one.length })
+      await expect(manager.pull(manifest)).rejects.toMatchObject({ code: 'QM_SOURCE_FAILED' })
+      server.behaviour = { data: other }
+      expect(readFileSync((await manager.pull(manifest)).path).equals(other)).toBe(true)
+    })
+  })
+
+  it('a source with a wrong size does not keep the next one from giving the right file', async () => {
+    const file = createModelFile()
+    const portal = await serve({ data: Buffer.from('<html>Please log in.</html>') })
+    const good = await serve({ data: file })
+    const { manager } = await rig.create()
+    const stored = await manager.pull(createManifest(file, [https(portal), https(good)], { bytes: null }))
+    expect(readFileSync(stored.path).equals(file)).toBe(true)
   })
 })

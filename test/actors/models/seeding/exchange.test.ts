@@ -74,7 +74,10 @@ describe('core exchange', { timeout: 20_000 }, () => {
     const targets = [createTarget(offer.bytes, 'one'), createTarget(offer.bytes, 'two')]
     // The second one knows nobody but the first, which has nothing yet and stops giving once it is through.
     one.download.bytesPerSecond = 8 * mebi
-    const fetching = [one.fetch(offer.key, targets[0] ?? createTarget(1)), two.fetch(offer.key, targets[1] ?? createTarget(1)).catch(() => undefined)]
+    const fetching = [
+      one.fetch(offer.key, targets[0] ?? createTarget(1)),
+      two.fetch(offer.key, targets[1] ?? createTarget(1)).catch(() => undefined),
+    ]
     await Promise.all(fetching)
     expect(targets[0]?.data.equals(offer.data)).toBe(true)
     expect(one.given(offer.key).bytes).toBeGreaterThan(mebi)
@@ -168,7 +171,10 @@ describe('core exchange', { timeout: 20_000 }, () => {
 
   it('gives up a seeder that sends nothing, and one that nobody can find', async () => {
     const offer = await createOffer(folder, mebi)
-    const [silent, reader] = [rig.create(), rig.create({ patience: { findMs: 300, nearMs: 20, stallMs: 400 } })]
+    const [silent, reader] = [
+      rig.create(),
+      rig.create({ patience: { findMs: 300, nearMs: 20, stallMs: 400 } }),
+    ]
     silent.offer(offer)
     // One byte a second: the first block takes a day.
     silent.upload.bytesPerSecond = 1
@@ -200,7 +206,9 @@ describe('core exchange', { timeout: 20_000 }, () => {
     const [seeder, reader] = [rig.create(), rig.create({ seeders: allowed })]
     seeder.offer(offer)
     const { aId } = rig.connect(seeder, reader)
-    await expect(reader.fetch(offer.key, createTarget(mebi))).rejects.toMatchObject({ code: 'QM_SOURCE_FAILED' })
+    await expect(reader.fetch(offer.key, createTarget(mebi))).rejects.toMatchObject({
+      code: 'QM_SOURCE_FAILED',
+    })
     expect(seeder.given(offer.key).bytes).toBe(0)
     allowed.add(aId)
     await reader.fetch(offer.key, createTarget(mebi, 'again'))
@@ -238,7 +246,9 @@ describe('core exchange', { timeout: 20_000 }, () => {
     seeder.offer(offer)
     rig.connect(seeder, reader)
     await seeder.withdraw(offer.key)
-    await expect(reader.fetch(offer.key, createTarget(mebi))).rejects.toMatchObject({ code: 'QM_SOURCE_FAILED' })
+    await expect(reader.fetch(offer.key, createTarget(mebi))).rejects.toMatchObject({
+      code: 'QM_SOURCE_FAILED',
+    })
   })
 })
 
@@ -250,7 +260,9 @@ describe('block tree', () => {
       const tree = await buildTree(offer.path)
       const core = new (Hypercore as unknown as new (folder: string) => Hypercore)(join(folder, 'core'))
       await core.ready()
-      const blocks = Array.from({ length: 12 }, (_, at) => offer.data.subarray(at * 65_536, (at + 1) * 65_536))
+      const blocks = Array.from({ length: 12 }, (_, at) =>
+        offer.data.subarray(at * 65_536, (at + 1) * 65_536),
+      )
       await core.append(blocks)
       expect(tree.rootHash()?.equals(await core.treeHash())).toBe(true)
       await core.close()
@@ -291,11 +303,19 @@ describe('block tree', () => {
 })
 
 describe('nearness', () => {
-  it.each(['127.0.0.1', '10.1.2.3', '192.168.1.9', '172.31.0.1', '169.254.3.4', '::1', 'fd00::1', 'fe80::1', '::ffff:10.0.0.1'])(
-    '%s is near',
-    (host) => expect(isNear(host)).toBe(true),
-  )
-  it.each(['8.8.8.8', '172.32.0.1', '2001:db8::1', '::ffff:9.9.9.9', '', 'example.org'])('%s is not', (host) =>
-    expect(isNear(host)).toBe(false),
+  it.each([
+    '127.0.0.1',
+    '10.1.2.3',
+    '192.168.1.9',
+    '172.31.0.1',
+    '169.254.3.4',
+    '::1',
+    'fd00::1',
+    'fe80::1',
+    '::ffff:10.0.0.1',
+  ])('%s is near', (host) => expect(isNear(host)).toBe(true))
+  it.each(['8.8.8.8', '172.32.0.1', '2001:db8::1', '::ffff:9.9.9.9', '', 'example.org'])(
+    '%s is not',
+    (host) => expect(isNear(host)).toBe(false),
   )
 })

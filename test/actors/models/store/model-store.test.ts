@@ -3,6 +3,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -49,6 +50,49 @@ describe('a file of this machine', { timeout }, () => {
     const stored = await store.adopt(path, manifest, 'move')
     expect(existsSync(path)).toBe(false)
     expect(statSync(stored.path).size).toBe(stored.bytes)
+  })
+
+  it('that the store itself has is never removed for being added again', async () => {
+    const [dir, folder] = [tempFolder(), tempFolder()]
+    const { path, hash, bytes, manifest } = tinyFile(folder)
+    const first = await openStore(dir)
+    const { path: blob } = await first.adopt(path, manifest, 'copy')
+    // What is known of it is lost, as after a power cut, and the owner adds what is left.
+    rmSync(join(dir, 'manifests', `${hash}.json`))
+    const store = await openStore(dir)
+    expect(store.list()).toEqual([])
+    for (const how of ['reference', 'move', 'copy'] as const) {
+      const again = await store.adopt(blob, manifest, how)
+      expect(again).toMatchObject({ hash, path: blob, isReference: false })
+      expect(readFileSync(blob).equals(bytes)).toBe(true)
+    }
+    // The same for one that was damaged, and that its owner put right.
+    writeFileSync(blob, Buffer.alloc(bytes.length))
+    await store.verify(hash)
+    writeFileSync(blob, bytes)
+    await store.adopt(blob, manifest, 'reference')
+    expect(readFileSync(blob).equals(bytes)).toBe(true)
+    expect(store.get(hash)).toMatchObject({ isReference: false })
+  })
+
+  it('that is changed while it is verified is not taken up as it is afterwards', async () => {
+    const [dir, folder] = [tempFolder(), tempFolder()]
+    const { path, hash, bytes, manifest } = tinyFile(folder)
+    const store = await openStore(dir)
+    await store.adopt(path, manifest, 'reference')
+    const changed = Buffer.from(bytes)
+    changed[0] = 0
+    const { isSound } = await store.verify(hash, {
+      // Behind what was read already.
+      onProgress: (done, total) => {
+        if (done === total) {
+          writeFileSync(path, changed)
+          utimesSync(path, new Date(), new Date(Date.now() + 5_000))
+        }
+      },
+    })
+    expect(isSound).toBe(true)
+    expect(store.get(hash)).toBeUndefined()
   })
 
   it('that is not what its manifest says stays where it is and is not taken', async () => {
