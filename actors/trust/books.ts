@@ -25,7 +25,7 @@ export interface Account {
   head: Head | undefined
   /** The part of the log that was read. */
   readonly state: AccountState
-  /** Tree hash of that part, 64 hex characters. */
+  /** Tree hash of exactly that part, 64 hex characters; undefined while it is being read on, and where it is not known. */
   treeHash: string | undefined
 }
 
@@ -88,6 +88,10 @@ export class Books {
 
   get banRecords(): readonly BanRecord[] {
     return [...this.#records.values()]
+  }
+
+  recordOf(accountId: PeerId): BanRecord | undefined {
+    return this.#records.get(accountId)
   }
 
   accounts(): IterableIterator<Account> {
@@ -185,9 +189,8 @@ export class Books {
     return true
   }
 
-  score(account: Account): Score {
-    const { id, state } = account
-    const { epoch } = this
+  /** @param epoch for those who say at which epoch it is: the clock may go on between two looks at it */
+  score({ id, state }: Account, epoch = this.epoch): Score {
     const key = `${state.length} ${epoch} ${this.#bans.root}`
     const known = this.#scores.get(id)
     if (known?.key === key) return known.score

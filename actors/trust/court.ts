@@ -41,9 +41,12 @@ export class Court {
     return checkProof(proof, networkId) ? 'later' : 'invalid'
   }
 
-  /** The same for a proof whose parts are known to be of accounts that matter here. */
+  /**
+   * The same for a proof that somebody of weight brings, or this node found. Of an account that was never introduced it
+   * stays here: others would not take it, and which contradictions a node comes across in logs is chance.
+   */
   convict(proof: FraudProof): Learned {
-    const { ownId, networkId, onAccused } = this.#ports
+    const { ownId, networkId, books, onAccused } = this.#ports
     const found = checkProof(proof, networkId)
     if (!found) return 'invalid'
     if (found.guilty === ownId) {
@@ -51,8 +54,15 @@ export class Court {
       this.#isAccused = true
       return 'known'
     }
-    const reason = banReasons[proof.kind]
-    return this.ban({ accountId: found.guilty, reason, epoch: found.epoch, proof }) ? 'new' : 'known'
+    const { guilty: accountId, epoch } = found
+    const isLocal = books.get(accountId)?.card === undefined
+    return this.ban({ accountId, reason: banReasons[proof.kind], epoch, proof, isLocal }) ? 'new' : 'known'
+  }
+
+  /** The account has a card now: what was found against it before is for all to hear. */
+  introduced(accountId: PeerId): void {
+    const { proof } = this.#ports.books.recordOf(accountId) ?? {}
+    if (proof) this.found(proof)
   }
 
   /** A contradiction that this node found itself, in logs or messages. */

@@ -84,6 +84,7 @@ export class Ledger implements GossipLedger {
     this.#cards = new Cards({ signer, params, books, onContradiction: (proof) => this.#court.convict(proof) })
     this.#follower = new LogFollower({
       ownId: signer.id,
+      ownLogKey: options.keys.log,
       networkId: signer.networkId,
       params,
       books,
@@ -179,8 +180,10 @@ export class Ledger implements GossipLedger {
     return this.books.proofs
   }
 
-  learnCard(card: IdentityCard): Promise<Learned> {
-    return this.#cards.learn(card)
+  async learnCard(card: IdentityCard): Promise<Learned> {
+    const learned = await this.#cards.learn(card)
+    if (learned === 'new') this.#court.introduced(card.accountId)
+    return learned
   }
 
   learnHead(head: Head): Learned {

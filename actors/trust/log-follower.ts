@@ -15,6 +15,8 @@ import { PullQuota } from './pull-quota.ts'
 
 export interface LogFollowerPorts {
   readonly ownId: PeerId
+  /** Public key of this node's own log, in hex. */
+  readonly ownLogKey: string
   readonly networkId: NetworkId
   readonly params: TrustParams
   readonly books: Books
@@ -79,15 +81,25 @@ export class LogFollower {
    * Deletes the entries of a banned account's log from the disk, once nothing of it is being read. For those whose log
    * is the evidence itself, it stays: newcomers have to find what everybody found. Never rejects.
    */
-  async forget({ accountId, proof, isLocal = false }: BanRecord): Promise<void> {
+  async forget(record: BanRecord): Promise<void> {
+    const { accountId } = record
     const { books, store } = this.#ports
     const card = books.get(accountId)?.card
-    if (!card || (!proof && !isLocal)) return
+    if (!card || !isForgettable(record)) return
     await this.#reader.idle(accountId)
+    if (this.#isOthers(card.logKey)) return
     await store
       .remote(card.logKey)
       .forget()
       .catch(() => undefined)
+  }
+
+  /** A card says which log is its account's, and may name anybody's: that of this node, or one that is still needed. */
+  #isOthers(logKey: string): boolean {
+    const { books, ownLogKey } = this.#ports
+    if (logKey === ownLogKey) return true
+    const gone = new Set(books.banRecords.filter(isForgettable).map(({ accountId }) => accountId))
+    return [...books.accounts()].some(({ id, card }) => card?.logKey === logKey && !gone.has(id))
   }
 
   /** Once an epoch. */
@@ -142,3 +154,6 @@ export class LogFollower {
     onSuspects([this.#fitting.get(accountId), head].flatMap((one) => one ?? []))
   }
 }
+
+/** Whether nobody needs the log of the banned account as evidence. */
+const isForgettable = ({ proof, isLocal = false }: BanRecord): boolean => proof !== undefined || isLocal

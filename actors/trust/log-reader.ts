@@ -107,6 +107,8 @@ export class LogReader {
       const reason = `Its log of ${head.length} entries is not the one that it signed for.`
       return onBroken({ accountId: account.id, reason, epoch: head.epoch, isEvident: false })
     }
+    // Of what is read from here on the hash is not known before the end, and there may be none: an entry may be wrong.
+    account.treeHash = undefined
     for await (const slice of remote.read(state.length, head.length)) {
       for (const bytes of slice) {
         const wrong = this.#take(account, bytes)

@@ -44,6 +44,8 @@ export interface OwnLogPorts {
 const waitingMax = 10_000
 /** Entries written at once. */
 const batchMax = 256
+/** Heads of peers that are being compared with it; each may take a minute, and what is left out comes again. */
+const comparingMax = 16
 
 /**
  * This node's own log: what is to be kept goes in, one thing after the other, and nothing before it is sure that no
@@ -61,6 +63,8 @@ export class OwnLog {
   #writing: Promise<void> | undefined
   #reading: Promise<void> = Promise.resolve()
   #problem: string | undefined
+  /** Heads, by length and hash, that are being compared with the log. */
+  readonly #comparing = new Set<string>()
   #head: Head | undefined
 
   constructor(log: AccountLog, account: Account, ports: OwnLogPorts) {
@@ -122,7 +126,10 @@ export class OwnLog {
   /** A peer holds this much of it: after a restored backup that may be more than there is here. */
   async heard(head: Head): Promise<void> {
     const { signer } = this.#ports
+    const name = `${head.length} ${head.treeHash}`
+    if (this.#comparing.has(name) || this.#comparing.size >= comparingMax) return
     if (head.accountId !== signer.id || !isHeadValid(head, signer.networkId)) return
+    this.#comparing.add(name)
     const before = this.#account.state.length
     try {
       if (head.length <= this.#log.length && this.#log.state === 'ready') {
@@ -139,6 +146,8 @@ export class OwnLog {
       } else await this.#tellState()
     } catch (error) {
       this.#report(error)
+    } finally {
+      this.#comparing.delete(name)
     }
     this.#write()
   }
@@ -246,6 +255,7 @@ export class OwnLog {
   async #readAll(): Promise<void> {
     const { params, signer, epochNow } = this.#ports
     const { state } = this.#account
+    if (state.length < this.#log.length) this.#account.treeHash = undefined
     for await (const slice of this.#log.read(state.length, this.#log.length)) {
       for (const bytes of slice) {
         const entry = decodeEntry(bytes)

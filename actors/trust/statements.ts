@@ -41,7 +41,7 @@ export class Statements {
       banRoot: books.bans.root,
       networkId: signer.networkId,
     })
-    const { values } = books.score(account)
+    const { values } = books.score(account, epoch)
     return scoreStatementFormat.sign(signer, { accountId, epoch, inputDigest, values, signerId: signer.id })
   }
 

@@ -5,8 +5,8 @@ import type { NewEntry } from './own-log.ts'
 export interface UnwrittenFile {
   /** Nothing when there is none, or it is damaged. Never rejects. */
   read(): Promise<readonly Uint8Array[]>
-  /** Replaces all of it, whole or not at all. Never rejects. */
-  write(entries: readonly Uint8Array[]): Promise<void>
+  /** Replaces all of it, whole or not at all. Never rejects. @returns whether it is written */
+  write(entries: readonly Uint8Array[]): Promise<boolean>
 }
 
 /**
@@ -43,8 +43,7 @@ export class Unwritten {
     const waiting = this.#waiting()
     const isSame = waiting.length === this.#kept.length && waiting.every((one, at) => one === this.#kept[at])
     if (isSame) return
-    await this.#file?.write(waiting.flatMap(toBytes))
-    this.#kept = waiting
+    if (!this.#file || (await this.#file.write(waiting.flatMap(toBytes)))) this.#kept = waiting
   }
 }
 

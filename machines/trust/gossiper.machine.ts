@@ -147,23 +147,16 @@ const gossiper = setup({
   guards: {
     isHeard: ({ context }) => isHeard(context),
     isMissing: ({ context: { log, holders } }) => log === 'elsewhere' && holders === 0,
+    isUnmet: ({ context: { log, told } }) => log === 'begun' && told === 0,
     isFound: ({ context }) => context.holders > 0,
     hasNews: ({ context }) => context.isCardNew || context.length > context.announced,
     isWorthTelling: ({ context }) => isWorthTelling(context),
   },
 })
 
-/** Peers without any of a log that has begun somewhere cannot say how long it is. */
-function isHeard({ log, told, holders, timings: { peersToHear } }: GossiperContext): boolean {
-  switch (log) {
-    case 'new':
-      return told >= peersToHear
-    case 'begun':
-      return holders >= peersToHear
-    case 'elsewhere':
-      return told >= peersToHear && holders > 0
-  }
-}
+/** Peers without any of a log that has begun somewhere cannot say how long it is, and one alone may know an old end. */
+const isHeard = ({ log, told, holders, timings: { peersToHear } }: GossiperContext): boolean =>
+  (log === 'new' ? told : holders) >= peersToHear
 
 /** A head is told at once when the log grew by a twentieth; peers reckon with less until the interval is over. */
 const worthShare = 20
@@ -263,11 +256,24 @@ export const gossiperMachine = gossiper.createMachine({
         'regime.changed': { actions: [noteRegime, 'tellRegime'] },
       },
       states: {
-        /** Peers say what they hold of the own log; those that never meet anybody go on after a while. */
+        /**
+         * Peers say what they hold of the own log. A new one goes on after a while though nobody is met; one that has
+         * begun has nothing to lose by waiting for the first peer, without whom nothing is earned or paid.
+         */
         listening: {
           always: { guard: 'isHeard', target: 'settling' },
+          // The first word of a peer is when the others have their time to speak: before, there was nobody to hear.
+          on: {
+            'gossip.told': {
+              guard: 'isUnmet',
+              target: 'listening',
+              reenter: true,
+              actions: noteTold,
+            },
+          },
           after: {
             checkWait: [
+              { guard: 'isUnmet', target: 'listening', reenter: true, actions: 'sweep' },
               {
                 guard: 'isMissing',
                 target: 'searching',
@@ -279,7 +285,8 @@ export const gossiperMachine = gossiper.createMachine({
         },
         /** Without end: only a peer that holds some of the log ends it, and after it others have their time to speak. */
         searching: {
-          entry: 'round',
+          // What waits for the log is kept in a file meanwhile.
+          entry: ['round', 'sweep'],
           always: { guard: 'isFound', target: 'listening' },
           after: { roundInterval: { target: 'searching', reenter: true } },
         },

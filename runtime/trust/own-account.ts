@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { LogCounter, LogMark } from '../../actors/trust/log-counter.ts'
@@ -42,6 +43,10 @@ export function toOwnAccount(dataDir: DataDir, config: Config): OwnAccount {
 /** Whether the keys were in use on another machine, so that there may be a log of theirs that is not here. */
 export const areKeysImported = async (dataDir: DataDir): Promise<boolean> =>
   (await dataDir.readState(importedFileName, importedSchema)) !== undefined
+
+/** The log of the keys is here: from now on this is where they are used. Never rejects; a later start tries again. */
+export const forgetImport = (dataDir: DataDir): Promise<void> =>
+  rm(dataDir.file(importedFileName), { force: true }).catch(() => undefined)
 
 /** The rules of the mesh: the built-in ones, with what its members may choose. */
 const toParams = ({ epochSeconds, stampBits }: Config): TrustParams => ({

@@ -16,7 +16,7 @@ import type { DataDir } from '../data-dir.ts'
 import { identityFileName } from '../identity.ts'
 import type { Logger } from '../logger.ts'
 import { keepAccusation, readAccusation, toBannedError } from './accusation.ts'
-import { areKeysImported, toOwnAccount } from './own-account.ts'
+import { areKeysImported, forgetImport, toOwnAccount } from './own-account.ts'
 import { createUnwrittenFile } from './unwritten-file.ts'
 
 export interface TrustSideOptions {
@@ -81,7 +81,7 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
         logger.info({ reason }, 'the index of accounts is empty: it is filled from the logs'),
     })
     const epochMs = 1_000 * params.epochSeconds
-    const areImported = await areKeysImported(dataDir)
+    let areImported = await areKeysImported(dataDir)
     const grown: { tell: TrustSide['onGrown'] } = { tell: () => {} }
     const gossip = new Gossip({
       networkId,
@@ -181,8 +181,15 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
         logger.warn({ workerId, requestId, detail }, 'a worker signed another result than it delivered'),
     })
     const toStory = (): OwnLogStory => {
-      if (log.length > 0 || log.acknowledged) return 'begun'
-      return areImported ? 'elsewhere' : 'new'
+      // Before the check was passed once, what is here may be the beginning of what is elsewhere.
+      if (areImported) return 'elsewhere'
+      return log.length > 0 || log.acknowledged ? 'begun' : 'new'
+    }
+    const settle = async (): Promise<void> => {
+      ledger.checked()
+      if (!areImported || log.length === 0 || log.state !== 'ready') return
+      areImported = false
+      await forgetImport(dataDir)
     }
     return {
       ledger,
@@ -218,7 +225,7 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
           gossip,
           // The books outlive the actor that gossips about them: answers go on while it is started again.
           open: () => Promise.resolve({ ledger, close: () => Promise.resolve() }),
-          settle: () => Promise.resolve(ledger.checked()),
+          settle,
           onDefect: (error) => logger.error({ err: error }, 'a defect in the score gossiper'),
         }),
       }),

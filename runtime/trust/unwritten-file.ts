@@ -32,8 +32,10 @@ export const createUnwrittenFile = (path: string, onDamaged: (error: Error) => v
     const texts = entries.slice(-entriesMax).map((entry) => Buffer.from(entry).toString('base64'))
     try {
       await writeFileAtomically(path, `${JSON.stringify({ entries: texts })}\n`)
+      return true
     } catch (error) {
       onDamaged(error as Error)
+      return false
     }
   },
 })

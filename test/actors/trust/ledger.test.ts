@@ -28,13 +28,17 @@ const payment = (spendSeq: number, amount = 1_050) =>
 
 /** A file in memory, and all that was ever written to it. */
 function createFile(entries: readonly Uint8Array[] = []) {
-  const file = { entries, writes: 0 }
+  const file = { entries, writes: 0, refused: 0, isFull: false }
   const port: UnwrittenFile = {
     read: () => Promise.resolve(file.entries),
     write: (written) => {
+      if (file.isFull) {
+        file.refused++
+        return Promise.resolve(false)
+      }
       file.entries = written
       file.writes++
-      return Promise.resolve()
+      return Promise.resolve(true)
     },
   }
   return { file, port }
@@ -83,6 +87,18 @@ describe('what the log has not taken', () => {
     for (let seq = 1; seq <= 2_000; seq++) ledger.append(payment(seq))
     await ledger.close()
     expect(file.entries.map(decodeEntry)).toHaveLength(2_000)
+  })
+
+  it('is written again where the disk was full', async () => {
+    const { file, port } = createFile()
+    const { ledger } = await openLedger({ unwritten: port })
+    ledger.append(payment(1))
+    file.isFull = true
+    ledger.sweep()
+    await vi.waitFor(() => expect(file.refused).toBe(1))
+    file.isFull = false
+    await ledger.close()
+    expect(file.entries.map(decodeEntry)).toEqual([payment(1)])
   })
 
   it('leaves the file only when it is in the log', async () => {

@@ -3,7 +3,7 @@ import { Books } from '../../../actors/trust/books.ts'
 import { OwnLog } from '../../../actors/trust/own-log.ts'
 import { genesisParams } from '../../../machines/trust/index.ts'
 import { QMeshError } from '../../../protocol/index.ts'
-import { createSigner, type Head, type PaidEntry } from '../../../protocol/trust/index.ts'
+import { createSigner, type Head, headFormat, type PaidEntry } from '../../../protocol/trust/index.ts'
 import { networkId, sampleCard, worker } from '../../protocol/trust/samples.ts'
 import { makeKeyPair, makeStore, MemoryCounter } from './log-rig.ts'
 
@@ -26,6 +26,7 @@ async function createRig({ onSettled = (_own: OwnLog): void => {} } = {}) {
   const store = await makeStore()
   const real = await store.own(makeKeyPair(), new MemoryCounter())
   let failures = 0
+  let catchUps = 0
   const log = new Proxy(real, {
     get: (target, name) => {
       if (name === 'append') {
@@ -38,6 +39,7 @@ async function createRig({ onSettled = (_own: OwnLog): void => {} } = {}) {
           return length
         }
       }
+      if (name === 'catchUp') catchUps++
       const value: unknown = Reflect.get(target, name, target)
       return typeof value === 'function' ? value.bind(target) : value
     },
@@ -59,7 +61,15 @@ async function createRig({ onSettled = (_own: OwnLog): void => {} } = {}) {
     onSettled: () => onSettled(own),
   })
   await own.open()
-  return { own, account, heads, problems, fail: (times: number) => (failures = times) }
+  return {
+    own,
+    account,
+    signer,
+    heads,
+    problems,
+    fail: (times: number) => (failures = times),
+    catchUps: () => catchUps,
+  }
 }
 
 describe('the own log', () => {
@@ -130,6 +140,18 @@ describe('the own log', () => {
       expect(own.waiting).toEqual([])
     })
     expect([own.owed, own.spentSeq, account.state.paid]).toEqual([0, 1, 1_050])
+  })
+
+  it('looks for more of it once for each head and a few at a time, however often peers say so', async () => {
+    const { own, signer, catchUps } = await createRig()
+    const toHead = (length: number): Head =>
+      headFormat.sign(signer, { accountId: signer.id, epoch, length, treeHash: '33'.repeat(32) })
+    const again = Array.from({ length: 50 }, () => own.heard(toHead(7)))
+    expect(catchUps()).toBe(1)
+    const others = Array.from({ length: 50 }, (_, at) => own.heard(toHead(8 + at)))
+    expect(catchUps()).toBe(16)
+    await own.close()
+    await Promise.all([...again, ...others])
   })
 
   it('says what it has not written when it is closed', async () => {

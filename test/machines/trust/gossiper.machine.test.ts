@@ -139,13 +139,54 @@ describe('score gossiper', () => {
     expect(emitted.at(-1)).toEqual({ type: 'gossiper.ready', told: 2 })
   })
 
-  it('with a log that is elsewhere goes on at once when three spoke and one of them holds some of it', async () => {
+  it('with a log that is elsewhere goes on early only when three hold some of it: one may know an old end', async () => {
     const { actor, told, until, emitted } = start({ log: 'elsewhere', timings: {} })
     actor.start()
     await until({ open: 'listening' })
-    told(3, 1)
+    told(9, 2)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    told(9, 3)
     await until({ open: 'gossiping' })
-    expect(emitted).toEqual([{ type: 'gossiper.ready', told: 3 }])
+    expect(emitted).toEqual([{ type: 'gossiper.ready', told: 9 }])
+  })
+
+  it('gives the others time after the first that was found, however many spoke before', async () => {
+    const { actor, told, until, seconds } = start({ log: 'elsewhere', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    told(9)
+    seconds(20)
+    expect(actor.getSnapshot().value).toEqual({ open: 'searching' })
+    told(9, 1)
+    seconds(14)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    seconds(1)
+    await until({ open: 'gossiping' })
+  })
+
+  it('keeps what waits for a log that is elsewhere, as long as it is searched for', async () => {
+    const { actor, told, until, seconds, count } = start({ log: 'elsewhere', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    told(9)
+    seconds(15 + 600)
+    expect(count('gossip.sweep')).toBeGreaterThan(9)
+  })
+
+  it('with a log that has begun waits for the first peer without end, and then for others', async () => {
+    const { actor, told, until, seconds, count, calls, emitted } = start({ log: 'begun', timings: {} })
+    actor.start()
+    await until({ open: 'listening' })
+    seconds(600)
+    expect(actor.getSnapshot().value).toEqual({ open: 'listening' })
+    expect(count('gossip.sweep')).toBeGreaterThan(9)
+    seconds(14)
+    told(1)
+    seconds(14)
+    expect(calls).toEqual(['open'])
+    seconds(1)
+    await until({ open: 'gossiping' })
+    expect(emitted).toEqual([{ type: 'gossiper.ready', told: 1 }])
   })
 
   it('changes its regime by what rounds say, and back, and tells gossip', async () => {

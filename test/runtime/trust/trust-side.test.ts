@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createActor, toPromise } from 'xstate'
 import type { PeerId, Prompt } from '../../../protocol/index.ts'
 import { createSigner, type FraudProof, headFormat } from '../../../protocol/trust/index.ts'
 import { configFromOptions } from '../../../runtime/config/index.ts'
@@ -15,9 +16,11 @@ import { toOwnAccount } from '../../../runtime/trust/own-account.ts'
 import { openTrustSide } from '../../../runtime/trust/trust-side.ts'
 import { createAccount, makeCard, makeReceipt, type TestAccount } from '../../support/trust-receipts.ts'
 
+const requestId = 'ab'.repeat(16)
+
 const prompt: Prompt = {
   type: 'prompt',
-  requestId: 'ab'.repeat(16),
+  requestId,
   modelId: 'tiny',
   modelHash: 'cd'.repeat(32),
   prompt: 'Hello',
@@ -139,5 +142,28 @@ describe('the own log', () => {
     await imported.close()
     expect(await adoptLog(toConfig(folder))).toMatchObject({ length: 0, lost: 0 })
     expect((await openSide(folder)).trust.log).toBe('new')
+  })
+
+  it('is elsewhere, although some of it came, until the check was passed with it', async () => {
+    const first = await openSide()
+    const [file, folder] = [join(await tempDir(), 'keys'), join(await tempDir(), 'new')]
+    await exportKeys(first.folder, file)
+    await importKeys(file, folder)
+    const started = await openSide(folder)
+    const { ledger } = started.trust
+    const { epoch } = ledger
+    ledger.append({ type: 'paid', epoch, workerId: '0b'.repeat(32), requestId, spendSeq: 1, amount: 1_050 })
+    ledger.checked()
+    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(2))
+    await started.close()
+    const { trust, close } = await openSide(folder)
+    expect(trust.log).toBe('elsewhere')
+    const gossiper = createActor(trust.gossiper, { input: { timings: { checkWaitMs: 1 } } }).start()
+    onTestFinished(() => void gossiper.stop())
+    await vi.waitFor(() => expect(trust.log).toBe('begun'))
+    gossiper.send({ type: 'score-gossiper.stop' })
+    await toPromise(gossiper)
+    await close()
+    expect((await openSide(folder)).trust.log).toBe('begun')
   })
 })

@@ -90,6 +90,28 @@ describe('a proof against an account', () => {
     expect(ledger.headOf(forger.id)).toEqual(head)
   })
 
+  it('found in logs is nothing on which two nodes could differ until the account is introduced', async () => {
+    const [one, other] = [await openLedger(), await openLedger()]
+    const [client, worker] = [one.stranger(), one.stranger()]
+    const { epoch } = one.ledger
+    const promises = [1, 2].map(() =>
+      makeReceipt({ client: client.signer, worker: worker.signer, epoch, offer: { spendSeq: 5 } }),
+    )
+    for (const receipt of promises) one.ledger.spending.received(receipt)
+    // The other one was started again in between, and has nothing to compare with.
+    for (const receipt of promises.slice(1)) other.ledger.spending.received(receipt)
+    expect(one.ledger.books.isBanned(client.id)).toBe(true)
+    const roots = () => [one, other].map(({ ledger }) => ledger.books.bans.root)
+    expect(new Set(roots()).size).toBe(1)
+    expect(one.ledger.banned().size).toBe(0)
+    for (const { ledger } of [one, other]) await ledger.learnCard(makeCard(client, epoch))
+    const [proof] = one.ledger.proofs()
+    if (!proof) throw new Error('it is for all to hear now')
+    expect(other.ledger.learnProof(proof)).toBe('new')
+    expect(new Set(roots()).size).toBe(1)
+    expect([one, other].map(({ ledger }) => [...ledger.banned().keys()])).toEqual([[client.id], [client.id]])
+  })
+
   it('is not compared when only this node has fallen out with the account', async () => {
     const { ledger, stranger } = await openLedger()
     const empty = new Holdings(ledger).digest().bans
