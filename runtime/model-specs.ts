@@ -24,10 +24,10 @@ export async function toModelSpecs(
 ): Promise<ModelSpec[]> {
   const toSpec = async (model: Config['models'][number]): Promise<ModelSpec> => {
     if (typeof model !== 'string') {
-      const { pinned, keepLoaded, ...said } = model
+      const { pinned, keepLoaded, sha256, ...said } = model
       const id = model.id ?? toModelId(basename(model.path))
       const keepLoadedMs = keepLoaded === undefined ? undefined : keepLoaded * 1_000
-      return { contextTokens, slots, ...said, id, isPinned: pinned, keepLoadedMs }
+      return { contextTokens, slots, ...said, id, isPinned: pinned, keepLoadedMs, expectedHash: sha256 }
     }
     if (model === builtInModelId) return { ...(await builtInModel()), contextTokens, slots }
     const stored = isModelPath(model) ? undefined : store?.find(model)

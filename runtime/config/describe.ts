@@ -90,6 +90,7 @@ keepLoaded = 300
 - \`load\`: \`"start"\`, the default, loads it at the start as far as the budget goes; \`"demand"\` when a request waits for it.
 - \`pinned\`: once it is loaded it stays.
 - \`keepLoaded\`: seconds that it stays loaded at least, although another model needs its memory; 0 if left out.
+- \`sha256\`: what the file must be. Another file is refused, and this one is not tried in a process of its own first.
 
 What has nothing to do goes first, the least recently used of it. A model that works is given what waits for it at that
 moment, and then makes room; whoever asks for it later waits until it is back. A model that would never fit beside the

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseQuietHours } from '../../machines/duty/index.ts'
 import { genesisParams } from '../../machines/trust/params.ts'
-import { limits, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
+import { limits, modelHashSchema, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
 import { modelLimits } from '../../protocol/models/limits.ts'
 import { parseHostPort } from './host-port.ts'
 import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
@@ -50,6 +50,7 @@ const modelSchema = z.union([
     load: z.enum(['start', 'demand']).optional(),
     pinned: z.boolean().optional(),
     keepLoaded: whole(0, 86_400).optional(),
+    sha256: modelHashSchema.optional(),
   }),
 ])
 
@@ -69,7 +70,7 @@ export const configKeys = {
   models: key({
     schema: z.array(modelSchema).max(limits.modelsMax),
     kind: 'list',
-    doc: 'Models to load: each a path of a GGUF file, `nano` for the small built-in one, or a table with `path` and, if wanted, `id`, `contextTokens`, `slots`, `load`, `pinned` and `keepLoaded`.',
+    doc: 'Models to load: each a path of a GGUF file, `nano` for the small built-in one, or a table with `path` and, if wanted, `id`, `contextTokens`, `slots`, `load`, `pinned`, `keepLoaded` and `sha256`.',
     expects: `a list of at most ${limits.modelsMax} models`,
     expectsEach: 'a path, an id of lower case letters, digits, ".", "-" and "_", or a table with a "path"',
     default: () => ['nano'],
@@ -399,6 +400,7 @@ export const modelFields: Readonly<Record<string, string>> = {
   load: '"start" or "demand"',
   pinned: 'true or false',
   keepLoaded: 'a whole number of seconds from 0 to 86400',
+  sha256: '64 hex characters in lower case',
 }
 
 export type ConfigKey = keyof typeof configKeys

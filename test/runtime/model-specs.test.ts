@@ -25,6 +25,19 @@ describe('the models of a configuration', () => {
     })
   })
 
+  it('what a file must be is known to whoever loads it', async () => {
+    const sha256 = 'ab'.repeat(32)
+    const [model] = await specs({ models: [{ path: '/a.gguf', sha256 }] })
+    expect(model?.expectedHash).toBe(sha256)
+  })
+
+  it('a model of the store is found by its name, and is what the store says', async () => {
+    const stored = { path: '/store/blobs/x.gguf', hash: 'cd'.repeat(32), manifest: { id: 'small' } }
+    const store = { find: (name: string) => (name === 'small' ? stored : undefined) }
+    const [model] = await toModelSpecs(configFromOptions({ models: ['small'] }), store)
+    expect(model).toMatchObject({ id: 'small', path: stored.path, expectedHash: stored.hash })
+  })
+
   it('what comes and goes has a budget, given or measured; what stays has none', async () => {
     const input: ConfigInput = {
       models: [{ path: '/a.gguf', load: 'demand', pinned: true, keepLoaded: 30 }],

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import createTestnet from 'hyperdht/testnet.js'
@@ -18,7 +18,12 @@ export interface TestMesh {
   readonly bootstrap: readonly string[]
   readonly modelPath: string
   readonly secret: string
-  model(options?: { readonly slots?: number }): { path: string; contextTokens: number; slots: number }
+  model(options?: { readonly slots?: number }): {
+    path: string
+    contextTokens: number
+    slots: number
+    sha256: string
+  }
   tempDir(): Promise<string>
   worker(options?: NodeOptions): Promise<QMeshNode>
   client(options?: NodeOptions): Promise<QMeshClient>
@@ -37,7 +42,16 @@ export async function createTestMesh(): Promise<TestMesh> {
     await rm(root, { recursive: true, force: true })
   })
   const bootstrap = testnet.bootstrap.map(({ host, port }) => `${host}:${port}`)
-  const model: TestMesh['model'] = ({ slots = 2 } = {}) => ({ path: modelPath, contextTokens: 512, slots })
+  // Known by its hash it is not tried first in a process of its own, which takes seconds.
+  const sha256 = createHash('sha256')
+    .update(await readFile(modelPath))
+    .digest('hex')
+  const model: TestMesh['model'] = ({ slots = 2 } = {}) => ({
+    path: modelPath,
+    contextTokens: 512,
+    slots,
+    sha256,
+  })
   const tempDir = () => mkdtemp(join(root, 'data-'))
   const base = async (): Promise<NodeOptions> => ({
     dataDir: await tempDir(),
