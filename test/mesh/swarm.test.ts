@@ -404,7 +404,8 @@ describe('the network', () => {
     const addresses = workers.flatMap(({ swarm }) => swarm.address() ?? [])
     const newcomer = startClient({ bootstrap: [own.address], knownNodes: addresses }, { input: { timings } })
     await newcomer.until('worker.hello')
-    expect(client.knownNodes.length).toBeGreaterThan(0)
+    // They are told with each search, and the next one may be seconds away.
+    await vi.waitFor(() => expect(client.knownNodes.length).toBeGreaterThan(0), 20_000)
   })
 
   test('a dead peer that every lookup names is not dialled each time', async () => {
