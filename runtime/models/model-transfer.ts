@@ -293,7 +293,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const known = this.#fromCatalog(name)
     if (known) return { manifest: known }
     const isHash = modelHashSchema.safeParse(name).success
-    const ask = AbortSignal.timeout(this.#options.askMs ?? 10_000)
+    const ask = AbortSignal.timeout(this.#options.askMs ?? 20_000)
     const found = this.#exchange ? await this.#sharing.find(name, ask) : []
     if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
     const [manifest = this.#fromCatalog(name)] = isHash ? found : []

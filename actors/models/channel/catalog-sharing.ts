@@ -51,7 +51,7 @@ interface Search {
   done: () => void
 }
 
-const defaultSettleMs = 3_000
+const defaultSettleMs = 8_000
 
 const hashPattern = /^[0-9a-f]{64}$/
 const keyOf = ({ publisher, id }: { publisher: string | null; id: string }): string => `${publisher}/${id}`

@@ -66,7 +66,9 @@ describe('pull', { timeout: 20_000 }, () => {
       onSourceFailed: ({ message }) => failures.push(message),
     })
     expect(readFileSync(stored.path).equals(file)).toBe(true)
-    expect(second.sentBytes).toBe(file.length - half)
+    // What was on its way when the first one broke off may be lost with its connection.
+    expect(second.sentBytes).toBeGreaterThanOrEqual(file.length - half)
+    expect(second.sentBytes).toBeLessThan(file.length - half / 2)
     expect(failures).toEqual([expect.stringContaining('404')])
   })
 
