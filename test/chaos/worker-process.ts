@@ -207,5 +207,8 @@ process.on('message', (message: ToWorker) => {
       void node.stop().then(() => process.exit(0))
   }
 })
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+const leave = (): void => void process.kill(process.pid, 'SIGKILL')
+process.on('disconnect', leave)
+// A runner that gave up while this one was still starting is not heard of any more.
+if (!process.connected) leave()
 tell({ type: 'ready', id: node.id })
