@@ -3,6 +3,7 @@ import { isErrorCode, type ErrorCode } from '../errors.ts'
 import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { chatMessageSchema, samplingSchema } from './chat.ts'
+import { type Parsed, parseMessage } from './parse-message.ts'
 
 /** The version this code speaks. A peer with another major is closed with `QM_PROTOCOL_VERSION`. */
 export const protocolVersion = 2
@@ -245,26 +246,14 @@ const schemas = {
 
 export const inferenceMessageTypes = Object.keys(schemas) as (keyof typeof schemas)[]
 
-export type ParsedMessage =
-  | { readonly kind: 'message'; readonly message: InferenceMessage }
-  /** A type of a later version: ignored, not a violation. */
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'invalid'; readonly detail: string; readonly requestId?: string }
+/** What cannot be read may still say which request it is about. */
+export type ParsedMessage = Parsed<InferenceMessage> & { readonly requestId?: string }
 
 /** Checks one decoded frame against its schema. Never throws. Unknown fields are dropped. */
 export function parseInferenceMessage(value: unknown): ParsedMessage {
-  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
-    return { kind: 'invalid', detail: 'a message must be an object with a "type"' }
-  }
-  if (!Object.hasOwn(schemas, value.type)) return { kind: 'unknown' }
-  const result = schemas[value.type as keyof typeof schemas].safeParse(value)
-  if (result.success) return { kind: 'message', message: result.data }
-  const issue = result.error.issues[0]
-  const detail = `${value.type}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`
-  const requestId = 'requestId' in value ? requestIdSchema.safeParse(value.requestId).data : undefined
-  return {
-    kind: 'invalid',
-    detail: detail.slice(0, limits.errorMessageCharsMax),
-    ...(requestId && { requestId }),
-  }
+  const parsed = parseMessage(schemas, value)
+  if (parsed.kind !== 'invalid' || typeof value !== 'object' || value === null || !('requestId' in value))
+    return parsed
+  const { data: requestId } = requestIdSchema.safeParse(value.requestId)
+  return { ...parsed, ...(requestId !== undefined && { requestId }) }
 }

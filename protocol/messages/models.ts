@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { modelIdSchema, peerIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { modelLimits } from '../models/limits.ts'
+import { type Parsed, parseMessage } from './parse-message.ts'
 
 /** Bounds of what is said over the models network. */
 export const modelsMessageLimits = {
@@ -55,21 +56,5 @@ const schemas = {
   manifest: manifestMessageSchema,
 } as const
 
-export type ParsedModelsMessage =
-  | { readonly kind: 'message'; readonly message: ModelsMessage }
-  /** A type of a later version: ignored, not a violation. */
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'invalid'; readonly detail: string }
-
 /** Checks one decoded frame against its schema; manifests are not looked into. Never throws. */
-export function parseModelsMessage(value: unknown): ParsedModelsMessage {
-  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
-    return { kind: 'invalid', detail: 'a message must be an object with a "type"' }
-  }
-  if (!Object.hasOwn(schemas, value.type)) return { kind: 'unknown' }
-  const result = schemas[value.type as keyof typeof schemas].safeParse(value)
-  if (result.success) return { kind: 'message', message: result.data }
-  const issue = result.error.issues[0]
-  const detail = `${value.type}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`
-  return { kind: 'invalid', detail: detail.slice(0, limits.errorMessageCharsMax) }
-}
+export const parseModelsMessage = (value: unknown): Parsed<ModelsMessage> => parseMessage(schemas, value)

@@ -7,6 +7,7 @@ import { headFormat } from '../trust/head.ts'
 import { decodeProof, encodeProof } from '../trust/proof.ts'
 import { scoreStatementFormat } from '../trust/score-statement.ts'
 import { encodeHoldings, type Holding, holdingBytes, parseHoldings } from './holdings.ts'
+import { type Parsed, parseMessage } from './parse-message.ts'
 
 /** Bounds of one message of the scores network; `protocol/limits.ts` says what each is. */
 export const scoresLimits = {
@@ -189,24 +190,8 @@ const schemas = {
 
 export const scoresMessageTypes = Object.keys(schemas) as (keyof typeof schemas)[]
 
-export type ParsedScoresMessage =
-  | { readonly kind: 'message'; readonly message: ScoresMessage }
-  /** A type of a later version: ignored, not a violation. */
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'invalid'; readonly detail: string }
-
 /** Checks one decoded frame against its schema; signatures are not checked. Never throws. Unknown fields are dropped. */
-export function parseScoresMessage(value: unknown): ParsedScoresMessage {
-  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
-    return { kind: 'invalid', detail: 'a message must be an object with a "type"' }
-  }
-  if (!Object.hasOwn(schemas, value.type)) return { kind: 'unknown' }
-  const result = schemas[value.type as keyof typeof schemas].safeParse(value)
-  if (result.success) return { kind: 'message', message: result.data }
-  const issue = result.error.issues[0]
-  const detail = `${value.type}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`
-  return { kind: 'invalid', detail: detail.slice(0, limits.errorMessageCharsMax) }
-}
+export const parseScoresMessage = (value: unknown): Parsed<ScoresMessage> => parseMessage(schemas, value)
 
 /**
  * The object that `encodeFrame` turns into a frame.
