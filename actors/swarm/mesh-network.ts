@@ -10,6 +10,7 @@ import {
   toTopic,
 } from '../../protocol/index.ts'
 import type { AccessList } from './access-list.ts'
+import { DialingDht } from './dialing-dht.ts'
 import { findBootstraps, type MdnsSession } from './mdns.ts'
 import { toBindError } from './network-errors.ts'
 import { type NodeAddress, type SwarmSettings, toBindHost } from './settings.ts'
@@ -43,7 +44,7 @@ export class MeshNetwork {
   readonly #streams = new Map<PeerId, Hyperswarm.NoiseStream>()
   readonly #unreachable = new UnreachablePeers()
   #inbound = 0
-  #dht: DHT | undefined
+  #dht: DialingDht | undefined
   #swarm: Hyperswarm | undefined
   #mdns: MdnsSession | undefined
   #models: readonly ModelId[] = []
@@ -103,7 +104,7 @@ export class MeshNetwork {
   }
 
   async #openOn(host: string, settings: SwarmSettings): Promise<void> {
-    const dht = await openDht(settings, host)
+    const dht = await openDht(settings, host, (peerId) => this.#unreachable.answered(peerId))
     this.#dht = dht
     if (this.#isClosed) {
       await dht.destroy({ force: true }).catch(ignore)
@@ -221,7 +222,10 @@ export class MeshNetwork {
   }
 
   #admits(peerId: PeerId, isDial: boolean): boolean {
-    return this.#access.allows(peerId) && (!isDial || this.#unreachable.mayDial(peerId, performance.now()))
+    if (!this.#access.allows(peerId)) return false
+    if (isDial) return this.#unreachable.mayDial(peerId, performance.now())
+    this.#dht?.giveWay(peerId)
+    return true
   }
 
   #onConnection(stream: Hyperswarm.NoiseStream): void {
@@ -268,10 +272,14 @@ export class MeshNetwork {
 }
 
 /** Opens the UDP sockets. A port that was asked for is taken exactly or not at all. */
-async function openDht(settings: SwarmSettings, host: string): Promise<DHT> {
+async function openDht(
+  settings: SwarmSettings,
+  host: string,
+  onRefused: (peerId: PeerId) => void,
+): Promise<DialingDht> {
   const { bootstrap, port, knownNodes, roles } = settings
   const isOwnMesh = bootstrap !== undefined
-  const dht = new DHT({
+  const options = {
     host,
     ...(bootstrap && { bootstrap }),
     ...(knownNodes && { nodes: knownNodes.slice(0, limits.knownNodesMax) }),
@@ -279,7 +287,8 @@ async function openDht(settings: SwarmSettings, host: string): Promise<DHT> {
     // In a mesh of its own the workers keep the DHT alive when its bootstrap dies.
     ...(isOwnMesh && roles.includes('worker') && { ephemeral: false }),
     ...(host.startsWith('127.') && { firewalled: false }),
-  })
+  }
+  const dht = new DialingDht(options, onRefused)
   try {
     await new Promise<void>((resolve, reject) => {
       dht.once('listening', resolve)

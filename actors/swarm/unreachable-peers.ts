@@ -5,13 +5,13 @@ interface Tries {
   readonly count: number
   /** Milliseconds when the peer was last dialled or reached. */
   readonly lastAtMs: number
-  /** Connected before, during this run: dead for now, more likely than for good. */
+  /** Heard of before, during this run: dead for now, more likely than for good. */
   readonly isKnown: boolean
 }
 
 /**
  * Milliseconds until a peer that did not answer is dialled again; doubled with each dial, up to the bound. Those that were
- * connected are few, and one that comes back is waited for: it may be the only worker there is.
+ * heard of are few, and one that comes back is waited for: it may be the only worker there is.
  */
 const retryMs = {
   known: { first: 1_000, max: 60_000 },
@@ -33,6 +33,12 @@ export class UnreachablePeers {
     if (count > 0 && nowMs - lastAtMs < Math.min(max, first * 2 ** Math.min(count - 1, 30))) return false
     this.#note(peerId, { count: count + 1, lastAtMs: nowMs, isKnown })
     return true
+  }
+
+  /** The dial failed, but the peer is there: it closed it, for one of its own, perhaps. */
+  answered(peerId: PeerId): void {
+    const tries = this.#peers.get(peerId)
+    if (tries) this.#note(peerId, { ...tries, isKnown: true })
   }
 
   /** A connection stands: what failed before does not count. */

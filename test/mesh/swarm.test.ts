@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import DHT from 'hyperdht'
 import createTestnet from 'hyperdht/testnet.js'
+import type { NoiseStream } from 'hyperswarm'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createBootstrap, type NodeAddress } from '../../actors/swarm/index.ts'
 import {
@@ -426,6 +427,31 @@ describe('the network', () => {
     }
     // The second is due after 5 s, which a busy machine may take for this.
     expect(dials()).toBeLessThanOrEqual(2)
+  })
+
+  test('a peer that comes back elsewhere is let in while its old address is still dialled', async () => {
+    // Of two that dial each other Hyperswarm keeps the dial of the greater key: here the one that nobody answers.
+    const [seed, greaterSeed] = [randomBytes(32), randomBytes(32)].toSorted((one, other) =>
+      Buffer.compare(DHT.keyPair(one).publicKey, DHT.keyPair(other).publicKey),
+    )
+    const keyPair = DHT.keyPair(seed)
+    const gone = new DHT({ bootstrap: [...bootstrap], host: '127.0.0.1' })
+    await gone.createServer().listen(keyPair)
+    await gone.announce(toTopic({ network: inferenceNetwork }), keyPair).finished()
+    await gone.destroy({ force: true })
+    const dials = vi.spyOn(DHT.prototype, 'connect')
+    cleanups.push(() => Promise.resolve(dials.mockRestore()))
+    const worker = startWorker({ ...(greaterSeed && { seed: greaterSeed }) })
+    const outcomes: string[] = []
+    await vi.waitFor(() => {
+      const dial = dials.mock.results[0]?.value as NoiseStream
+      dial.once('error', ({ message }) => outcomes.push(message))
+      dial.once('close', () => outcomes.push('closed'))
+    }, 20_000)
+    const back = startClient({ ...(seed && { seed }) })
+    await back.until('worker.hello', ({ peerId }) => peerId === worker.id)
+    // It did not come to its own end, which is an error and takes longer.
+    expect(outcomes).toEqual(['closed'])
   })
 
   test('a process whose swarm stopped ends by itself: nothing is left open', async () => {

@@ -40,6 +40,13 @@ describe('peers that do not answer', () => {
     expect(peers.mayDial(peer, 1_000_001)).toBe(true)
   })
 
+  test('one that answered and closed is dialled again after a second', () => {
+    const peers = new UnreachablePeers()
+    peers.mayDial(peer, 0)
+    peers.answered(peer)
+    expect([999, 1_000].map((atMs) => peers.mayDial(peer, atMs))).toEqual([false, true])
+  })
+
   test('one does not stand for another', () => {
     const peers = new UnreachablePeers()
     peers.mayDial(peer, 0)
