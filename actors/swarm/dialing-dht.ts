@@ -21,17 +21,22 @@ export class DialingDht extends DHT {
   /** Those that no connection came of yet. */
   readonly #dials = new Map<PeerId, Dial>()
   readonly #onRefused: (peerId: PeerId) => void
+  readonly #now: () => number
 
-  /** `onRefused` hears of a peer that answered a dial and closed it at once: it is alive. */
-  constructor(options: DHT.Options, onRefused: (peerId: PeerId) => void) {
+  /**
+   * @param onRefused hears of a peer that answered a dial and closed it at once: it is alive
+   * @param now milliseconds of a steady clock
+   */
+  constructor(options: DHT.Options, onRefused: (peerId: PeerId) => void, now = () => performance.now()) {
     super(options)
     this.#onRefused = onRefused
+    this.#now = now
   }
 
   override connect(...[publicKey, options]: Parameters<DHT['connect']>): NoiseStream {
     const stream = super.connect(publicKey, options)
     const peerId = stream.remotePublicKey.toString('hex')
-    const dial = { stream, sinceMs: performance.now() }
+    const dial = { stream, sinceMs: this.#now() }
     this.#dials.set(peerId, dial)
     const end = (): void => {
       if (this.#dials.get(peerId) === dial) this.#dials.delete(peerId)
@@ -47,7 +52,7 @@ export class DialingDht extends DHT {
   /** The peer dials this node: a dial of our own that would win, and leads nowhere, gives way. */
   giveWay(peerId: PeerId): void {
     const dial = this.#dials.get(peerId)
-    if (!dial || performance.now() - dial.sinceMs < overdueMs) return
+    if (!dial || this.#now() - dial.sinceMs < overdueMs) return
     // Where ours would lose it is left alone: both sides giving way at once would leave no connection.
     if (dial.stream.publicKey.compare(dial.stream.remotePublicKey) > 0) dial.stream.destroy()
   }

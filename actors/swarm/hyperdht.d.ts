@@ -50,7 +50,7 @@ declare module 'hyperdht' {
     findNode(target: Buffer): DHT.Query
     announce(target: Uint8Array, keyPair: KeyPair): DHT.Query
     toArray(options?: { limit?: number }): DHT.NodeAddress[]
-    createServer(): { listen(keyPair: KeyPair): Promise<unknown> }
+    createServer(onConnection?: (stream: NoiseStream) => void): { listen(keyPair: KeyPair): Promise<unknown> }
     connect(publicKey: Uint8Array, options?: { keyPair?: KeyPair }): NoiseStream
     destroy(options?: { force?: boolean }): Promise<void>
   }

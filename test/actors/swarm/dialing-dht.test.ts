@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import DHT from 'hyperdht'
+import createTestnet from 'hyperdht/testnet.js'
+import type { KeyPair } from 'hyperswarm'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { DialingDht } from '../../../actors/swarm/dialing-dht.ts'
+
+const [lesser, greater] = [1, 2]
+  .map(() => DHT.keyPair(randomBytes(32)))
+  .toSorted((one, other) => one.publicKey.compare(other.publicKey)) as [KeyPair, KeyPair]
+
+async function createDialer() {
+  const testnet = await createTestnet(2)
+  const { bootstrap } = testnet
+  const clock = { nowMs: 0 }
+  const onRefused = vi.fn<(peerId: string) => void>()
+  const dht = new DialingDht({ bootstrap, host: '127.0.0.1' }, onRefused, () => clock.nowMs)
+  const other = new DHT({ bootstrap, host: '127.0.0.1' })
+  onTestFinished(async () => {
+    await Promise.all([dht, other].map((node) => node.destroy({ force: true })))
+    await testnet.destroy()
+  })
+  return { dht, other, clock, onRefused }
+}
+
+const toId = ({ publicKey }: KeyPair): string => publicKey.toString('hex')
+
+/** What becomes of a dial that nobody answers, `ms` after its begin, when the peer dials this node. */
+async function dialInVain({ self, peer, ms }: { self: KeyPair; peer: KeyPair; ms: number }) {
+  const { dht, other, clock } = await createDialer()
+  await other.createServer().listen(peer)
+  await other.destroy({ force: true })
+  const stream = dht.connect(peer.publicKey, { keyPair: self })
+  stream.on('error', () => {})
+  clock.nowMs += ms
+  dht.giveWay(toId(peer))
+  return stream.destroying
+}
+
+test.each([
+  {
+    self: greater,
+    peer: lesser,
+    ms: 2_000,
+    givesWay: true,
+    what: 'that would win gives way after two seconds',
+  },
+  { self: greater, peer: lesser, ms: 1_999, givesWay: false, what: 'is given two seconds' },
+  { self: lesser, peer: greater, ms: 60_000, givesWay: false, what: 'that would lose is left alone' },
+])('a dial $what', async ({ givesWay, ...dial }) => {
+  expect(await dialInVain(dial)).toBe(givesWay)
+})
+
+test('a connection is not a dial any more', async () => {
+  const { dht, other, clock } = await createDialer()
+  await other.createServer().listen(lesser)
+  const stream = dht.connect(lesser.publicKey, { keyPair: greater })
+  await new Promise((resolve) => stream.once('open', resolve))
+  clock.nowMs += 60_000
+  dht.giveWay(toId(lesser))
+  expect(stream.destroying).toBe(false)
+})
+
+test.each([
+  { code: 'ECONNRESET', isThere: true },
+  { code: 'PEER_CONNECTION_FAILED', isThere: false },
+])('a peer whose dial ends with $code is there: $isThere', async ({ code, isThere }) => {
+  const { dht, onRefused } = await createDialer()
+  const stream = dht.connect(lesser.publicKey, { keyPair: greater })
+  const closed = new Promise((resolve) => stream.once('close', resolve))
+  stream.destroy(Object.assign(new Error(code), { code }))
+  await closed
+  expect(onRefused.mock.calls).toEqual(isThere ? [[toId(lesser)]] : [])
+})
