@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import DHT from 'hyperdht'
 import { QMeshError } from '../../protocol/index.ts'
 import { announceBootstrap } from './mdns.ts'
+import { smallMeshTimeouts } from './mesh-dht.ts'
 import { toBindError } from './network-errors.ts'
 import type { NodeAddress } from './settings.ts'
 
@@ -38,7 +39,7 @@ export async function createBootstrap(options: BootstrapOptions): Promise<Bootst
   try {
     const port = wanted.port === 0 ? await findFreePort(host) : wanted.port
     // Bound to the one address that others are told: with 0.0.0.0 loopback peers may connect and then time out.
-    dht = DHT.bootstrapper(port, host, { host })
+    dht = DHT.bootstrapper(port, host, { host, adaptiveTimeout: smallMeshTimeouts })
     await dht.fullyBootstrapped()
     const mdns = options.mdns ? announceBootstrap({ host, port }, host) : undefined
     const opened = dht

@@ -15,6 +15,17 @@ declare module 'hyperdht' {
       destroy(): void
     }
 
+    interface Question {
+      readonly target: Buffer
+      readonly command: number
+      readonly value: Buffer | null
+    }
+
+    interface QueryOptions {
+      /** Tries after the first, for each node that is asked. */
+      readonly retries?: number
+    }
+
     interface Options {
       readonly bootstrap?: readonly NodeAddress[]
       readonly nodes?: readonly NodeAddress[]
@@ -26,6 +37,14 @@ declare module 'hyperdht' {
       readonly ephemeral?: boolean
       /** `false`: the owner vouches that the port can be reached. */
       readonly firewalled?: boolean
+      /** Milliseconds to wait for an answer. */
+      readonly adaptiveTimeout?: {
+        /** Of a node that was never heard, try after try; the last one holds for more. */
+        readonly fallback: readonly number[]
+        readonly min: number
+        readonly max: number
+        readonly jitter: number
+      }
     }
   }
 
@@ -47,7 +66,8 @@ declare module 'hyperdht' {
     /** Entries of the routing table. */
     readonly nodes: { readonly length: number }
     readonly table: { readonly id: Buffer }
-    findNode(target: Buffer): DHT.Query
+    findNode(target: Buffer, options?: DHT.QueryOptions): DHT.Query
+    query(question: DHT.Question, options?: DHT.QueryOptions): DHT.Query
     announce(target: Uint8Array, keyPair: KeyPair): DHT.Query
     toArray(options?: { limit?: number }): DHT.NodeAddress[]
     createServer(onConnection?: (stream: NoiseStream) => void): { listen(keyPair: KeyPair): Promise<unknown> }

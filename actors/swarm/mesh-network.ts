@@ -10,8 +10,8 @@ import {
   toTopic,
 } from '../../protocol/index.ts'
 import type { AccessList } from './access-list.ts'
-import { DialingDht } from './dialing-dht.ts'
 import { findBootstraps, type MdnsSession } from './mdns.ts'
+import { MeshDht } from './mesh-dht.ts'
 import { toBindError } from './network-errors.ts'
 import { type NodeAddress, type SwarmSettings, toBindHost } from './settings.ts'
 import { UnreachablePeers } from './unreachable-peers.ts'
@@ -44,7 +44,7 @@ export class MeshNetwork {
   readonly #streams = new Map<PeerId, Hyperswarm.NoiseStream>()
   readonly #unreachable = new UnreachablePeers()
   #inbound = 0
-  #dht: DialingDht | undefined
+  #dht: MeshDht | undefined
   #swarm: Hyperswarm | undefined
   #mdns: MdnsSession | undefined
   #models: readonly ModelId[] = []
@@ -276,7 +276,7 @@ async function openDht(
   settings: SwarmSettings,
   host: string,
   onRefused: (peerId: PeerId) => void,
-): Promise<DialingDht> {
+): Promise<MeshDht> {
   const { bootstrap, port, knownNodes, roles } = settings
   const isOwnMesh = bootstrap !== undefined
   const options = {
@@ -288,7 +288,7 @@ async function openDht(
     ...(isOwnMesh && roles.includes('worker') && { ephemeral: false }),
     ...(host.startsWith('127.') && { firewalled: false }),
   }
-  const dht = new DialingDht(options, onRefused)
+  const dht = new MeshDht(options, { isSmall: isOwnMesh, onRefused })
   try {
     await new Promise<void>((resolve, reject) => {
       dht.once('listening', resolve)

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import DHT from 'hyperdht'
 import createTestnet from 'hyperdht/testnet.js'
 import type { KeyPair } from 'hyperswarm'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { DialingDht } from '../../../actors/swarm/dialing-dht.ts'
+import { MeshDht } from '../../../actors/swarm/mesh-dht.ts'
 
 const [lesser, greater] = [1, 2]
   .map(() => DHT.keyPair(randomBytes(32)))
@@ -14,7 +16,10 @@ async function createDialer() {
   const { bootstrap } = testnet
   const clock = { nowMs: 0 }
   const onRefused = vi.fn<(peerId: string) => void>()
-  const dht = new DialingDht({ bootstrap, host: '127.0.0.1' }, onRefused, () => clock.nowMs)
+  const dht = new MeshDht(
+    { bootstrap, host: '127.0.0.1' },
+    { isSmall: true, onRefused, now: () => clock.nowMs },
+  )
   const other = new DHT({ bootstrap, host: '127.0.0.1' })
   onTestFinished(async () => {
     await Promise.all([dht, other].map((node) => node.destroy({ force: true })))
@@ -38,16 +43,10 @@ async function dialInVain({ self, peer, ms }: { self: KeyPair; peer: KeyPair; ms
 }
 
 test.each([
-  {
-    self: greater,
-    peer: lesser,
-    ms: 2_000,
-    givesWay: true,
-    what: 'that would win gives way after two seconds',
-  },
-  { self: greater, peer: lesser, ms: 1_999, givesWay: false, what: 'is given two seconds' },
-  { self: lesser, peer: greater, ms: 60_000, givesWay: false, what: 'that would lose is left alone' },
-])('a dial $what', async ({ givesWay, ...dial }) => {
+  { whose: 'greater', self: greater, peer: lesser, ms: 1_999, givesWay: false },
+  { whose: 'greater', self: greater, peer: lesser, ms: 2_000, givesWay: true },
+  { whose: 'lesser', self: lesser, peer: greater, ms: 60_000, givesWay: false },
+])('a dial of the $whose key gives way after $ms ms: $givesWay', async ({ givesWay, ...dial }) => {
   expect(await dialInVain(dial)).toBe(givesWay)
 })
 
@@ -71,4 +70,25 @@ test.each([
   stream.destroy(Object.assign(new Error(code), { code }))
   await closed
   expect(onRefused.mock.calls).toEqual(isThere ? [[toId(lesser)]] : [])
+})
+
+test('in a small mesh a node that is silent is given up after three tries', async () => {
+  const testnet = await createTestnet(1)
+  const dht = new MeshDht(
+    { bootstrap: testnet.bootstrap, host: '127.0.0.1' },
+    { isSmall: true, onRefused: () => {} },
+  )
+  const silent = createSocket('udp4')
+  onTestFinished(async () => {
+    silent.close()
+    await dht.destroy({ force: true })
+    await testnet.destroy()
+  })
+  await dht.fullyBootstrapped()
+  let heard = 0
+  silent.on('message', () => heard++).bind(0, '127.0.0.1')
+  await once(silent, 'listening')
+  dht.addNode({ host: '127.0.0.1', port: silent.address().port })
+  await dht.findNode(dht.table.id).finished()
+  expect(heard).toBe(3)
 })
