@@ -2,10 +2,10 @@ import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { QMeshError } from '../protocol/index.ts'
-import { writeFileAtomically } from './atomic-file.ts'
+import { writeFileAtomically } from '../actors/files/atomic-file.ts'
 import { identityFileName, loadIdentity, type Identity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
-import { readSmallFile } from './small-file.ts'
+import { readSmallFile } from '../actors/files/small-file.ts'
 
 /** Bytes of one state file; ours are far smaller, so a larger one is damaged. */
 const stateBytesMax = 1024 * 1024

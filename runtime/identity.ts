@@ -4,8 +4,8 @@ import sodium from 'sodium-universal'
 import { z } from 'zod'
 import { peerIdSchema, QMeshError, toQMeshError, type PeerId } from '../protocol/index.ts'
 import type { NetworkId } from '../protocol/trust/index.ts'
-import { createFileAtomically } from './atomic-file.ts'
-import { NotASmallFileError, readSmallFile } from './small-file.ts'
+import { createFileAtomically } from '../actors/files/atomic-file.ts'
+import { NotASmallFileError, readSmallFile } from '../actors/files/small-file.ts'
 
 export const identityFileName = 'identity'
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
-import { createFileAtomically, writeFileAtomically } from './atomic-file.ts'
+import { createFileAtomically, writeFileAtomically } from '../actors/files/atomic-file.ts'
 import { openFolder } from './data-dir.ts'
 import {
   type Identity,
@@ -9,7 +9,7 @@ import {
   identityFromFile,
   readIdentity,
 } from './identity.ts'
-import { readSmallFile } from './small-file.ts'
+import { readSmallFile } from '../actors/files/small-file.ts'
 
 /** Says that these keys were in use elsewhere: other nodes may hold a log of theirs that is not here. */
 export const importedFileName = 'keys-imported.json'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { lock as lockFile } from 'proper-lockfile'
 import { z } from 'zod'
 import { QMeshError } from '../protocol/index.ts'
-import { writeFileAtomically } from './atomic-file.ts'
+import { writeFileAtomically } from '../actors/files/atomic-file.ts'
 
 /**
  * One node at a time on a data directory.

@@ -2,7 +2,7 @@ import { dirname } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { configKeyNames, type ConfigKey } from './keys.ts'
-import { NotASmallFileError, readSmallFile } from '../small-file.ts'
+import { NotASmallFileError, readSmallFile } from '../../actors/files/small-file.ts'
 import type { Origin } from './origin.ts'
 import { unknownKey, type RawEntry } from './validate.ts'
 

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { peerIdSchema, QMeshError, toQMeshError, type PeerId } from '../../protocol/index.ts'
 import { modelLimits } from '../../protocol/models/index.ts'
 import { isValidKey } from '../../protocol/trust/index.ts'
-import { writeFileAtomically } from '../atomic-file.ts'
-import { readSmallFile } from '../small-file.ts'
+import { writeFileAtomically } from '../../actors/files/atomic-file.ts'
+import { readSmallFile } from '../../actors/files/small-file.ts'
 
 const schema = z.array(peerIdSchema).max(modelLimits.publishersMax)
 const bytesMax = 64 * 1024

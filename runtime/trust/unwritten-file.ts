@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { UnwrittenFile } from '../../actors/trust/unwritten.ts'
 import { limits } from '../../protocol/index.ts'
-import { writeFileAtomically } from '../atomic-file.ts'
-import { readSmallFile } from '../small-file.ts'
+import { writeFileAtomically } from '../../actors/files/atomic-file.ts'
+import { readSmallFile } from '../../actors/files/small-file.ts'
 
 /** As many as may wait for the log. */
 const entriesMax = 10_000

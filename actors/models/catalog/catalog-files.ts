@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { type CatalogChange, type ManifestOrigin, ModelCatalog } from '../../../machines/models/catalog.ts'
 import { peerIdSchema, QMeshError, type ModelId, type PeerId } from '../../../protocol/index.ts'
 import {
@@ -12,7 +13,7 @@ import {
   type ModelManifest,
 } from '../../../protocol/models/index.ts'
 import { briefly } from '../store/model-lock.ts'
-import { readSmall, replaceFile } from '../store/store-files.ts'
+import { readSmall } from '../store/store-files.ts'
 
 export interface CatalogFilesOptions {
   /** Folder of the manifests that come with the package. */
@@ -62,7 +63,7 @@ export class CatalogFiles {
   async offer(manifest: ModelManifest, origin: Exclude<ManifestOrigin, 'built-in'>): Promise<CatalogChange> {
     const change = this.catalog.offer(manifest, origin)
     if (change.kind === 'added' || change.kind === 'replaced')
-      await replaceFile(this.#path(manifest, origin), `${JSON.stringify(manifest, null, 2)}\n`)
+      await writeFileAtomically(this.#path(manifest, origin), `${JSON.stringify(manifest, null, 2)}\n`)
     return change
   }
 
@@ -98,7 +99,8 @@ export class CatalogFiles {
           'QM_MANIFEST_INVALID',
           `the catalog of ${publisher} is version ${version}, and version ${seen} was seen before`,
         )
-      if (version > seen) await replaceFile(path, JSON.stringify({ ...versions, [publisher]: version }))
+      if (version > seen)
+        await writeFileAtomically(path, JSON.stringify({ ...versions, [publisher]: version }))
     } finally {
       await leave()
     }

@@ -5,8 +5,9 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { QMeshError, type ModelHash } from '../../../protocol/index.ts'
-import { readSmall, replaceFile } from '../store/store-files.ts'
+import { readSmall } from '../store/store-files.ts'
 import { trialProcessUrl } from './trial-process.ts'
 import { refusedExitCode, trialMark } from './trial-protocol.ts'
 
@@ -74,7 +75,7 @@ export class FileTrial {
     if (!verdict) return
     try {
       await mkdir(this.#options.dir, { recursive: true, mode: 0o700 })
-      await replaceFile(this.#verdictPath(hash), JSON.stringify(verdict))
+      await writeFileAtomically(this.#verdictPath(hash), JSON.stringify(verdict))
     } catch {
       // See above.
     }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { modelHashSchema, QMeshError, type ModelHash } from '../../../protocol/index.ts'
 import { briefly } from './model-lock.ts'
-import { readSmall, replaceFile, type StorePaths } from './store-files.ts'
+import { readSmall, type StorePaths } from './store-files.ts'
 
 /** Models remembered; beyond it the oldest is forgotten, and whatever comes next is taken as new. */
 const entriesMax = 4_096
@@ -33,7 +34,7 @@ export class FirstSeen {
       }
       entries.set(key, hash)
       const kept = Object.fromEntries([...entries].slice(-entriesMax))
-      await replaceFile(this.#paths.firstSeen, `${JSON.stringify(kept, null, 2)}\n`)
+      await writeFileAtomically(this.#paths.firstSeen, `${JSON.stringify(kept, null, 2)}\n`)
     } finally {
       await leave()
     }

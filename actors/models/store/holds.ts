@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import type { ModelHash } from '../../../protocol/index.ts'
 import { isRunning, type ProcessOwner, processOwnerSchema, thisProcess } from './process-owner.ts'
-import { readSmall, replaceFile } from './store-files.ts'
+import { readSmall } from './store-files.ts'
 
 /** Marks of the processes that have a model loaded or serve it, so that no other one removes its file. */
 export class Holds {
@@ -16,7 +17,7 @@ export class Holds {
   /** @returns gives it back */
   async take(hash: ModelHash): Promise<() => Promise<void>> {
     const path = join(this.#dir, `${hash}.${randomBytes(6).toString('hex')}`)
-    await replaceFile(path, JSON.stringify(thisProcess()))
+    await writeFileAtomically(path, JSON.stringify(thisProcess()))
     return () => rm(path, { force: true })
   }
 

@@ -1,4 +1,5 @@
 import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { choosePruned } from '../../../machines/models/prune.ts'
 import { QMeshError, toQMeshError, type ModelHash } from '../../../protocol/index.ts'
 import type { ModelManifest } from '../../../protocol/models/index.ts'
@@ -14,7 +15,7 @@ import { describeOwner } from './process-owner.ts'
 import { Quarantine } from './quarantine.ts'
 import { type ModelRecord, Records, stateOf } from './records.ts'
 import { damaged, findDamageOf, putRight, readLeaves } from './soundness.ts'
-import { onDisk, replaceFile, storePaths, type StorePaths, syncFolder } from './store-files.ts'
+import { onDisk, storePaths, type StorePaths, syncFolder } from './store-files.ts'
 import type {
   AdoptMode,
   BrokenModel,
@@ -377,7 +378,7 @@ export class ModelStore {
       damaged: [],
     }
     await onDisk(this.dir, async () => {
-      await replaceFile(this.#paths.blocks(hash), leaves)
+      await writeFileAtomically(this.#paths.blocks(hash), leaves)
       await this.#records.put(record)
     })
     try {

@@ -1,10 +1,11 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import type { ByteRange } from '../../../machines/models/range-set.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 import { modelLimits, type ModelManifest } from '../../../protocol/models/index.ts'
 import { RangeJournal } from './range-journal.ts'
-import { onDisk, readSmall, replaceFile } from './store-files.ts'
+import { onDisk, readSmall } from './store-files.ts'
 import type { PartialModel, StoredModel, VerifyOptions } from './stored-model.ts'
 
 /** Bytes after which what is there is made to survive a power cut. */
@@ -55,7 +56,7 @@ export class PartialFile implements PartialModel {
       const known = (await readSmall(join(folder, 'bytes'), 64).catch(() => undefined)) ?? ''
       if (known !== String(bytes)) await rm(folder, { recursive: true, force: true })
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      if (known !== String(bytes)) await replaceFile(join(folder, 'bytes'), String(bytes))
+      if (known !== String(bytes)) await writeFileAtomically(join(folder, 'bytes'), String(bytes))
       const path = join(folder, 'data')
       const data = await open(path, 'r+').catch(() => open(path, 'wx+', 0o600))
       try {

@@ -1,6 +1,6 @@
 import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { join } from 'node:path'
-import { replaceFile } from './store-files.ts'
 
 /** Files kept for a look at what went wrong; older ones make room. Each may be gigabytes. */
 const filesMax = 2
@@ -17,7 +17,10 @@ export class Quarantine {
   async take(path: string, key: string, reason: string): Promise<void> {
     const name = join(this.#dir, key)
     await rename(path, `${name}.gguf`)
-    await replaceFile(`${name}.json`, `${JSON.stringify({ key, reason, at: new Date().toISOString() })}\n`)
+    await writeFileAtomically(
+      `${name}.json`,
+      `${JSON.stringify({ key, reason, at: new Date().toISOString() })}\n`,
+    )
     for (const { name } of (await this.list()).slice(filesMax)) await this.#remove(name)
   }
 

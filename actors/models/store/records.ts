@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { z } from 'zod'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { modelHashSchema, type ModelHash } from '../../../protocol/index.ts'
 import { modelFactsSchema, modelLimits, modelManifestSchema } from '../../../protocol/models/index.ts'
 import { hash256 } from '../../../protocol/trust/signing.ts'
 import { briefly } from './model-lock.ts'
-import { readSmall, replaceFile, type StorePaths } from './store-files.ts'
+import { readSmall, type StorePaths } from './store-files.ts'
 import type { BrokenModel } from './stored-model.ts'
 
 /** Damaged ranges that are remembered one by one; with more of them the whole file is fetched again. */
@@ -90,7 +91,7 @@ export class Records {
     const damaged = record.damaged.length > damagedMax ? [{ start: 0, end: record.bytes }] : record.damaged
     const kept = { ...record, damaged }
     const file = { record: kept, check: checkOf(kept) }
-    await replaceFile(this.#paths.record(record.hash), `${JSON.stringify(file)}\n`)
+    await writeFileAtomically(this.#paths.record(record.hash), `${JSON.stringify(file)}\n`)
     this.#records.set(record.hash, kept)
   }
 

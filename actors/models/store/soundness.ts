@@ -1,11 +1,12 @@
 import { open, readFile, stat } from 'node:fs/promises'
+import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { type ByteRange, RangeSet } from '../../../machines/models/range-set.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 import { blockBytes } from '../../../protocol/models/index.ts'
 import { hash256 } from '../../../protocol/trust/signing.ts'
 import { countBlocks, findDamage, hashBlock, leafBytes, scanFile } from './block-hashes.ts'
 import type { ModelRecord } from './records.ts'
-import { onDisk, replaceFile } from './store-files.ts'
+import { onDisk } from './store-files.ts'
 import type { VerifyOptions } from './stored-model.ts'
 
 export const damaged = (detail: string): QMeshError => new QMeshError('QM_MODEL_DAMAGED', detail)
@@ -41,7 +42,7 @@ export async function findDamageOf(
     if (stats.size !== record.bytes) return whole
     const { hash, leaves: again } = await scanFile(file, record.bytes, options)
     if (hash !== record.hash) return whole
-    await replaceFile(leavesPath, again)
+    await writeFileAtomically(leavesPath, again)
     return []
   } finally {
     await file.close()

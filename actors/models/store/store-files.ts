@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, link, open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { copyFile, link, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readSmallFile } from '../../files/small-file.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 
 /** Where things lie in the folder of a store. */
@@ -53,24 +53,6 @@ export async function onDisk<Value>(path: string, step: () => Promise<Value>): P
   }
 }
 
-/** Replaces a small file whole or not at all, even after a power cut. Mode 0600. */
-export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-  try {
-    const file = await open(temporary, 'wx', 0o600)
-    try {
-      await file.writeFile(data)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    await syncFolder(dirname(path))
-  } finally {
-    await rm(temporary, { force: true })
-  }
-}
-
 /** Puts a finished file under a name that must be free. False when it is taken. */
 export async function placeNew(finished: string, path: string): Promise<boolean> {
   try {
@@ -108,9 +90,7 @@ export async function syncFolder(path: string): Promise<void> {
 /** A small file as text; undefined when there is none. @throws when it is larger than `bytesMax` */
 export async function readSmall(path: string, bytesMax: number): Promise<string | undefined> {
   try {
-    const { size } = await stat(path)
-    if (size > bytesMax) throw new RangeError(`${path} has more than ${bytesMax} bytes`)
-    return await readFile(path, 'utf8')
+    return await readSmallFile(path, bytesMax)
   } catch (error) {
     if (isMissing(error)) return undefined
     throw error

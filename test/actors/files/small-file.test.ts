@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { NotASmallFileError, readSmallFile } from '../../runtime/small-file.ts'
-import { tempDir } from './support/temp-dir.ts'
+import { NotASmallFileError, readSmallFile } from '../../../actors/files/small-file.ts'
+import { tempDir } from '../../runtime/support/temp-dir.ts'
 
 it('reads a file up to its limit', async () => {
   const path = join(await tempDir(), 'file')
