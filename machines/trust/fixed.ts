@@ -53,17 +53,6 @@ export const divQ = (a: number, b: number): number => floorDiv(asserted(a) * ONE
 /** floor(percent · a / 100). */
 export const percentOf = (a: number, percent: number): number => mulDiv(a, percent, 100)
 
-/** The largest integer whose square is a safe integer. */
-const rootMax = 94_906_265
-
-/** floor(sqrt(n)). `Math.sqrt` is only the first guess, so its last digit decides nothing. */
-export function isqrt(n: number): number {
-  let root = Math.min(rootMax, Math.floor(Math.sqrt(asserted(n))))
-  while (root * root > n) root -= 1
-  while (root < rootMax && (root + 1) * (root + 1) <= n) root += 1
-  return root
-}
-
 /**
  * The middle of the values, for an even number of them the floor of the mean of the middle two. Negative values are
  * allowed, an empty list is not.

@@ -1,7 +1,7 @@
 import type { PeerId } from '../../protocol/index.ts'
 import type { Head, ScoreStatement } from '../../protocol/trust/index.ts'
 import { aggregate } from './aggregate.ts'
-import { findFork, type ForkProof } from './head-table.ts'
+import { findFork, type ForkProof } from './fork.ts'
 import type { Regime } from './regime.ts'
 
 /** What became known about one account's score at one epoch. All signatures are checked already. */

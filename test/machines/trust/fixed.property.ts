@@ -4,7 +4,6 @@ import {
   ceilDiv,
   divQ,
   floorDiv,
-  isqrt,
   medianOf,
   mulDiv,
   mulQ,
@@ -63,19 +62,6 @@ describe('integer arithmetic', () => {
     )
   })
 
-  it('takes the root as exact arithmetic does', () => {
-    const roots = fc.integer({ min: 0, max: 94_906_265 })
-    const nearSquare = fc
-      .tuple(roots, fc.integer({ min: -1, max: 1 }))
-      .map(([root, off]) => Math.max(0, root * root + off))
-    fc.assert(
-      fc.property(fc.oneof(safe, nearSquare), (n) => {
-        const root = BigInt(isqrt(n))
-        expect(root * root <= BigInt(n) && (root + 1n) * (root + 1n) > BigInt(n)).toBe(true)
-      }),
-    )
-  })
-
   it('leaves medians between the values, whatever their order', () => {
     const values = fc.array(fc.integer(), { minLength: 1, maxLength: 20 })
     fc.assert(
@@ -102,7 +88,6 @@ describe('arguments that no score may be computed from', () => {
     expect(() => mulQ(value, ONE)).toThrow(RangeError)
     expect(() => divQ(value, ONE)).toThrow(RangeError)
     expect(() => floorDiv(1, value)).toThrow(RangeError)
-    expect(() => isqrt(value)).toThrow(RangeError)
   })
 
   it('refuses to divide by nothing, and medians of nothing', () => {
