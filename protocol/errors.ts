@@ -68,6 +68,11 @@ export const errorCatalogue = {
   QM_DUPLICATE_REQUEST: entry('client', 'never', 'A request with this id is already waiting or running.'),
   QM_QUEUE_FULL: entry('network', 'elsewhere', 'The queue of the worker is full.'),
   QM_RATE_LIMITED: entry('network', 'elsewhere', 'The client sent more requests than its tier allows.'),
+  QM_EFFORT_REQUIRED: entry(
+    'network',
+    'elsewhere',
+    'The queue of the worker is nearly full, and it asks newcomers for some work with each prompt.',
+  ),
   QM_OVERLOADED: entry(
     'network',
     'elsewhere',

@@ -48,6 +48,9 @@ export const limits = {
   /** Tokens a worker may be ahead of the last acknowledgement: two missing acknowledgements pause it. */
   unackedTokensMax: 128,
 
+  /** Zero bits at the start of a hash that a worker may ask for with a prompt: sixteen million hashes. */
+  effortBitsMax: 24,
+
   /** A ping's number; it starts again from 0 behind it. */
   pingIdMax: 0xffff_ffff,
 

@@ -52,6 +52,7 @@ export interface AskerPorts {
   /** Hears every fact of every request, for who wants to explain them later. Must not throw. */
   readonly observe?: ((requestId: RequestId, fact: RequestFact) => void) | undefined
   readonly delivered?: AttemptPorts['delivered']
+  readonly effort?: AttemptPorts['effort']
   /** Why `choose` finds nobody. */
   readonly whyNobody: (query: WorkerQuery) => Failure
   /** The running requester actor; undefined while it is being restarted and once the node has stopped. */

@@ -1,5 +1,13 @@
 import { fromCallback } from 'xstate'
-import { createRequestId, limits, type ModelAd, type Prompt, type RequestId } from '../../protocol/index.ts'
+import {
+  createRequestId,
+  type Effort,
+  limits,
+  type ModelAd,
+  type Prompt,
+  type RequestId,
+} from '../../protocol/index.ts'
+import { toEffortMs } from '../../machines/trust/index.ts'
 import {
   progressEveryMs,
   type AttemptEvent,
@@ -7,7 +15,8 @@ import {
   type Failure,
 } from '../../machines/request/index.ts'
 import type { AnswerLog } from './answer-log.ts'
-import type { AttemptListener, Dispatcher, OpenPrompt } from './dispatcher.ts'
+import type { AttemptListener, Dispatcher, OpenPrompt, PromptFailure } from './dispatcher.ts'
+import type { EffortPort } from './effort-desk.ts'
 
 /** What an attempt needs to know of the question it is for. */
 export interface AttemptJob {
@@ -24,6 +33,8 @@ export interface AttemptPorts {
   readonly dispatcher: Dispatcher
   readonly jobs: ReadonlyMap<RequestId, AttemptJob>
   readonly now: () => number
+  /** Work that workers ask for; absent: nothing is done for them. */
+  readonly effort?: EffortPort | undefined
   /** Tokens that a reader was given, for who wants to explain them later. Must not throw. */
   readonly delivered?: ((requestId: RequestId, tokens: number) => void) | undefined
 }
@@ -34,22 +45,44 @@ export interface AttemptPorts {
  */
 const unackedTokensHeld = limits.unackedTokensMax - limits.ackEveryTokens
 
+/** Prompts of one attempt that a worker may turn down for want of work. */
+const refusalsMax = 2
+/** Milliseconds of work that a worker need not have announced … */
+const surpriseMsMax = 2_000
+/** … and bits more than it had: they rise by one every few seconds. */
+const surpriseBitsMax = 2
+/** Milliseconds in which a worker takes what it asked for at their beginning, or at least half of them. */
+const graceMs = 2_500
+
 /**
  * One prompt at one worker, as an actor: what the dispatcher lets through goes to the reader's log, and the machine hears
  * of the phases. Stopping it cancels the prompt.
  */
-export const createAttemptLogic = ({ dispatcher, jobs, now, delivered }: AttemptPorts) =>
+export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }: AttemptPorts) =>
   fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const { requestId, attempt, choice } = input
     const job = jobs.get(requestId)
-    const fail = (failure: Failure): void =>
-      sendBack({ type: 'attempt.failed', attempt, tokens: job?.log.tokens ?? 0, ...failure })
+    const fail = ({ code, message, retryAfterMs }: Failure): void =>
+      sendBack({
+        type: 'attempt.failed',
+        attempt,
+        tokens: job?.log.tokens ?? 0,
+        code,
+        message,
+        retryAfterMs,
+      })
     if (!job || !choice) {
       fail({ code: 'QM_INTERNAL' })
       return undefined
     }
     const { log } = job
+    const { workerId, model } = choice
     let open: OpenPrompt | null = null
+    let stopWork = (): void => {}
+    let isAdmitted = false
+    let refusals = 0
+    /** Bits that the latest prompt was worked for. */
+    let worked = 0
     let progressedAtMs: number | undefined
     let heldAtMs: number | undefined
 
@@ -72,9 +105,12 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, delivered }: Attempt
       updateHold()
     }
     const listener: AttemptListener = {
-      queued: ({ position, etaMs, promptTokens }) =>
-        sendBack({ type: 'attempt.queued', attempt, position, etaMs, promptTokens }),
+      queued: ({ position, etaMs, promptTokens }) => {
+        isAdmitted = true
+        sendBack({ type: 'attempt.queued', attempt, position, etaMs, promptTokens })
+      },
       tokens: (tokens, text) => {
+        isAdmitted = true
         const atMs = now()
         job.took(tokens, text, atMs)
         delivered?.(requestId, tokens.length)
@@ -88,19 +124,57 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, delivered }: Attempt
         updateHold()
       },
       finished: (finish) => sendBack({ type: 'attempt.finished', attempt, finish }),
-      failed: fail,
+      failed: (failure) => {
+        if (!effort || isAdmitted || !isWorthIt(failure)) fail(failure)
+        else work(effort, failure.effort, createRequestId())
+      },
+    }
+    /** Whether the worker only wants to see some work, and not much more than it let us know. */
+    const isWorthIt = (failure: PromptFailure): failure is PromptFailure & { effort: Effort } => {
+      const { code, effort: wanted } = failure
+      if (code !== 'QM_EFFORT_REQUIRED' || !wanted) return false
+      effort?.insisted(workerId, wanted)
+      const isFair = wanted.bits <= worked + surpriseBitsMax || toEffortMs(wanted.bits) <= surpriseMsMax
+      return isFair && ++refusals <= refusalsMax
+    }
+    const send = (requestId: RequestId, effortNonce?: string): void => {
+      const prompt = { ...job.toPrompt(model), requestId, ...(effortNonce !== undefined && { effortNonce }) }
+      open = dispatcher.open(workerId, prompt, listener)
+      if (!open) fail({ code: 'QM_WORKER_LOST', message: 'The worker is not connected.' })
+    }
+    const work = (port: EffortPort, first: Effort, requestId: RequestId): void => {
+      const beganAtMs = now()
+      const asked = (): Effort | undefined => {
+        const latest = port.asked(workerId)
+        const isFresh = latest?.seed === first.seed && now() - beganAtMs < graceMs
+        const wanted = latest && isFresh ? { ...latest, bits: Math.min(first.bits, latest.bits) } : latest
+        worked = wanted?.bits ?? 0
+        return wanted
+      }
+      sendBack({ type: 'attempt.solving', attempt, bits: first.bits, etaMs: toEffortMs(first.bits) })
+      stopWork = port.search({
+        workerId,
+        requestId,
+        // Where nobody is any more, there is nothing to work for: the prompt finds that out.
+        asked: () => (dispatcher.isConnected(workerId) ? asked() : undefined),
+        done: (nonce) => {
+          sendBack({ type: 'attempt.solved', attempt, ms: Math.max(0, now() - beganAtMs) })
+          send(requestId, nonce)
+        },
+      })
+    }
+    const begin = (requestId: RequestId): void => {
+      const asked = effort?.asked(workerId)
+      if (effort && asked) work(effort, asked, requestId)
+      else send(requestId)
     }
     // A stream may come back to a worker on the same connection: what is still under way there must not look like news.
-    const prompt = { ...job.toPrompt(choice.model), ...(attempt > 0 && { requestId: createRequestId() }) }
-    open = dispatcher.open(choice.workerId, prompt, listener)
-    if (!open) {
-      fail({ code: 'QM_WORKER_LOST', message: 'The worker is not connected.' })
-      return undefined
-    }
+    begin(attempt > 0 ? createRequestId() : requestId)
     log.onRead = onRead
     return () => {
       if (heldAtMs !== undefined) job.held(now() - heldAtMs)
       log.onRead = undefined
+      stopWork()
       open?.cancel()
     }
   })

@@ -1,4 +1,5 @@
 import {
+  type Effort,
   limits,
   type Finish,
   type InferenceError,
@@ -15,13 +16,19 @@ import type { Reception, WorkerDesk, WorkerWire } from '../peer/wire.ts'
 import type { Deal, DealsPort } from './deals.port.ts'
 import { ResponseGuard } from './response-guard.ts'
 
+/** Why a prompt failed. */
+export interface PromptFailure extends Failure {
+  /** What the worker asks for now, when that is why. */
+  readonly effort?: Effort | undefined
+}
+
 /** What an attempt hears. After `finished` or `failed` it hears nothing more. Must not throw. */
 export interface AttemptListener {
   queued(status: QueueStatus): void
   /** In order, without gaps or repeats; the text that became certain with these tokens. */
   tokens(tokens: readonly number[], text: string): void
   finished(finish: Finish): void
-  failed(failure: Failure): void
+  failed(failure: PromptFailure): void
 }
 
 /** One prompt that is open at a worker. */
@@ -217,7 +224,8 @@ export class Dispatcher implements WorkerDesk {
     return 'ok'
   }
 
-  #error(line: Line, running: Running, { code, message, retryAfterMs }: InferenceError): Reception {
+  #error(line: Line, running: Running, error: InferenceError): Reception {
+    const { code, message, retryAfterMs, effort } = error
     this.#end(line, running.prompt.requestId, 'worker')
     const closing = running.deal?.close()
     // What it delivered before it failed is not in vain.
@@ -227,6 +235,7 @@ export class Dispatcher implements WorkerDesk {
       code: taken,
       message: taken === code ? message : `The worker answered with ${code}, which is not a worker's to say.`,
       ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(effort && { effort }),
     })
     return taken === code ? 'ok' : 'violation'
   }

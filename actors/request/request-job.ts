@@ -45,7 +45,8 @@ const evidenceBytes = 4 * limits.evidenceCharsMax
 /** An attempt that is open. */
 interface Running {
   readonly choice: Choice
-  readonly openedAtMs: number
+  /** When the prompt was sent, after whatever work the worker asked for. */
+  openedAtMs: number
   /** Tokens that the reader had when it began. */
   readonly tokensBefore: number
   firstTokenAtMs: number | undefined
@@ -166,6 +167,12 @@ export class RequestJob implements AttemptJob {
         return
       case 'attempt.opened':
         this.#opened(fact.choice, fact.attempt)
+        return
+      case 'attempt.solving':
+        return
+      case 'attempt.solved':
+        // The own work says nothing about the worker's pace.
+        if (this.#running) this.#running.openedAtMs = this.#ports.now()
         return
       case 'attempt.queued': {
         const { position, etaMs, promptTokens } = fact

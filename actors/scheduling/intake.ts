@@ -2,6 +2,7 @@ import {
   type Ack,
   type Cancel,
   type ClientMessage,
+  type Effort,
   errorCatalogue,
   type ErrorCode,
   limits,
@@ -15,7 +16,9 @@ import {
 import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
 import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
+import { isEffortExempt } from '../../machines/trust/index.ts'
 import type { Earning, EarningsPort } from './earnings.port.ts'
+import type { EffortGate } from './effort-gate.ts'
 import { GuardedEarnings } from './guarded-earnings.ts'
 import { Job, type JobId, type JobName, toJobName } from './job.ts'
 
@@ -43,6 +46,8 @@ export interface IntakePorts {
     readonly waitMs: number
     readonly isEarned?: boolean
   }
+  /** Absent: no work is asked for. */
+  readonly effort?: Pick<EffortGate, 'asked' | 'check'> | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
   /** A defect in the books; the first one only. Requests go on without what they would have earned. */
@@ -229,6 +234,10 @@ export class Intake implements ClientDesk {
       refuse('QM_RATE_LIMITED', undefined, waitMs)
       return 'refused'
     }
+    // An earned tier is for requests that are paid, and reading an offer costs more than a hash does.
+    const isExempt = isEffortExempt(tier) && (!isEarned || prompt.evidence !== undefined)
+    const slacking = isExempt ? undefined : this.#checkEffort(wire, prompt)
+    if (slacking) return slacking
     let earning: Earning | undefined
     try {
       earning = this.#earnings.begin(wire.peerId, prompt)
@@ -240,7 +249,13 @@ export class Intake implements ClientDesk {
     }
     // Who promises nothing is a newcomer this time, whatever it earned before.
     const isPaid = earning !== undefined && !earning.isGratis
-    const job = new Job(wire, prompt, isEarned && !isPaid ? 'bronze' : tier, this.#ports.now(), earning)
+    const servedAs = isEarned && !isPaid ? 'bronze' : tier
+    const late = isExempt && !isEffortExempt(servedAs) ? this.#checkEffort(wire, prompt) : undefined
+    if (late) {
+      earning?.ended(false, 0)
+      return late
+    }
+    const job = new Job(wire, prompt, servedAs, this.#ports.now(), earning)
     this.#jobs.set(job.id, job)
     this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
@@ -248,6 +263,16 @@ export class Intake implements ClientDesk {
     if (host) void this.#prepare(job, host)
     else this.#waitForModel(job)
     return 'ok'
+  }
+
+  /** Turns a prompt down that was not worked for; undefined when it was, or when there is nothing to do. */
+  #checkEffort(wire: ClientWire, prompt: Prompt): Reception | undefined {
+    const { effort } = this.#ports
+    const verdict = effort?.check(wire.peerId, prompt) ?? 'enough'
+    if (verdict === 'enough') return undefined
+    const detail = verdict === 'used' ? 'the work for this request was shown before' : undefined
+    answerError(wire, prompt.requestId, new QMeshError('QM_EFFORT_REQUIRED', detail), effort?.asked)
+    return verdict === 'used' ? 'violation' : 'refused'
   }
 
   async #generate(job: Job, host: EngineHost, report: JobReport): Promise<GenerationResult> {
@@ -367,7 +392,7 @@ const toRetry = (retryAfterMs: number | undefined): { retryAfterMs?: number } =>
   retryAfterMs === undefined ? {} : { retryAfterMs: Math.min(Math.round(retryAfterMs), limits.durationMsMax) }
 
 /** Errors of the operator's side are not a peer's business: it learns that the engine failed, the log says why. */
-function answerError(wire: ClientWire, requestId: string, error: QMeshError): void {
+function answerError(wire: ClientWire, requestId: string, error: QMeshError, effort?: Effort): void {
   const isForPeers = errorCatalogue[error.code].blame !== 'operator'
   const code: ErrorCode = isForPeers ? error.code : 'QM_INFERENCE_FAILED'
   const message = isForPeers ? error.message : errorCatalogue[code].sentence
@@ -377,5 +402,6 @@ function answerError(wire: ClientWire, requestId: string, error: QMeshError): vo
     code,
     message: message.slice(0, limits.errorMessageCharsMax),
     ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+    ...(effort && { effort }),
   })
 }

@@ -48,6 +48,7 @@ const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'QM_ACCOUNT_BANNED',
   'QM_QUEUE_FULL',
   'QM_RATE_LIMITED',
+  'QM_EFFORT_REQUIRED',
   'QM_OVERLOADED',
   'QM_DRAINING',
   'QM_DEADLINE_PASSED',
@@ -108,8 +109,9 @@ const lostCodes: readonly ErrorCode[] = [
 ]
 
 /**
- * Whether a request that finds nobody else fails at once. An answer that was begun is worth waiting for. Without one, a
- * refusal or a failure is said at once, and whoever asked decides whether to ask again.
+ * Whether a request that finds nobody else, and none of those it lost back again, fails at once. An answer that was
+ * begun is worth waiting for. Without one, a refusal or a failure is said at once, and whoever asked decides whether to
+ * ask again.
  */
 export function isInVain(attempts: readonly AttemptRecord[], tokens: number): boolean {
   const code = attempts.at(-1)?.code
@@ -131,20 +133,31 @@ export function nextStep({ attempts, attemptsMax, hasLarger }: Standstill): 'els
   return attempts.filter((attempt) => attempt.code === code).length < opinionsForNever ? 'elsewhere' : 'fail'
 }
 
-/** Codes after which the same worker may be tried again when there is no other: it was not its work that failed. */
-const returnCodes: ReadonlySet<ErrorCode | undefined> = new Set<ErrorCode>([
-  ...lostCodes,
-  'QM_OVERLOADED',
-  'QM_QUEUE_FULL',
-  'QM_RATE_LIMITED',
-  // While it loads the model again.
-  'QM_MODEL_UNKNOWN',
-])
+/** Which of the workers that were tried a search takes again, by how their attempts ended. */
+const takenAgain = {
+  none: new Set<ErrorCode>(),
+  /** They may be back meanwhile. */
+  lost: new Set(lostCodes),
+  /** When there is no other: it was not their work that failed. */
+  'lost or busy': new Set<ErrorCode>([
+    ...lostCodes,
+    'QM_OVERLOADED',
+    'QM_QUEUE_FULL',
+    'QM_RATE_LIMITED',
+    // It may ask for less by then.
+    'QM_EFFORT_REQUIRED',
+    // While it loads the model again.
+    'QM_MODEL_UNKNOWN',
+  ]),
+} as const satisfies Record<string, ReadonlySet<ErrorCode>>
+export type Again = keyof typeof takenAgain
 
-/** Workers that are left out of the next choice. A search that is `patient` has found nobody new, and takes old ones back. */
-export const toExcluded = (attempts: readonly AttemptRecord[], isPatient: boolean): ReadonlySet<PeerId> =>
+/** Workers that are left out of the next choice. */
+export const toExcluded = (attempts: readonly AttemptRecord[], again: Again): ReadonlySet<PeerId> =>
   new Set(
-    attempts.filter(({ code }) => !(isPatient && returnCodes.has(code))).map(({ workerId }) => workerId),
+    attempts
+      .filter(({ code }) => code === undefined || !takenAgain[again].has(code))
+      .map(({ workerId }) => workerId),
   )
 
 /**

@@ -33,6 +33,8 @@ export interface AttemptInput {
 
 /** What the `attempt` actor says. One event per phase: tokens go past the machine, straight to the reader. */
 export type AttemptEvent =
+  | AttemptSolving
+  | AttemptSolved
   | AttemptQueued
   /** The first token of this attempt came; the reader's stream holds `tokens`, those of earlier attempts included. */
   | {
@@ -66,6 +68,22 @@ export interface AttemptDoubted {
   readonly isCertain: boolean
 }
 
+/** The worker asks for work, and gets the prompt when it is done: likely to take `etaMs`. */
+export interface AttemptSolving {
+  readonly type: 'attempt.solving'
+  readonly attempt: number
+  readonly bits: number
+  readonly etaMs: number
+}
+
+/** The work is done, or not asked for any more, and the prompt is on its way. */
+export interface AttemptSolved {
+  readonly type: 'attempt.solved'
+  readonly attempt: number
+  /** Milliseconds that it took. */
+  readonly ms: number
+}
+
 export interface AttemptQueued {
   readonly type: 'attempt.queued'
   readonly attempt: number
@@ -87,6 +105,8 @@ export type RequestFact =
   /** No worker is known, or none to go on with what another one began; said once per search. */
   | { readonly type: 'request.waiting' }
   | { readonly type: 'attempt.opened'; readonly attempt: number; readonly choice: Choice }
+  | Pick<AttemptSolving, 'type' | 'bits' | 'etaMs'>
+  | Pick<AttemptSolved, 'type' | 'ms'>
   | {
       readonly type: 'attempt.queued'
       readonly position: number

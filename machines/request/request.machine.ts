@@ -1,6 +1,7 @@
 import { assign, fromCallback, raise, setup } from 'xstate'
 import { limits, type Finish, type RequestId } from '../../protocol/index.ts'
 import {
+  type Again,
   areSpent,
   isInVain,
   nextStep,
@@ -30,6 +31,7 @@ import {
   gapDelayMs,
   openingDelayMs,
   queuedDelayMs,
+  solvingDelayMs,
   type StallPolicy,
 } from './stall-timers.ts'
 
@@ -56,6 +58,7 @@ export interface RequestInput {
 export interface RequestContext extends RequestInput {
   readonly choice: Choice | null
   readonly attempts: readonly AttemptRecord[]
+  /** Milliseconds until the first token, as the worker says; while solving, until the prompt is sent. */
   readonly etaMs: number
   /** The least position that the present attempt was told. */
   readonly nearest: number
@@ -131,8 +134,8 @@ const request = setup({
   },
   actions: {
     choose: assign({
-      choice: ({ context: { choose, attempts } }, isPatient: boolean) =>
-        choose(toExcluded(attempts, isPatient), toSmallContext(attempts)),
+      choice: ({ context: { choose, attempts } }, again: Again) =>
+        choose(toExcluded(attempts, again), toSmallContext(attempts)),
     }),
     openAttempt: assign(({ context: { choice, attempts, now } }) => ({
       etaMs: 0,
@@ -143,6 +146,7 @@ const request = setup({
       if (choice) report({ type: 'attempt.opened', attempt: attempts.length - 1, choice })
     },
     report: ({ context }, fact: RequestFact) => context.report(fact),
+    takeWork: assign((_, etaMs: number) => ({ etaMs })),
     takePosition: assign(({ context: { nearest } }, { position, etaMs, promptTokens }: Position) => ({
       nearest: Math.min(nearest, position),
       etaMs,
@@ -194,7 +198,7 @@ const request = setup({
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
     leadsElsewhere: ({ context: { attempts, attemptsMax, hasElsewhere } }, failed: Failure) => {
       const ended = withEnd(attempts, failed)
-      const hasLarger = (): boolean => hasElsewhere(toExcluded(ended, false), toSmallContext(ended))
+      const hasLarger = (): boolean => hasElsewhere(toExcluded(ended, 'none'), toSmallContext(ended))
       return nextStep({ attempts: ended, attemptsMax, hasLarger }) === 'elsewhere'
     },
     /**
@@ -207,12 +211,13 @@ const request = setup({
     ) =>
       isCertain ||
       (!areSpent(withEnd(attempts, { code }), attemptsMax) &&
-        hasElsewhere(toExcluded(attempts, isLasting), 0)),
+        hasElsewhere(toExcluded(attempts, isLasting ? 'lost or busy' : 'none'), 0)),
   },
   delays: {
     deadline: ({ context }) => context.deadlineMs ?? limits.durationMsMax,
     discover: ({ context }) => context.discoverMs,
     recheck: recheckMs,
+    solvingStall: ({ context }) => solvingDelayMs(context.stall, context.etaMs),
     openingStall: ({ context }) => openingDelayMs(context.stall, context.promptTokens),
     queuedStall: ({ context }) => queuedDelayMs(context.stall, context.etaMs),
     firstTokenStall: ({ context }) =>
@@ -236,6 +241,14 @@ const stalled = request.raise(({ context }) => ({
   type: 'attempt.failed' as const,
   attempt: context.attempts.length - 1,
   code: 'QM_WORKER_STALLED' as const,
+  tokens: context.tokens,
+}))
+
+const overworked = request.raise(({ context }) => ({
+  type: 'attempt.failed' as const,
+  attempt: context.attempts.length - 1,
+  code: 'QM_EFFORT_REQUIRED' as const,
+  message: 'The worker asks for more work than this computer does in a reasonable time.',
   tokens: context.tokens,
 }))
 
@@ -280,7 +293,7 @@ const positioned = [
 
 /**
  * One request of this node, from the search for a worker to the last token:
- * selecting → opening → queued → starting → streaming → done | failed.
+ * selecting → opening (→ solving → opening) → queued → starting → streaming → done | failed.
  *
  * An attempt that fails leads back to selecting, with what the reader has of the answer: the next worker goes on there.
  * The machine decides where a failure leads and how long silence is believed. Tokens do not pass through it: the
@@ -326,11 +339,19 @@ export const requestMachine = request.createMachine({
       },
       states: {
         choosing: {
-          entry: { type: 'choose', params: false },
+          entry: { type: 'choose', params: 'none' },
           always: [
             { guard: 'hasChoice', target: '#request.attempting' },
-            { guard: 'hasTriedInVain', target: '#request.failed', actions: 'giveUp' },
+            { guard: 'hasTriedInVain', target: 'returning' },
             { target: 'discovering', actions: { type: 'report', params: { type: 'request.waiting' } } },
+          ],
+        },
+        /** Nobody is left to try; one that was lost may be back. */
+        returning: {
+          entry: { type: 'choose', params: 'lost' },
+          always: [
+            { guard: 'hasChoice', target: '#request.attempting' },
+            { target: '#request.failed', actions: 'giveUp' },
           ],
         },
         discovering: {
@@ -339,7 +360,7 @@ export const requestMachine = request.createMachine({
         },
         /** As `choosing`, without saying again that it waits, and content with a worker that was tried before. */
         looking: {
-          entry: { type: 'choose', params: true },
+          entry: { type: 'choose', params: 'lost or busy' },
           always: [{ guard: 'hasChoice', target: '#request.attempting' }, { target: 'discovering' }],
         },
       },
@@ -423,10 +444,38 @@ export const requestMachine = request.createMachine({
         ],
       },
       states: {
-        /** The prompt is on its way; the worker has said nothing. */
+        /** The prompt is on its way; the worker has said nothing, unless that it asks for work first. */
         opening: {
-          on: { 'attempt.queued': [isStale, ...positioned] },
+          on: {
+            'attempt.queued': [isStale, ...positioned],
+            'attempt.solving': [
+              isStale,
+              {
+                target: 'solving',
+                actions: [
+                  { type: 'takeWork', params: ({ event }) => event.etaMs },
+                  { type: 'report', params: ({ event }) => event },
+                ],
+              },
+            ],
+          },
           after: { openingStall: { actions: stalled } },
+        },
+        /** The worker asks for work, and nothing is sent before it is done. */
+        solving: {
+          on: {
+            'attempt.solved': [
+              isStale,
+              {
+                target: 'opening',
+                actions: [
+                  { type: 'takeWork', params: 0 },
+                  { type: 'report', params: ({ event }) => event },
+                ],
+              },
+            ],
+          },
+          after: { solvingStall: { actions: overworked } },
         },
         /** Others go first. A word that it gets nearer keeps it alive. */
         queued: {

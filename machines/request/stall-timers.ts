@@ -39,6 +39,13 @@ export const defaultStallPolicy: StallPolicy = {
   readerIdleMs: 600_000,
 }
 
+/** Times the milliseconds expected that the own work for a worker may take: chance and other searches add to it. */
+const solvingFactor = 8
+
+/** Then somebody else is asked: the worker asks for more than this computer can give. */
+export const solvingDelayMs = (policy: StallPolicy, etaMs: number): number =>
+  capped(policy, policy.openingMs + solvingFactor * etaMs)
+
 /** A prompt has to be sent, parsed and tokenized before the worker can answer: a millisecond a token is plenty. */
 export const openingDelayMs = (policy: StallPolicy, promptTokens: number): number =>
   capped(policy, policy.openingMs + promptTokens)

@@ -109,3 +109,5 @@ export type SchedulerEmitted =
   /** Nothing runs on a held model, and it is given nothing more. */
   | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
   | ({ readonly type: 'queue.changed' } & QueueReport)
+  /** The queue has been nearly full, or fairly empty, for so long that newcomers are asked for more or less work. */
+  | { readonly type: 'effort.changed'; readonly bits: number }

@@ -1,4 +1,11 @@
 import { setup } from 'xstate'
+import {
+  createEffortState,
+  stepEffort,
+  toEffortSide,
+  type EffortPolicy,
+  type EffortState,
+} from '../trust/effort.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
 import type { SchedulerCommand, SchedulerEmitted } from './scheduler.events.ts'
 
@@ -7,10 +14,14 @@ export type * from './scheduler.events.ts'
 export interface SchedulerInput extends SchedulerOptions {
   /** The clock of the events' `atMs`, in milliseconds. Needed where no event brings the time: a timer, a free slot. */
   readonly nowMs: () => number
+  /** How much work a full queue asks of newcomers; absent: none. */
+  readonly effort?: EffortPolicy | undefined
 }
 
 export interface SchedulerContext {
   readonly nowMs: () => number
+  readonly effortPolicy: EffortPolicy | undefined
+  readonly effort: EffortState
   /** Mutable, see its class: the machine owns it alone, and snapshots of this machine are not meant to be kept. */
   readonly scheduler: Scheduler
   /** Instant, by the scheduler's steady clock, for which the expiry timer is set; infinite when none is. */
@@ -59,6 +70,10 @@ function decide(scheduler: Scheduler, command: SchedulerCommand, nowMs: number):
   }
 }
 
+/** On which side of the effort's thresholds the queue is now. */
+const sideOf = ({ effortPolicy, scheduler, effort }: SchedulerContext): EffortState['side'] =>
+  effortPolicy ? toEffortSide(scheduler.fullness, effortPolicy) : effort.side
+
 const schedulerSetup = setup({
   types: {
     input: {} as SchedulerInput,
@@ -69,6 +84,8 @@ const schedulerSetup = setup({
   delays: {
     announceInterval: announceMs,
     reportInterval: reportMs,
+    // Often enough that no step comes late, and no more often than the node tells others.
+    effortLook: ({ context: { effortPolicy } }) => Math.min(1_000, (effortPolicy?.effortHoldMs ?? 5_000) / 5),
     untilExpiry: ({ context }) => context.scheduler.untilMs(context.armedForMs, context.nowMs()),
   },
   guards: {
@@ -76,6 +93,9 @@ const schedulerSetup = setup({
     nobodyWaits: ({ context }) => context.scheduler.waiting === 0,
     noExpiry: ({ context }) => context.scheduler.nextExpiryMs === Infinity,
     expiryMoved: ({ context }) => context.scheduler.nextExpiryMs !== context.armedForMs,
+    isCrowded: ({ context }) => sideOf(context) === 'full',
+    hasTurned: ({ context }) => sideOf(context) !== context.effort.side,
+    isAtEase: ({ context }) => context.effort.bits === 0 && sideOf(context) !== 'full',
     reportIsOld: ({ context }) => context.scheduler.changes !== context.reportedAt,
   },
 })
@@ -95,6 +115,14 @@ const expire = schedulerSetup.enqueueActions(({ context, enqueue }) => {
   for (const said of context.scheduler.news()) enqueue.emit(said)
 })
 
+const look = schedulerSetup.enqueueActions(({ context, enqueue }) => {
+  const { effort, effortPolicy, scheduler, nowMs } = context
+  if (!effortPolicy) return
+  const next = stepEffort(effort, scheduler.fullness, nowMs(), effortPolicy)
+  enqueue.assign({ effort: next })
+  if (next.bits !== effort.bits) enqueue.emit({ type: 'effort.changed', bits: next.bits })
+})
+
 const report = schedulerSetup.emit(({ context }) => ({
   type: 'queue.changed',
   ...context.scheduler.report(),
@@ -105,12 +133,14 @@ const disarm = schedulerSetup.assign({ armedForMs: Infinity })
 
 /**
  * Gives free slots to waiting requests. Every command is decided at once by `Scheduler`; the states here are only the
- * three clocks beside it: telling positions, letting deadlines pass, and reporting the queue.
+ * four clocks beside it: telling positions, letting deadlines pass, reporting the queue, and asking for effort.
  */
 export const schedulerMachine = schedulerSetup.createMachine({
   id: 'scheduler',
   context: ({ input }) => ({
     nowMs: input.nowMs,
+    effortPolicy: input.effort,
+    effort: createEffortState(input.nowMs()),
     scheduler: new Scheduler(input),
     armedForMs: Infinity,
     reportedAt: -1,
@@ -151,6 +181,19 @@ export const schedulerMachine = schedulerSetup.createMachine({
             { guard: 'expiryMoved', target: 'armed', reenter: true },
           ],
           after: { untilExpiry: { target: 'armed', reenter: true, actions: expire } },
+        },
+      },
+    },
+    effort: {
+      initial: 'resting',
+      states: {
+        resting: { always: { guard: 'isCrowded', target: 'asking', actions: look } },
+        asking: {
+          always: [
+            { guard: 'isAtEase', target: 'resting', actions: look },
+            { guard: 'hasTurned', actions: look },
+          ],
+          after: { effortLook: { target: 'asking', reenter: true, actions: look } },
         },
       },
     },

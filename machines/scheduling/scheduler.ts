@@ -64,6 +64,11 @@ export class Scheduler {
     return this.#waiting.reduce((sum, count) => sum + count, 0)
   }
 
+  /** Waiting requests / capacity; over 1 for a while after capacity was taken away. */
+  get fullness(): number {
+    return this.#capacity > 0 ? this.waiting / this.#capacity : 1
+  }
+
   /** Counts up whenever the report may have become another. */
   get changes(): number {
     return this.#changes

@@ -22,6 +22,8 @@ export interface LoadClaim {
   readonly queueCapacity: number
   readonly slotsBusy: number
   readonly slots: number
+  /** Zero bits of a hash that it asks of this client with each prompt; absent: none. */
+  readonly effortBits?: number | undefined
 }
 
 /** A worker as this client sees it at one moment. Never changed in place, so that traces can keep it. */

@@ -2,6 +2,7 @@ import type { PeerId } from '../../protocol/index.ts'
 import { isLoadable, type Rejection } from './candidate.ts'
 import {
   assess,
+  effortMsOf,
   groups,
   queueAvailability,
   selectionTerms,
@@ -28,6 +29,9 @@ export type Reasons =
         readonly queued: number
         /** Milliseconds that loading the model takes first; absent when it is loaded. */
         readonly loadMs?: number
+        /** Zero bits that it asks for, and the milliseconds that they are likely to take; absent when it asks for none. */
+        readonly effortBits?: number
+        readonly effortMs?: number
       }
     }
 
@@ -74,6 +78,7 @@ export function explain(trace: SelectionTrace): Explanation {
         queueAvailability: queueAvailability(candidate, result.queued),
         queued: result.queued,
         ...(isLoadable(result.model) && { loadMs: result.model.loadMs ?? 0 }),
+        ...(load.effortBits && { effortBits: load.effortBits, effortMs: effortMsOf(candidate) }),
       },
     }
   })

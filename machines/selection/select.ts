@@ -1,4 +1,5 @@
 import { builtInModelId, type ModelAd, type PeerId } from '../../protocol/index.ts'
+import { toEffortMs } from '../trust/effort.ts'
 import {
   fittingModel,
   freeSlots,
@@ -58,6 +59,8 @@ export const selectionTerms = {
   trialShare: 0.1,
   /** Milliseconds of loading that halve what a worker is worth. */
   loadHalfMs: 10_000,
+  /** Milliseconds of work asked for that do the same. */
+  effortHalfMs: 1_000,
 } as const
 
 /** The groups in which candidates compete; only the first that is not empty goes on. */
@@ -71,10 +74,13 @@ export interface Assessment {
   readonly score: number
 }
 
+/** Work is asked for by those whose queue is nearly full: who says that it is empty all the same gains nothing by it. */
+const isBusy = ({ load }: Candidate, queued: number): boolean => queued > 0 || (load.effortBits ?? 0) > 0
+
 /** Index into `groups`, after all of them for one that only holds the built-in model while another would do. */
 function groupOf(candidate: Candidate, model: ModelAd, needs: Needs, queued: number): number {
   // Its slots are those of other models.
-  const tier = isLoadable(model) ? 3 : queued > 0 ? 2 : freeSlots(candidate) > 0 ? 0 : 1
+  const tier = isLoadable(model) ? 3 : isBusy(candidate, queued) ? 2 : freeSlots(candidate) > 0 ? 0 : 1
   return needs.modelId === undefined && model.id === builtInModelId ? tier + groups.length : tier
 }
 
@@ -82,7 +88,14 @@ function groupOf(candidate: Candidate, model: ModelAd, needs: Needs, queued: num
 export const loadFactor = (model: ModelAd): number =>
   isLoadable(model) ? selectionTerms.loadHalfMs / (selectionTerms.loadHalfMs + (model.loadMs ?? 0)) : 1
 
-/** Tier 2's score with an empty queue, tier 3's otherwise, less what loading the model costs; 0–1. */
+/** Milliseconds that this client would have to work before it may send a prompt there. */
+export const effortMsOf = ({ load }: Candidate): number => toEffortMs(load.effortBits ?? 0)
+
+/** What is left of a score when work is asked for. */
+const effortFactor = (candidate: Candidate): number =>
+  selectionTerms.effortHalfMs / (selectionTerms.effortHalfMs + effortMsOf(candidate))
+
+/** Tier 2's score with an empty queue, tier 3's otherwise, less what loading the model and work cost; 0–1. */
 function scoreOf(
   candidate: Candidate,
   model: ModelAd,
@@ -90,11 +103,10 @@ function scoreOf(
   speed: Pick<Speed, 'responsiveness' | 'performance'> = candidate.speed,
 ): number {
   const health = candidate.load.healthScore / 100
-  const score =
-    queued > 0
-      ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * speed.performance
-      : 0.7 * health + 0.3 * speed.responsiveness
-  return score * loadFactor(model)
+  const score = isBusy(candidate, queued)
+    ? 0.6 * queueAvailability(candidate, queued) + 0.3 * health + 0.1 * speed.performance
+    : 0.7 * health + 0.3 * speed.responsiveness
+  return score * loadFactor(model) * effortFactor(candidate)
 }
 
 /** What one candidate is worth for one request, in full: for explaining. */

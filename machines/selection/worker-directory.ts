@@ -128,10 +128,25 @@ export class WorkerDirectory {
     const worker = this.#get(workerId)
     if (worker === undefined) return
     const { models, healthScore, state, accepting, queueLength, queueCapacity, slotsBusy, slots } = status
-    const load = { healthScore, state, accepting, queueLength, queueCapacity, slotsBusy, slots }
+    const load = {
+      healthScore,
+      state,
+      accepting,
+      queueLength,
+      queueCapacity,
+      slotsBusy,
+      slots,
+      ...(status.effort && { effortBits: status.effort.bits }),
+    }
     // It may have counted ours, but no more than it says it has: an idle face hides nothing that we gave it.
     const unreported = Math.max(0, worker.inFlight - slotsBusy - queueLength)
     this.#set({ ...worker, models, load, unreported })
+  }
+
+  /** It asks for other work than it said last: counts until its next status. */
+  insisted(workerId: PeerId, effortBits: number): void {
+    const worker = this.#get(workerId)
+    if (worker !== undefined) this.#set({ ...worker, load: { ...worker.load, effortBits } })
   }
 
   remove(workerId: PeerId, _nowMs: number): void {

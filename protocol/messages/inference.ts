@@ -49,6 +49,15 @@ export const helloSchema = z.object({
 })
 export type Hello = z.infer<typeof helloSchema>
 
+/** Work that a worker asks for with a prompt while its queue is nearly full, of whoever has not earned Gold there. */
+export const effortSchema = z.object({
+  /** Zero bits at the start of the hash. */
+  bits: z.number().int().min(1).max(limits.effortBitsMax),
+  /** 16 bytes in hex, drawn by the worker and drawn again now and then: nobody can work far ahead. */
+  seed: z.string().regex(/^[0-9a-f]{32}$/),
+})
+export type Effort = z.infer<typeof effortSchema>
+
 export const healthStates = ['idle', 'light', 'moderate', 'busy', 'overloaded'] as const
 export type HealthState = (typeof healthStates)[number]
 
@@ -66,6 +75,8 @@ export const statusSchema = z.object({
   slotsBusy: count(limits.slotsMax),
   slots: count(limits.slotsMax),
   models: z.array(modelAdSchema).max(limits.modelsMax),
+  /** Absent: no work is asked for. */
+  effort: effortSchema.optional(),
 })
 export type Status = z.infer<typeof statusSchema>
 
@@ -118,6 +129,11 @@ export const promptSchema = z
     resume: resumeSchema.optional(),
     /** Absent: the client has no account, or nothing to offer, and is served as a newcomer. */
     evidence: promptEvidenceSchema.optional(),
+    /** 8 bytes in hex that solve what the worker asks for, see `EffortHash`. Ignored by one that asks for nothing. */
+    effortNonce: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/)
+      .optional(),
   })
   .refine(({ resume, modelHash }) => resume === undefined || modelHash !== undefined, {
     message: 'an answer is resumed by the very model that began it: "modelHash" must be given',
@@ -221,6 +237,8 @@ export const inferenceErrorSchema = z.object({
     .transform((code): ErrorCode => (isErrorCode(code) ? code : 'QM_INFERENCE_FAILED')),
   message: z.string().max(limits.errorMessageCharsMax),
   retryAfterMs: durationMs.optional(),
+  /** What it asks for now; with `QM_EFFORT_REQUIRED`. */
+  effort: effortSchema.optional(),
 })
 export type InferenceError = z.infer<typeof inferenceErrorSchema>
 

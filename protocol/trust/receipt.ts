@@ -80,7 +80,10 @@ export interface Offer {
     /** `maxPrice` is 0. */
     readonly isGratis: boolean
   }
-  /** 8 bytes in hex, when the worker asks for effort; empty otherwise. */
+  /**
+   * Reserved, and empty: the nonce of a request's effort goes beside the offer, in the prompt. It is checked before an
+   * offer is read, clients without an account make none, and nobody has a use for it in a log.
+   */
   readonly effortNonce: string
   /** By the client, 64 bytes. */
   readonly signature: string

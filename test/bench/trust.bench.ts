@@ -1,4 +1,6 @@
 import { performance } from 'node:perf_hooks'
+import { EffortSolver } from '../../actors/request/effort-solver.ts'
+import { EffortGate } from '../../actors/scheduling/effort-gate.ts'
 import { Deals } from '../../actors/trust/deals.ts'
 import { Earnings } from '../../actors/trust/earnings.ts'
 import {
@@ -8,7 +10,7 @@ import {
   genesisParams as params,
   toScore,
 } from '../../machines/trust/index.ts'
-import { type Finish, promptSchema } from '../../protocol/index.ts'
+import { EffortHash, type Finish, inferenceNetwork, promptSchema, toTopic } from '../../protocol/index.ts'
 import { encodeEntry, headFormat, isHeadValid, type Receipt } from '../../protocol/trust/index.ts'
 import {
   createCard,
@@ -168,5 +170,64 @@ function benchScore(): BenchRow[] {
   ]
 }
 
-export const run = (): Promise<BenchRow[]> =>
-  Promise.resolve([...benchReceipts(), ...benchSignatures(), ...benchScore()])
+/** What a full worker asks for, and what it costs both sides. */
+async function benchEffort(): Promise<BenchRow[]> {
+  const rounds = 200_000
+  const network = toTopic({ network: inferenceNetwork })
+  const hash = new EffortHash({
+    network,
+    workerId: worker.id,
+    clientId: client.id,
+    requestId: '0'.repeat(32),
+    seed: '1'.repeat(32),
+  })
+  const hashUs = Array.from({ length: 5 }, () => {
+    const startMs = performance.now()
+    for (let nonce = 0; nonce < rounds; nonce++) hash.of(nonce)
+    return (1_000 * (performance.now() - startMs)) / rounds
+  })
+  const gate = new EffortGate({
+    workerId: worker.id,
+    network,
+    now: () => performance.now(),
+    onChanged: () => {},
+    graceMs: 0,
+  })
+  gate.ask(16)
+  const solver = new EffortSolver(network, client.id)
+  const times: number[] = []
+  for (let round = 0; round < 100; round++) {
+    const requestId = round.toString(16).padStart(32, '0')
+    const startMs = performance.now()
+    const effortNonce = await new Promise<string | undefined>((done) => {
+      solver.search({ workerId: worker.id, requestId, asked: () => gate.asked, done })
+    })
+    times.push(performance.now() - startMs)
+    if (gate.check(client.id, { requestId, effortNonce }) !== 'enough') throw new Error('the work is wrong')
+  }
+  const checks = 20_000
+  const checkUs = Array.from({ length: 5 }, () => {
+    const startMs = performance.now()
+    for (let check = 0; check < checks; check++) {
+      gate.check(client.id, { requestId: check.toString(16).padStart(32, '0'), effortNonce: 'f'.repeat(16) })
+    }
+    return (1_000 * (performance.now() - startMs)) / checks
+  })
+  return [
+    { what: 'effort: one hash', ours: median(hashUs), unit: 'µs' },
+    {
+      what: 'effort: work for 16 bits, a client’s',
+      ours: times.reduce((sum, ms) => sum + ms, 0) / times.length,
+      unit: 'ms',
+      note: 'mean of 100, the event loop turning',
+    },
+    { what: 'effort: a prompt that lacks it turned down, a worker’s', ours: median(checkUs), unit: 'µs' },
+  ]
+}
+
+export const run = async (): Promise<BenchRow[]> => [
+  ...benchReceipts(),
+  ...benchSignatures(),
+  ...benchScore(),
+  ...(await benchEffort()),
+]

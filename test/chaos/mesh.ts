@@ -115,7 +115,8 @@ export class ChaosMesh {
   readonly workers = new Set<ChaosWorker>()
   /** Worker processes that have not ended. */
   readonly processes = new Set<ChildProcess>()
-  onFired: (requestId: string, worker: ChaosWorker) => void = () => {}
+  /** Absent between rounds: whoever fails then is replaced, as nobody would undo it. */
+  onFired: ((requestId: string, worker: ChaosWorker) => void) | undefined
   /** Workers that a round begins with. */
   readonly atLeast: number
   readonly #options: ChaosMeshOptions
@@ -374,7 +375,7 @@ export class ChaosMesh {
     const worker: ChaosWorker = new ChaosWorker(
       child,
       folder,
-      (requestId) => this.onFired(requestId, worker),
+      (requestId) => (this.onFired ? this.onFired(requestId, worker) : worker.kill()),
       () => {
         this.workers.delete(worker)
         if (this.#isClosing) return

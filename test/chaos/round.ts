@@ -98,7 +98,7 @@ export async function playRound(mesh: ChaosMesh, plan: RoundPlan): Promise<Round
       stoodStillMs: { client, workers: act.stoodStillMs },
     }
   } finally {
-    mesh.onFired = () => {}
+    mesh.onFired = undefined
   }
 }
 
@@ -253,7 +253,12 @@ class Act {
 
   #onFired(requestId: string, worker: ChaosWorker): void {
     const fault = this.#armed.get(requestId)
-    if (!fault) return
+    if (!fault) {
+      // Armed for an attempt that went on elsewhere, and back at this worker: what it did is not known here.
+      this.#hit.set(worker, this.#hit.get(worker) ?? new Set())
+      worker.kill()
+      return
+    }
     this.#armed.delete(requestId)
     const { at, kind, lastsMs } = fault
     this.#hit.set(worker, (this.#hit.get(worker) ?? new Set()).add(kind))

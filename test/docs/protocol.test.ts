@@ -5,6 +5,7 @@ import {
   ackSchema,
   cancelSchema,
   chatMessageSchema,
+  effortSchema,
   finishSchema,
   healthStates,
   finishReasons,
@@ -41,6 +42,7 @@ function section(heading: string): string {
 const schemas: readonly [string, z.ZodObject][] = [
   ['### `hello`', helloSchema],
   ['### `status`', statusSchema],
+  ['### Effort', effortSchema],
   ['### `prompt`', promptSchema],
   ['### `queue-status`', queueStatusSchema],
   ['### `response`', responseSchema],

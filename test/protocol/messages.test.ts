@@ -4,6 +4,7 @@ import { modelAd, samples } from '../support/messages.ts'
 
 const parseKind = (value: unknown): string => parseInferenceMessage(value).kind
 const text = (length: number): string => 'x'.repeat(length)
+const hex = (length: number): string => 'a'.repeat(length)
 const list = <T>(length: number, item: T): T[] => Array.from({ length }, () => item)
 
 const { hello, status, prompt, response, ack } = samples
@@ -35,6 +36,14 @@ const bounds: readonly [string, number, (amount: number) => unknown][] = [
   ['status.slots', limits.slotsMax, (n) => ({ ...status, slots: n })],
   ['status.slotsBusy', limits.slotsMax, (n) => ({ ...status, slotsBusy: n })],
   ['status.healthScore', 100, (n) => ({ ...status, healthScore: n })],
+  ['status.effort bits', limits.effortBitsMax, (n) => ({ ...status, effort: { bits: n, seed: hex(32) } })],
+  [
+    'inference_error.effort bits',
+    limits.effortBitsMax,
+    (n) => ({ ...failure, effort: { bits: n, seed: hex(32) } }),
+  ],
+  ['status.effort seed characters', 32, (n) => ({ ...status, effort: { bits: 1, seed: hex(n) } })],
+  ['prompt.effortNonce characters', 16, (n) => ({ ...prompt, effortNonce: hex(n) })],
   ['prompt.messages', limits.chatMessagesMax, (n) => ({ ...prompt, messages: list(n, prompt.messages[0]) })],
   [
     'prompt.messages characters together',

@@ -7,7 +7,8 @@ import { createRequestRig, flatStall, type RequestRig } from './request-rig.ts'
 
 /** What a request is, without states, actors or events: one phase, one silence and one deadline that run out. */
 interface Model {
-  phase: 'discovering' | 'opening' | 'queued' | 'starting' | 'flowing' | 'held' | 'done' | 'failed'
+  phase:
+    'discovering' | 'opening' | 'solving' | 'queued' | 'starting' | 'flowing' | 'held' | 'done' | 'failed'
   known: number
   tries: { readonly worker: number; code?: ErrorCode }[]
   silenceLeftMs: number
@@ -23,6 +24,7 @@ interface Model {
 const silenceMs: Record<Model['phase'], number> = {
   discovering: 2_520,
   opening: flatStall.openingMs,
+  solving: flatStall.openingMs,
   queued: flatStall.queuedMs,
   starting: flatStall.firstTokenMs,
   flowing: flatStall.gapMs + 250,
@@ -32,8 +34,13 @@ const silenceMs: Record<Model['phase'], number> = {
 }
 
 const attemptsMax = 3
-/** Of the codes below, those after which a worker may be tried once more. */
-const mayReturn: readonly (ErrorCode | undefined)[] = ['QM_QUEUE_FULL', 'QM_WORKER_LOST', 'QM_DRAINING']
+/** Of the codes below, those after which a worker may be tried once more: at once, or by somebody who waits. */
+const lost: readonly (ErrorCode | undefined)[] = ['QM_WORKER_LOST', 'QM_DRAINING']
+const mayReturn = {
+  none: [] as typeof lost,
+  lost,
+  'lost or busy': [...lost, 'QM_QUEUE_FULL', 'QM_EFFORT_REQUIRED'] as typeof lost,
+}
 
 const initialModel = (known: number): Model => {
   const model: Model = {
@@ -58,15 +65,15 @@ function enter(model: Model, phase: Model['phase']): void {
 }
 
 /** The first worker that is not left out, or undefined. */
-function choose({ known, tries }: Model, isPatient: boolean): number | undefined {
-  const excluded = tries.filter(({ code }) => !(isPatient && mayReturn.includes(code)))
+function choose({ known, tries }: Model, again: keyof typeof mayReturn): number | undefined {
+  const excluded = tries.filter(({ code }) => !mayReturn[again].includes(code))
   const workers = Array.from({ length: known }, (_, worker) => worker)
   return workers.find((worker) => !excluded.some((tried) => tried.worker === worker))
 }
 
-function look(model: Model, isPatient = true): void {
+function look(model: Model, again: keyof typeof mayReturn = 'lost or busy'): void {
   model.lookLeftMs = 250
-  const worker = choose(model, isPatient)
+  const worker = choose(model, again)
   if (worker === undefined) return
   model.tries.push({ worker })
   model.nearest = Infinity
@@ -106,13 +113,13 @@ function fail(model: Model, code: ErrorCode): void {
   const mayRetry = retry === 'elsewhere' || codes.filter((other) => other === code).length === 1
   const isOver = areSpent(codes) || !mayRetry
   const isWorthWaiting = model.tokens > 0 || code === 'QM_WORKER_LOST' || code === 'QM_DRAINING'
-  const isInVain = !isWorthWaiting && choose(model, false) === undefined
-  if (isOver || isInVain) {
+  const isInVain = !isWorthWaiting && choose(model, 'none') === undefined
+  if (isOver || (isInVain && choose(model, 'lost') === undefined)) {
     end(model, verdict(model))
     return
   }
   enter(model, 'discovering')
-  look(model, false)
+  look(model, isInVain ? 'lost' : 'none')
 }
 
 type Certainty = 'passing' | 'lasting' | 'certain'
@@ -121,7 +128,8 @@ type Certainty = 'passing' | 'lasting' | 'certain'
 function doubt(model: Model, code: ErrorCode, certainty: Certainty): void {
   const isLeft = !areSpent([...codesOf(model).slice(0, -1), code])
   if (certainty === 'certain') fail(model, code)
-  else if (isLeft && choose(model, certainty === 'lasting') !== undefined) fail(model, code)
+  else if (isLeft && choose(model, certainty === 'lasting' ? 'lost or busy' : 'none') !== undefined)
+    fail(model, code)
 }
 
 /** A position keeps a request alive only by being nearer than all before. */
@@ -142,7 +150,7 @@ function pass(model: Model): void {
     end(model, 'QM_DEADLINE_PASSED')
   } else if (isSilent && model.phase === 'discovering') end(model, verdict(model))
   else if (isSilent && model.phase === 'held') end(model, 'QM_READER_TOO_SLOW')
-  else if (isSilent) fail(model, 'QM_WORKER_STALLED')
+  else if (isSilent) fail(model, model.phase === 'solving' ? 'QM_EFFORT_REQUIRED' : 'QM_WORKER_STALLED')
   else if (model.phase === 'discovering' && model.lookLeftMs <= 0) look(model)
 }
 
@@ -246,6 +254,22 @@ const steps = [
         },
         (rig) =>
           send(rig, (attempt) => ({ type: 'attempt.queued', attempt, position, etaMs: 0, promptTokens: 0 })),
+        isAttempting,
+      ),
+  ),
+  fc.boolean().map(
+    (isDone) =>
+      new Do(
+        isDone ? 'solved' : 'solve',
+        (model) => {
+          if (model.phase === (isDone ? 'solving' : 'opening')) enter(model, isDone ? 'opening' : 'solving')
+        },
+        (rig) =>
+          send(rig, (attempt) =>
+            isDone
+              ? { type: 'attempt.solved', attempt, ms: 0 }
+              : { type: 'attempt.solving', attempt, bits: 1, etaMs: 0 },
+          ),
         isAttempting,
       ),
   ),

@@ -23,6 +23,7 @@ const finish = {
 /** Ways into each state of waiting, from a fresh request that knows two workers. */
 const phases: Record<string, (rig: RequestRig) => void> = {
   opening: () => {},
+  solving,
   queued: (rig) => queued(rig, 0, 3),
   starting: (rig) => queued(rig, 0, 0),
   flowing: (rig) => rig.attempts[0]?.send({ type: 'attempt.started', attempt: 0, tokens: 1, atMs: 0 }),
@@ -34,6 +35,10 @@ const phases: Record<string, (rig: RequestRig) => void> = {
 
 function queued(rig: RequestRig, attempt: number, position: number, promptTokens = 0): void {
   rig.attempts[attempt]?.send({ type: 'attempt.queued', attempt, position, etaMs: 0, promptTokens })
+}
+
+function solving(rig: RequestRig): void {
+  rig.attempts[0]?.send({ type: 'attempt.solving', attempt: 0, bits: 10, etaMs: 0 })
 }
 
 const firstCodeOf = (rig: RequestRig): ErrorCode | undefined =>
@@ -62,6 +67,8 @@ test('every state can be reached', () => {
     { type: 'workers.changed' },
     { type: 'attempt.queued', attempt: 0, position: 2, etaMs: 0, promptTokens: 1 },
     { type: 'attempt.queued', attempt: 0, position: 0, etaMs: 0, promptTokens: 1 },
+    { type: 'attempt.solving', attempt: 0, bits: 10, etaMs: 1 },
+    { type: 'attempt.solved', attempt: 0, ms: 1 },
     { type: 'attempt.started', attempt: 0, tokens: 1, atMs: 0 },
     { type: 'attempt.held', attempt: 0 },
     { type: 'attempt.resumed', attempt: 0 },
@@ -79,8 +86,9 @@ test('every state can be reached', () => {
   }
   const atomic = (node: AnyStateNode): AnyStateNode[] =>
     node.type === 'compound' ? Object.values(node.states).flatMap(atomic) : [node]
-  // Two states only ask and move on at once.
-  const resting = atomic(requestMachine.root).filter(({ key }) => !['choosing', 'looking'].includes(key))
+  // Three states only ask and move on at once.
+  const passing = ['choosing', 'returning', 'looking']
+  const resting = atomic(requestMachine.root).filter(({ key }) => !passing.includes(key))
   const missing = resting.filter(({ key }) => ![...reached].some((value) => value.includes(`"${key}"`)))
   expect(missing.map(({ key }) => key)).toStrictEqual([])
   expect(reached.size).toBe(resting.length)
@@ -128,7 +136,8 @@ describe.each(Object.keys(phases))('while %s', (phase) => {
     const rig = enter()
     rig.pass(4_100)
     const [first] = rig.actor.getSnapshot().context.attempts
-    expect(first?.code).toBe(phase === 'held' ? 'QM_READER_TOO_SLOW' : 'QM_WORKER_STALLED')
+    const codes: Record<string, ErrorCode> = { held: 'QM_READER_TOO_SLOW', solving: 'QM_EFFORT_REQUIRED' }
+    expect(first?.code).toBe(codes[phase] ?? 'QM_WORKER_STALLED')
     expect(rig.attempts.length > 1).toBe(phase !== 'held')
   })
 
@@ -160,6 +169,29 @@ test('a worker that becomes eligible by time alone is found without an event', (
   rig.state.known = 1
   rig.pass(250)
   expect(rig.attempts).toHaveLength(1)
+})
+
+test('work takes the time that it is expected to, and much more, before somebody else is asked', () => {
+  const rig = createRequestRig()
+  rig.attempts[0]?.send({ type: 'attempt.solving', attempt: 0, bits: 20, etaMs: 500 })
+  rig.pass(flatStall.openingMs + 8 * 500 - 50)
+  expect(rig.attempts).toHaveLength(1)
+  rig.pass(50)
+  expect(firstCodeOf(rig)).toBe('QM_EFFORT_REQUIRED')
+  expect(rig.attempts).toHaveLength(2)
+})
+
+test('work that is done leaves the worker all of its time, and is told', () => {
+  const rig = createRequestRig()
+  rig.attempts[0]?.send({ type: 'attempt.solving', attempt: 0, bits: 20, etaMs: 500 })
+  rig.pass(3_000)
+  rig.attempts[0]?.send({ type: 'attempt.solved', attempt: 0, ms: 3_000 })
+  rig.pass(flatStall.openingMs - 50)
+  expect(rig.actor.getSnapshot().value).toStrictEqual({ attempting: 'opening' })
+  expect(rig.facts.slice(-2)).toMatchObject([
+    { type: 'attempt.solving', bits: 20, etaMs: 500 },
+    { type: 'attempt.solved', ms: 3_000 },
+  ])
 })
 
 test('a position keeps a waiting request alive for as long as positions come', () => {
@@ -417,6 +449,16 @@ test('attempts are bounded, and every reason is told', () => {
   expect(rig.attempts).toHaveLength(3)
   expect(output?.failure).toMatchObject({ code: 'QM_ATTEMPTS_EXHAUSTED', retryAfterMs: 898 })
   for (const code of codes) expect(output?.failure?.message).toContain(code)
+})
+
+test('a failure that leaves nobody else leads back to a worker that was lost, once it is there again', () => {
+  const rig = createRequestRig()
+  rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code: 'QM_WORKER_LOST', tokens: 0 })
+  rig.attempts[1]?.send({ type: 'attempt.failed', attempt: 1, code: 'QM_WORKER_STALLED', tokens: 0 })
+  expect(rig.attempts.map(({ input }) => input.choice?.workerId)).toEqual([0, 1, 0].map(toWorkerId))
+  // Who stalled or refused is not asked again.
+  rig.attempts[2]?.send({ type: 'attempt.failed', attempt: 2, code: 'QM_QUEUE_FULL', tokens: 0 })
+  expect(codeOf(rig)).toBe('QM_ATTEMPTS_EXHAUSTED')
 })
 
 test('one worker alone cannot end a request with a verdict; two who agree can', () => {

@@ -5,11 +5,15 @@ import {
   type SchedulerCommand,
   type SchedulerEmitted,
 } from '../../../machines/scheduling/scheduler.machine.ts'
+import { genesisParams, toEffortPolicy } from '../../../machines/trust/index.ts'
 
 function createRig(capacity = 10) {
   const clock = new SimulatedClock()
   const emitted: SchedulerEmitted[] = []
-  const actor = createActor(schedulerMachine, { clock, input: { nowMs: () => clock.now(), capacity } })
+  const actor = createActor(schedulerMachine, {
+    clock,
+    input: { nowMs: () => clock.now(), capacity, effort: toEffortPolicy(genesisParams) },
+  })
   actor.on('*', (event) => emitted.push(event))
   actor.start()
   const submit = (
@@ -221,6 +225,67 @@ describe('scheduler', () => {
     expect(take().at(-1)).toMatchObject({ type: 'request.refused', code: 'QM_DUPLICATE_REQUEST' })
   })
 
+  describe('the effort asked for', () => {
+    const bitsOf = (said: readonly SchedulerEmitted[]) =>
+      said.flatMap((event) => (event.type === 'effort.changed' ? [event.bits] : []))
+    /** One runs and nine wait, of ten that may. */
+    const crowd = () => {
+      const rig = start()
+      for (let index = 0; index < 10; index++) rig.submit(`job ${index}`)
+      rig.take()
+      return rig
+    }
+
+    it('rises by a bit for every five seconds of a queue that is nearly full, without any news of it', () => {
+      const { wait, take } = crowd()
+      wait(4_900)
+      expect(bitsOf(take())).toEqual([])
+      wait(200)
+      expect(bitsOf(take())).toEqual([1])
+      wait(10_000)
+      expect(bitsOf(take())).toEqual([2, 3])
+    })
+
+    it('stays while some have gone, falls when half of them have, and then rests', () => {
+      const { actor, wait, take, free } = crowd()
+      wait(10_100)
+      expect(bitsOf(take())).toEqual([1, 2])
+      free()
+      wait(30_000)
+      expect(bitsOf(take())).toEqual([])
+      for (let index = 0; index < 4; index++) free()
+      wait(30_000)
+      expect(bitsOf(take())).toEqual([1, 0])
+      expect(actor.getSnapshot().value).toMatchObject({ effort: 'resting' })
+    })
+
+    it('does not count a moment in which there was room as full', () => {
+      const { actor, wait, take, submit } = crowd()
+      for (const [bits, gone, come] of [
+        [1, 'job 9', 'another'],
+        [2, 'another', 'a third'],
+      ] as const) {
+        wait(3_900)
+        actor.send({ type: 'request.cancel', jobId: gone })
+        submit(come)
+        wait(4_900)
+        expect(bitsOf(take())).toEqual([])
+        wait(200)
+        expect(bitsOf(take())).toEqual([bits])
+      }
+    })
+
+    it('is asked where places were taken away', () => {
+      const { actor, wait, take, submit } = start()
+      for (let index = 0; index < 5; index++) submit(`job ${index}`)
+      wait(10_000)
+      expect(bitsOf(take())).toEqual([])
+      actor.send({ type: 'capacity.changed', capacity: 4, accepting: true })
+      wait(5_100)
+      expect(bitsOf(take())).toEqual([1])
+    })
+  })
+
   it('shows a summary of itself, not its requests', () => {
     const { actor, submit } = start()
     submit('private')
@@ -243,7 +308,7 @@ describe('scheduler', () => {
     })
     // Its queue is mutable, so states are walked through here: `getShortestPaths` explores copies.
     const seen = new Set<string>()
-    const { actor, wait } = start()
+    const { actor, wait } = start(1)
     const look = (): void => {
       const { value } = actor.getSnapshot()
       for (const [region, state] of Object.entries(value)) seen.add(`${region}.${state}`)

@@ -1,5 +1,11 @@
 import { Heap } from 'heap-js'
-import { isInVain, nextStep, toExcluded, type AttemptRecord } from '../../../machines/request/index.ts'
+import {
+  type Again,
+  isInVain,
+  nextStep,
+  toExcluded,
+  type AttemptRecord,
+} from '../../../machines/request/index.ts'
 import { createRandom } from '../../../machines/selection/random.ts'
 import { WorkerDirectory } from '../../../machines/selection/worker-directory.ts'
 import { protocolVersion, type ErrorCode, type Status } from '../../../protocol/index.ts'
@@ -152,22 +158,23 @@ class Simulation implements Outcome {
   }
 
   #search(request: Request): void {
-    if (this.#look(request, false)) return
-    if (isInVain(request.attempts, request.tokens)) this.#end(request, false)
-    else this.#lookAgain(request, this.#nowMs)
+    if (this.#look(request, 'none')) return
+    if (isInVain(request.attempts, request.tokens)) {
+      if (!this.#look(request, 'lost')) this.#end(request, false)
+    } else this.#lookAgain(request, this.#nowMs)
   }
 
   #lookAgain(request: Request, sinceMs: number): void {
     this.#after(recheckMs, () => {
       if (this.#nowMs - sinceMs >= discoverMs) this.#end(request, false)
-      else if (!this.#look(request, true)) this.#lookAgain(request, sinceMs)
+      else if (!this.#look(request, 'lost or busy')) this.#lookAgain(request, sinceMs)
     })
   }
 
   /** Whether it found a worker, and went there. */
-  #look(request: Request, isPatient: boolean): boolean {
+  #look(request: Request, again: Again): boolean {
     const { client, affinityKey } = request
-    const exclude = toExcluded(request.attempts, isPatient)
+    const exclude = toExcluded(request.attempts, again)
     const directory = this.#directories[client]
     const seed = Math.floor(this.#random() * 2 ** 32)
     const choice = directory?.choose({ modelId: 'llama', exclude, affinityKey }, seed, this.#nowMs)
