@@ -42,9 +42,12 @@ function outcome({ state, code, message, tokens, totalMs, tries, handovers }: Re
 }
 
 function attemptLines(attempt: AttemptExplanation, number: number): string[] {
-  const { workerId, modelId, atMs, tokens, queued, firstTokenMs, totalMs, handover, code, message, choice } =
-    attempt
+  const { workerId, modelId, atMs, tokens, effort, queued, handover, code, message, choice } = attempt
+  const { firstTokenMs, totalMs } = attempt
   const facts = [
+    ...(effort
+      ? [`worked ${effort.ms === undefined ? 'until now' : ms(effort.ms)} for ${many(effort.bits, 'bit')}`]
+      : []),
     ...(queued && queued.position > 0
       ? [`place ${queued.position} in its queue, about ${ms(queued.etaMs)}`]
       : []),
@@ -67,6 +70,7 @@ function choiceLines({ workerId, manner, seed, known, reasons, isReproduced }: C
     workerId === null ? `none of ${among} would do` : `chosen of ${among}: ${manners[manner ?? ''] ?? manner}`
   const replayed =
     isReproduced === undefined ? '' : isReproduced ? '; made again: the same' : '; made again: ANOTHER choice'
+  const isWorkAsked = reasons.some((reason) => 'terms' in reason && reason.terms.effortMs !== undefined)
   const rows = reasons
     .slice(0, rowsMax)
     .map((reason) =>
@@ -82,6 +86,7 @@ function choiceLines({ workerId, manner, seed, known, reasons, isReproduced }: C
             reason.terms.performance.toFixed(2),
             reason.terms.queueAvailability.toFixed(2),
             reason.terms.queued.toFixed(1),
+            ...(isWorkAsked ? [ms(reason.terms.effortMs ?? 0)] : []),
           ],
     )
   const head = [
@@ -94,6 +99,7 @@ function choiceLines({ workerId, manner, seed, known, reasons, isReproduced }: C
     'SPEED',
     'QUEUE FREE',
     'WAITING',
+    ...(isWorkAsked ? ['WORK'] : []),
   ]
   const hasScores = reasons.some((reason) => 'score' in reason)
   return [

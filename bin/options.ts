@@ -51,7 +51,7 @@ export function loadCommandConfig(command: Command, keys: readonly ConfigKey[]):
 }
 
 /** `--gpu-layers` → `gpuLayers`, as commander names it. */
-const toAttribute = (key: ConfigKey): string =>
+export const toAttribute = (key: ConfigKey): string =>
   toFlag(key)
     .slice(2)
     .replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())

@@ -1,12 +1,14 @@
 import type { Command } from 'commander'
 import { type ModelsAccess, openModels } from '../runtime/models/open-transfer.ts'
 import type { ModelLibrary } from '../runtime/models/index.ts'
+import { transferCapKeys } from '../runtime/models/transfer-caps.ts'
 import { openModelLibrary } from '../runtime/models/open-library.ts'
 import type { ConfigKey } from '../runtime/config/index.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { modelKeys } from './model-commands.ts'
-import { addConfigFlags, clientKeys, loadCommandConfig, toNumber } from './options.ts'
+import { addConfigFlags, clientKeys, loadCommandConfig, toAttribute } from './options.ts'
 import { note } from './output.ts'
+import { quietConfig } from './quiet-config.ts'
 
 /** What a command that moves models works with. */
 export interface TransferSession {
@@ -19,12 +21,11 @@ export interface TransferSession {
 export interface TransferFlags {
   readonly json?: boolean
   readonly peers?: boolean
-  readonly maxDownload?: string
-  readonly maxUpload?: string
 }
 
-const transferKeys: readonly ConfigKey[] = [...new Set<ConfigKey>([...clientKeys, ...modelKeys])]
-const megabyte = 1_000_000
+const transferKeys: readonly ConfigKey[] = [
+  ...new Set<ConfigKey>([...clientKeys, ...modelKeys, ...transferCapKeys]),
+]
 
 /**
  * Adds an action that moves models: through the node that runs on the data directory, or by a client of its own. Ctrl-C
@@ -38,26 +39,19 @@ export function addTransferAction(
   command
     .option('--json', 'print it as one JSON document')
     .option('--no-peers', 'leave other nodes alone, unless a node runs here')
-    .option('--max-download <MB/s>', 'megabytes a second to take at most, unless a node runs here')
-    .option('--max-upload <MB/s>', 'megabytes a second to give at most, unless a node runs here')
   addConfigFlags(command, transferKeys).action(async (...args: unknown[]) => {
     const flags = command.opts<TransferFlags>()
-    const download = toNumber('--max-download', flags.maxDownload, 0.001, 100_000)
-    const upload = toNumber('--max-upload', flags.maxUpload, 0.001, 100_000)
-    const { config } = await loadCommandConfig(command, transferKeys)
+    const config = quietConfig(await loadCommandConfig(command, transferKeys))
+    const options = command.opts<Record<string, unknown>>()
+    const hasCaps = transferCapKeys.some((key) => options[toAttribute(key)] !== undefined)
     const interrupt = listenForInterrupt()
     try {
       const library = await openModelLibrary(config, {
         log: (_, message) => note(`warning: ${message}`),
       })
       try {
-        const access = await openModels({
-          config,
-          library,
-          usesPeers: flags.peers !== false,
-          downloadBytesPerSecond: download && download * megabyte,
-          uploadBytesPerSecond: upload && upload * megabyte,
-        })
+        const access = await openModels({ config, library, usesPeers: flags.peers !== false })
+        if (access.isRunning && hasCaps) note('a node runs here: it moves the models, within its own caps')
         try {
           await run({ access, library, signal: interrupt.signal }, ...(args as never[]))
         } finally {

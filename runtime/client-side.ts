@@ -2,6 +2,7 @@ import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/ask
 import type { RequesterCommand } from '../machines/request/index.ts'
 import type { DealsPort } from '../actors/request/deals.port.ts'
 import { Dispatcher } from '../actors/request/dispatcher.ts'
+import { EffortDesk } from '../actors/request/effort-desk.ts'
 import { explainNoChoice, standingTerms, WorkerDirectory } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { Logger } from './logger.ts'
@@ -22,6 +23,10 @@ export interface ClientSideOptions {
   readonly defaults?: Partial<AskDefaults> | undefined
   /** What is promised and signed for; absent: nothing. */
   readonly deals?: DealsPort | undefined
+  /** The topic of the inference network; absent: no work is done for workers that ask for some. */
+  readonly network?: Uint8Array | undefined
+  /** Whether this node's own tier spares it that work at a worker, as far as it knows. Absent: it never does. */
+  readonly isEffortExempt?: ((workerId: PeerId) => boolean) | undefined
 }
 
 /** The half of a node that asks: who can be asked, whom to ask, and the requests that are open. */
@@ -34,10 +39,20 @@ export function createClientSide({
   onWorkers,
   defaults,
   deals,
+  network,
+  isEffortExempt,
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const traces = new RequestTraces({ now })
   const dispatcher = new Dispatcher(now, deals)
+  const effort =
+    network &&
+    new EffortDesk({
+      clientId: selfId,
+      network,
+      isExempt: isEffortExempt,
+      onInsisted: (workerId, bits) => directory.insisted(workerId, bits),
+    })
   /** Workers that said they are draining. */
   const leaving = new Set<PeerId>()
   const changed = (): void => {
@@ -80,6 +95,7 @@ export function createClientSide({
       logger.debug({ requestId: query.requestId, workerId: choice.workerId }, 'worker chosen')
       return choice.workerId === null ? null : choice
     },
+    effort,
     delivered: (requestId, tokens) => traces.delivered(requestId, tokens),
     observe: (requestId, fact) => traces.observe(requestId, fact),
     hasChoice: ({ affinityKey: _, exclude, ...query }) => {
@@ -125,7 +141,9 @@ export function createClientSide({
       changed()
     },
     status: (workerId: PeerId, status: Status): void => {
-      directory.status(workerId, status, now())
+      effort?.told(workerId, status.effort)
+      // What this client is spared is nothing to choose by.
+      directory.status(workerId, { ...status, effort: effort?.asked(workerId) }, now())
       noteLeaving(workerId, status)
       changed()
     },
@@ -133,6 +151,7 @@ export function createClientSide({
       // A worker that was killed and came back: its old connection ends long after the new one began.
       if (dispatcher.isConnected(workerId)) return
       directory.remove(workerId, now())
+      effort?.left(workerId)
       leaving.delete(workerId)
       changed()
     },

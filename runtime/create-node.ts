@@ -6,6 +6,7 @@ import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
 import type { Tier, TierPort } from '../machines/scheduling/index.ts'
+import type { EffortPolicy } from '../machines/trust/index.ts'
 import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
 import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
@@ -44,6 +45,8 @@ export interface NodeOptions extends ConfigInput {
   readonly isGatewayRequired?: boolean
   /** The tiers of clients that this node's worker knows, until credit decides; everybody else is Bronze. */
   readonly tiers?: Readonly<Record<PeerId, Tier>>
+  /** When its full queue asks newcomers for work, and for how much, where it differs from what everybody does. */
+  readonly effort?: Partial<EffortPolicy>
   /** Stands between the node and its engine, to watch or to slow what it does. */
   readonly wrapEngine?: (engine: Engine) => Engine
 }
@@ -127,6 +130,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     control = false,
     isGatewayRequired = true,
     tiers,
+    effort,
     wrapEngine = (engine: Engine) => engine,
     ...given
   } = options
@@ -167,7 +171,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         logger.error({ err: error }, toQMeshError(error).message)
         return undefined
       }))
-    const models = await toModelSpecs(config, modelsSide?.library.store)
+    const models = await toModelSpecs(config, modelsSide?.library)
     trust =
       dataDir &&
       (await openTrustSide({
@@ -204,6 +208,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       gateway,
       modelsSide,
       tiers: tiers && tiersFrom(tiers),
+      effort,
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
     peers.ban = (peerId) => system.ban(peerId)
@@ -297,7 +302,10 @@ class Node implements QMeshNode {
 
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer {
     if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
-    return this.#system.client.asker.ask(input, options)
+    const answer = this.#system.client.asker.ask(input, options)
+    // After it was checked.
+    if (options?.modelHash !== undefined) this.#system.seekModel(options.modelHash)
+    return answer
   }
 
   get models(): ModelTransfer | undefined {
@@ -330,7 +338,13 @@ class Node implements QMeshNode {
       },
       ...(this.#gateway && { gateway: this.#gateway.status() }),
       models: [...worker.models],
-      queue: { length, capacity, slotsBusy, slots },
+      queue: {
+        length,
+        capacity,
+        slotsBusy,
+        slots,
+        ...(worker.effortBits > 0 && { effortBits: worker.effortBits }),
+      },
       health: {
         score,
         state,

@@ -56,7 +56,14 @@ export const nodeStatusSchema = z.object({
   /** Absent when it is switched off. */
   gateway: gatewayStatusSchema.optional(),
   models: z.array(modelStatusSchema),
-  queue: z.object({ length: count, capacity: count, slotsBusy: count, slots: count }),
+  queue: z.object({
+    length: count,
+    capacity: count,
+    slotsBusy: count,
+    slots: count,
+    /** Zero bits of a hash that newcomers are asked for with a prompt; absent while there is room. */
+    effortBits: count.optional(),
+  }),
   health: z.object({
     /** 0–100, 100 is idle. */
     score: z.number(),

@@ -24,6 +24,7 @@ import {
 } from '../machines/health/index.ts'
 import type { GatewayCommand, GatewayInput } from '../machines/gateway/index.ts'
 import type { InferenceCommand, InferenceEmitted, InferenceInput } from '../machines/inference/index.ts'
+import { modelIdOfSlot } from '../machines/inference/model-types.ts'
 import { nodeMachine, type SubsystemSpec } from '../machines/node/node.machine.ts'
 import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
 import { subsystemMachine, type SubsystemName } from '../machines/node/subsystem.machine.ts'
@@ -38,11 +39,21 @@ import {
 } from '../machines/scheduling/index.ts'
 import type { GossiperCommand, GossiperEmitted, GossiperInput } from '../machines/trust/gossiper.machine.ts'
 import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
-import { errorCatalogue, limits, type PeerId, QMeshError } from '../protocol/index.ts'
+import { genesisParams, isEffortExempt, toEffortPolicy, type EffortPolicy } from '../machines/trust/index.ts'
+import {
+  errorCatalogue,
+  inferenceNetwork,
+  limits,
+  type ModelHash,
+  type PeerId,
+  QMeshError,
+  toTopic,
+} from '../protocol/index.ts'
 import { createClientSide, type ClientSide } from './client-side.ts'
 import type { Config } from './config/index.ts'
 import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
+import { HashTopics } from './hash-topics.ts'
 import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import type { TrustSide } from './trust/trust-side.ts'
@@ -63,6 +74,8 @@ export interface NodeSystemOptions {
   readonly trust?: TrustSide | undefined
   /** Instead of what `trust` says. */
   readonly tiers?: TierPort | undefined
+  /** When newcomers are asked for work, and for how much, where it differs from what everybody does. */
+  readonly effort?: Partial<EffortPolicy> | undefined
   /** Answers HTTP; absent: nobody listens. */
   readonly gateway?: GatewaySide | undefined
   /** Models that are here and that come; absent: only those that are served from where they lie. */
@@ -114,6 +127,7 @@ export class NodeSystem {
   readonly #options: NodeSystemOptions
   readonly #refs = new Map<SubsystemName, AnyActorRef>()
   readonly #swarm: ReturnType<typeof createSwarm>
+  readonly #hashTopics: HashTopics
   readonly #publisher: StatusPublisher
   readonly #node: Actor<typeof nodeMachine>
   readonly #localWires: LocalWires
@@ -123,10 +137,12 @@ export class NodeSystem {
   constructor(options: NodeSystemOptions) {
     const { selfId, config, models, logger, trust, modelsSide } = options
     const now = (): number => performance.now()
+    const network = toTopic({ network: inferenceNetwork, secret: config.secret })
     this.#options = options
     this.worker = new WorkerSide({
       selfId,
       now,
+      network,
       queueCapacity: config.queueCapacity,
       pauseWhenBusy: config.pauseWhenBusy,
       tiers: options.tiers ?? trust?.ledger ?? bronzeForAll,
@@ -148,6 +164,10 @@ export class NodeSystem {
       onWorkers: () => this.events.emit('workers'),
       defaults: options.askDefaults,
       deals: trust?.deals,
+      network,
+      // Only who promises something there is served by its tier.
+      isEffortExempt: (workerId) =>
+        trust !== undefined && trust.gossip.isPeer(workerId) && isEffortExempt(trust.ledger.tierOf(selfId)),
     })
     const isServing = config.serve && models.length > 0
     this.#swarm = createSwarm({
@@ -167,6 +187,10 @@ export class NodeSystem {
         onDefect: (error) => logger.error({ err: error }, 'a defect while handling a message'),
       },
     })
+    this.#hashTopics = new HashTopics({
+      secret: config.secret,
+      join: (topic) => this.#swarm.joinTopic(topic),
+    })
     const capabilities = [
       ...(trust ? [trust.gossip.capability] : []),
       ...(modelsSide ? [modelsSide.transfer.capability] : []),
@@ -183,6 +207,7 @@ export class NodeSystem {
       const status = this.worker.status()
       this.#swarm.setAdvertisement({ models: status.models, capabilities: ['json-schema', ...capabilities] })
       this.#swarm.broadcastStatus(status)
+      this.#hashTopics.announce(status.models.map(({ hash }) => hash))
     })
     this.#localWires = connectLocally(selfId, {
       clientDesk: this.worker.intake,
@@ -266,6 +291,11 @@ export class NodeSystem {
     this.#swarm.countViolation(peerId)
   }
 
+  /** Looks for workers that hold this very model, for a while. */
+  seekModel(hash: ModelHash): void {
+    this.#hashTopics.seek(hash)
+  }
+
   /** Looks for peers under a topic of another network, and is found under it; the result leaves. */
   joinTopic(topic: Buffer): () => void {
     return this.#swarm.joinTopic(topic)
@@ -283,6 +313,7 @@ export class NodeSystem {
   }
 
   async #stop(): Promise<void> {
+    this.#hashTopics.close()
     const duty = this.#to('duty')
     if (duty) duty.send({ type: 'duty.leave' })
     else this.worker.dutyChanged(['shutdown'])
@@ -354,7 +385,12 @@ export class NodeSystem {
             spec(
               'scheduler',
               false,
-              () => ({ nowMs: now, capacity: config.queueCapacity }) satisfies SchedulerInput,
+              () =>
+                ({
+                  nowMs: now,
+                  capacity: config.queueCapacity,
+                  effort: toEffortPolicy({ ...genesisParams, ...this.#options.effort }),
+                }) satisfies SchedulerInput,
             ),
             ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust))] : []),
             spec('swarm', true, () => ({}) satisfies SwarmInput),
@@ -519,6 +555,8 @@ export class NodeSystem {
     if (event.type === 'model.ready') modelsSide?.loaded(event.model.id, event.model.hash)
     else if (event.type === 'model.unloaded' || event.type === 'model.failed')
       modelsSide?.unloaded(event.modelId)
+    else if (event.type === 'slot.freed')
+      modelsSide?.answered(modelIdOfSlot(event.slotId), event.completionTokens, event.runMs)
   }
 
   #logInference(event: InferenceEmitted): void {
@@ -535,6 +573,11 @@ export class NodeSystem {
       case 'model.lost':
         logger.warn({ model: event.modelId, code: event.code }, 'model lost; loading it again')
         return
+      case 'model.retrying': {
+        const { modelId, code, message, delayMs } = event
+        logger.warn({ model: modelId, code, error: message, delayMs }, 'model is loaded again soon')
+        return
+      }
       case 'model.failed':
         logger.error({ model: event.modelId, code: event.code, error: event.message }, 'model failed')
         return

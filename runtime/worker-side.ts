@@ -1,6 +1,7 @@
 import { fromCallback } from 'xstate'
 import type { EngineHost, LoadedModel } from '../actors/inference/engine.port.ts'
 import type { EarningsPort } from '../actors/scheduling/earnings.port.ts'
+import { EffortGate } from '../actors/scheduling/effort-gate.ts'
 import { Intake } from '../actors/scheduling/intake.ts'
 import type { Job } from '../actors/scheduling/job.ts'
 import type {
@@ -36,6 +37,8 @@ import type { ModelStatus } from './node-status.ts'
 export interface WorkerSideOptions {
   readonly selfId: PeerId
   readonly now: () => number
+  /** The topic of the inference network; absent: newcomers are asked for no work. */
+  readonly network?: Uint8Array | undefined
   readonly queueCapacity: number
   /** Whether other programs' load makes the worker take fewer requests, and in the end none. */
   readonly pauseWhenBusy: boolean
@@ -62,6 +65,11 @@ const unknownHealth: Health = { score: 50, state: 'moderate', capacityShare: 1 }
 /** Codes with which a request ends when the thread it ran in is gone. */
 const engineLost: ReadonlySet<ErrorCode> = new Set(['QM_ENGINE_CRASHED', 'QM_ENGINE_HUNG'])
 
+const againIn = (ms: number): string => {
+  const seconds = Math.ceil(ms / 1_000)
+  return `it is tried again in ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`
+}
+
 /** What a worker says whose owner wants it to serve whatever else the machine does. */
 const regardless = ({ score, state }: Health): Health => ({
   score,
@@ -79,6 +87,7 @@ export class WorkerSide {
   readonly closings = new Set<Promise<void>>()
   readonly intake: Intake
   readonly #options: WorkerSideOptions
+  readonly #effort: EffortGate | undefined
   readonly #limiter = new RateLimiter()
   readonly #models = new Map<ModelId, ModelStatus>()
   /** Slots that exist, and whether the current scheduler knows them. */
@@ -95,6 +104,8 @@ export class WorkerSide {
 
   constructor(options: WorkerSideOptions) {
     this.#options = options
+    const { network, selfId, now, onChanged } = options
+    this.#effort = network && new EffortGate({ workerId: selfId, network, now, onChanged })
     this.intake = new Intake({
       hosts: this.hosts,
       now: options.now,
@@ -105,6 +116,7 @@ export class WorkerSide {
       },
       stopSlot: (slotId) => options.inference()?.send({ type: 'slot.cancel', slotId }),
       closedBecause: (clientId) => this.#closedBecause(clientId),
+      effort: this.#effort,
       earnings: options.earnings,
       onDefect: options.onDefect,
       admit: (clientId) => {
@@ -134,6 +146,11 @@ export class WorkerSide {
     return this.#queue
   }
 
+  /** Zero bits of a hash that a prompt of a newcomer needs; 0 while the queue has room. */
+  get effortBits(): number {
+    return this.#effort?.asked?.bits ?? 0
+  }
+
   /** Why it takes nothing from others; empty while it serves. */
   get pauses(): readonly PauseReason[] {
     return this.#pauses
@@ -141,6 +158,7 @@ export class WorkerSide {
 
   /** What peers are told. */
   status(): Status {
+    const effort = this.#effort?.asked
     const { length, capacity, slotsBusy, slots } = this.#queue
     return {
       type: 'status',
@@ -153,12 +171,13 @@ export class WorkerSide {
       slotsBusy,
       slots,
       models: this.#ads(),
+      ...(effort && { effort }),
     }
   }
 
   /** The same for the node's own client, whom the machine refuses nothing until it stops. */
   localStatus(): Status {
-    const { draining: _, ...status } = this.status()
+    const { draining: _, effort: _effort, ...status } = this.status()
     return {
       ...status,
       ...(this.#isStopping && { draining: true }),
@@ -206,6 +225,7 @@ export class WorkerSide {
     this.#queue = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
     for (const modelId of this.#wanted) this.#options.inference()?.send({ type: 'model.unwant', modelId })
     this.#wanted.clear()
+    this.#effort?.ask(0)
     this.#options.onChanged()
   }
 
@@ -243,6 +263,9 @@ export class WorkerSide {
         return
       case 'model.yielded':
         this.#options.inference()?.send(event)
+        return
+      case 'effort.changed':
+        this.#effort?.ask(event.bits)
         return
       case 'queue.changed':
         this.#queue = event
@@ -292,8 +315,15 @@ export class WorkerSide {
         this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'recovering' })
         this.#removeSlots(event.modelId)
         break
+      case 'model.retrying': {
+        const { modelId, code, delayMs } = event
+        const error = { code, message: `${event.message}; ${againIn(delayMs)}` }
+        this.#models.set(modelId, { ...this.#known(modelId), state: 'recovering', error })
+        break
+      }
       case 'model.failed': {
-        const { modelId, code, message } = event
+        const { modelId, code, retryMs } = event
+        const message = retryMs === undefined ? event.message : `${event.message}; ${againIn(retryMs)}`
         this.#models.set(modelId, { ...this.#known(modelId), state: 'failed', error: { code, message } })
         this.#visitors.delete(modelId)
         this.#removeSlots(modelId)

@@ -40,6 +40,7 @@ export const addStatus: AddCommand = (program) => {
         'queue',
         `${queue.length} of ${queue.capacity} waiting, ${queue.slotsBusy} of ${queue.slots} slots busy`,
       ],
+      ...(queue.effortBits ? [['effort', `${queue.effortBits} bits of work with each prompt`]] : []),
       ...(gateway ? [['gateway', gateway.url ?? `${gateway.state}: ${gateway.error?.message ?? ''}`]] : []),
       ...models.map((model) => ['model', describe(model)]),
       ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),

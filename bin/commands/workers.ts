@@ -73,7 +73,11 @@ async function print(workers: Workers): Promise<void> {
         `${worker.slotsBusy}/${worker.slots}`,
         worker.firstTokenMs === undefined ? '–' : `${Math.round(worker.firstTokenMs)} ms`,
         worker.tokensPerSecond === undefined ? '–' : worker.tokensPerSecond.toFixed(1),
-        [worker.isLocal ? 'this machine' : '', worker.barred ? `not asked: ${worker.barred}` : '']
+        [
+          worker.isLocal ? 'this machine' : '',
+          worker.effortBits ? `wants work: ${worker.effortBits} bits` : '',
+          worker.barred ? `not asked: ${worker.barred}` : '',
+        ]
           .filter(Boolean)
           .join(', '),
       ]),

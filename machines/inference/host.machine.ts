@@ -12,7 +12,8 @@ import {
 
 /**
  * One model on its own thread: loading → ready, and after a crash or a hang backingOff → loading again, a bounded number
- * of times; then gaveUp. What cannot get better by trying again (a missing file, too little memory) is not tried again.
+ * of times; then gaveUp. What does not get better by itself is not tried again so soon: a file that is missing or half
+ * copied, and too little memory, are looked at again minutes later, and everything else never.
  * It owns its slots, which outlive a reload.
  *
  * A managed host shares the memory with others: it first finds out what its model would be, and then waits, unloaded,
@@ -34,6 +35,9 @@ export interface RecoveryPolicy {
   readonly backOffMaxMs: number
   /** Milliseconds of health after which earlier failures are forgotten. */
   readonly forgiveMs: number
+  /** Milliseconds after giving up over something that its owner may cure, until it is tried again; doubled each time. */
+  readonly retryMs: number
+  readonly retryMaxMs: number
 }
 
 export const recoveryDefaults: RecoveryPolicy = {
@@ -41,7 +45,16 @@ export const recoveryDefaults: RecoveryPolicy = {
   backOffMs: 250,
   backOffMaxMs: 30_000,
   forgiveMs: 300_000,
+  retryMs: 60_000,
+  retryMaxMs: 900_000,
 }
+
+/** What the owner may put right while the node runs, and what costs little to look at again. */
+const curable: ReadonlySet<ErrorCode> = new Set([
+  'QM_MODEL_FILE_MISSING',
+  'QM_MODEL_FILE_INVALID',
+  'QM_MODEL_TOO_LARGE',
+])
 
 export interface HostContext {
   readonly spec: ModelSpec
@@ -49,6 +62,10 @@ export interface HostContext {
   readonly recovery: RecoveryPolicy
   readonly isManaged: boolean
   readonly restarts: number
+  /** How often it gave up since it was last loaded. */
+  readonly givenUp: number
+  /** Why it gave up the last time. */
+  readonly failure: ErrorCode | undefined
   readonly model: LoadedModel | undefined
   readonly slotIds: readonly SlotId[]
 }
@@ -86,15 +103,33 @@ export type HostReport =
   | { readonly type: 'model.loading'; readonly modelId: string }
   | { readonly type: 'model.ready'; readonly model: LoadedModel; readonly slotIds: readonly SlotId[] }
   | { readonly type: 'model.lost'; readonly modelId: string; readonly code: ErrorCode }
+  /** It could not be loaded or was lost, and is tried again soon. */
+  | {
+      readonly type: 'model.retrying'
+      readonly modelId: string
+      readonly code: ErrorCode
+      readonly message: string
+      readonly delayMs: number
+    }
   | {
       readonly type: 'model.failed'
       readonly modelId: string
       readonly code: ErrorCode
       readonly message: string
+      /** Milliseconds until it is looked at again; absent: never. */
+      readonly retryMs?: number | undefined
     }
   | SlotReport
 
+type Failure = Pick<Extract<EngineHostEvent, { type: 'host.failed' }>, 'code' | 'message'>
+
 const report = (event: HostReport): HostReport => event
+
+const backOffMs = ({ recovery }: HostContext, restarts: number): number =>
+  Math.min(recovery.backOffMaxMs, recovery.backOffMs * 2 ** Math.max(0, restarts - 1))
+
+const retryMs = ({ recovery, givenUp }: HostContext): number =>
+  Math.min(recovery.retryMaxMs, recovery.retryMs * 2 ** Math.max(0, givenUp - 1))
 
 const host = setup({
   types: {
@@ -134,8 +169,24 @@ const host = setup({
     reportLost: sendParent(({ context }, { code }: { code: ErrorCode }) =>
       report({ type: 'model.lost', modelId: context.spec.id, code }),
     ),
-    reportFailed: sendParent(({ context }, params: { code: ErrorCode; message: string }) =>
-      report({ type: 'model.failed', modelId: context.spec.id, ...params }),
+    /** Before it counts as a restart. */
+    reportRetrying: sendParent(({ context }, { code, message }: Failure) => {
+      const delayMs = backOffMs(context, context.restarts + 1)
+      return report({ type: 'model.retrying', modelId: context.spec.id, code, message, delayMs })
+    }),
+    noteFailure: assign({
+      failure: (_, { code }: Failure) => code,
+      givenUp: ({ context }) => context.givenUp + 1,
+    }),
+    /** After `noteFailure`. */
+    reportFailed: sendParent(({ context }, { code, message }: Failure) =>
+      report({
+        type: 'model.failed',
+        modelId: context.spec.id,
+        code,
+        message,
+        ...(curable.has(code) && { retryMs: retryMs(context) }),
+      }),
     ),
     passOn: sendParent(({ event }) => event),
     /** Slots stay when the reloaded model has as many; the engine may have had to change its mind. */
@@ -149,7 +200,7 @@ const host = setup({
         if (context.slotIds.includes(slotId)) continue
         enqueue.spawnChild('slot', { id: slotId, input: { slotId, modelId: model.id } })
       }
-      enqueue.assign({ slotIds, model })
+      enqueue.assign({ slotIds, model, givenUp: 0, failure: undefined })
       enqueue(sendParent(report({ type: 'model.ready', model, slotIds })))
     }),
     failSlots: enqueueActions(({ enqueue, context }, { code }: { code: ErrorCode }) => {
@@ -169,12 +220,13 @@ const host = setup({
   },
   guards: {
     isManaged: ({ context }) => context.isManaged,
+    isCurable: ({ context: { failure } }) => failure !== undefined && curable.has(failure),
     mayRestart: ({ context }, { code }: { code: ErrorCode }) =>
       context.restarts < context.recovery.restartsMax && errorCatalogue[code].retry !== 'never',
   },
   delays: {
-    backOff: ({ context: { recovery, restarts } }) =>
-      Math.min(recovery.backOffMaxMs, recovery.backOffMs * 2 ** Math.max(0, restarts - 1)),
+    backOff: ({ context }) => backOffMs(context, context.restarts),
+    retry: ({ context }) => retryMs(context),
     forgiveness: ({ context }) => context.recovery.forgiveMs,
     /** Longer than the engine's own patience with a thread that does not put down its work. */
     closing: 15_000,
@@ -186,7 +238,7 @@ const broken = {
   message: 'the adapter of the inference thread threw',
 } as const
 
-const toFailure = (error: unknown): { readonly code: ErrorCode; readonly message: string } => {
+const toFailure = (error: unknown): Failure => {
   const { code, message } = toQMeshError(error, 'QM_MODEL_FILE_INVALID')
   return { code, message }
 }
@@ -199,6 +251,8 @@ export const hostMachine = host.createMachine({
     recovery,
     isManaged,
     restarts: 0,
+    givenUp: 0,
+    failure: undefined,
     model: undefined,
     slotIds: [],
   }),
@@ -222,7 +276,10 @@ export const hostMachine = host.createMachine({
         },
         onError: {
           target: 'gaveUp',
-          actions: { type: 'reportFailed', params: ({ event }) => toFailure(event.error) },
+          actions: [
+            { type: 'noteFailure', params: ({ event }) => toFailure(event.error) },
+            { type: 'reportFailed', params: ({ event }) => toFailure(event.error) },
+          ],
         },
       },
     },
@@ -242,7 +299,13 @@ export const hostMachine = host.createMachine({
         id: 'engineHost',
         src: 'engineHost',
         input: ({ context: { spec, options } }) => ({ spec, options }),
-        onError: { target: 'gaveUp', actions: { type: 'reportFailed', params: broken } },
+        onError: {
+          target: 'gaveUp',
+          actions: [
+            { type: 'noteFailure', params: broken },
+            { type: 'reportFailed', params: broken },
+          ],
+        },
       },
       initial: 'loading',
       states: {
@@ -266,6 +329,7 @@ export const hostMachine = host.createMachine({
                 actions: [
                   { type: 'failSlots', params: ({ event }) => event },
                   { type: 'reportLost', params: ({ event }) => event },
+                  { type: 'reportRetrying', params: ({ event }) => event },
                 ],
               },
               {
@@ -273,7 +337,8 @@ export const hostMachine = host.createMachine({
                 actions: [
                   { type: 'failSlots', params: ({ event }) => event },
                   { type: 'reportLost', params: ({ event }) => event },
-                  { type: 'reportFailed', params: ({ event: { code, message } }) => ({ code, message }) },
+                  { type: 'noteFailure', params: ({ event }) => event },
+                  { type: 'reportFailed', params: ({ event }) => event },
                 ],
               },
             ],
@@ -296,13 +361,17 @@ export const hostMachine = host.createMachine({
       },
       on: {
         'host.failed': [
-          { guard: { type: 'mayRestart', params: ({ event }) => event }, target: 'backingOff' },
+          {
+            guard: { type: 'mayRestart', params: ({ event }) => event },
+            target: 'backingOff',
+            actions: { type: 'reportRetrying', params: ({ event }) => event },
+          },
           {
             target: 'gaveUp',
-            actions: {
-              type: 'reportFailed',
-              params: ({ event: { code, message } }) => ({ code, message }),
-            },
+            actions: [
+              { type: 'noteFailure', params: ({ event }) => event },
+              { type: 'reportFailed', params: ({ event }) => event },
+            ],
           },
         ],
         'host.close': '.closing',
@@ -312,7 +381,7 @@ export const hostMachine = host.createMachine({
       entry: 'countRestart',
       after: { backOff: 'open' },
     },
-    gaveUp: {},
+    gaveUp: { after: { retry: { guard: 'isCurable', target: 'deciding', actions: 'forgive' } } },
     closed: { type: 'final' },
   },
 })

@@ -91,6 +91,7 @@ const reports: ReadonlySet<string> = new Set<HostReport['type']>([
   'model.loading',
   'model.ready',
   'model.lost',
+  'model.retrying',
   'model.failed',
   'model.unloading',
   'model.unloaded',
@@ -252,6 +253,7 @@ export const inferenceMachine = inference.createMachine({
   on: {
     'model.loading': handOn,
     'model.unloading': handOn,
+    'model.retrying': handOn,
     'model.surveyed': handOnAndManage,
     'model.ready': handOnAndManage,
     'model.lost': handOnAndManage,

@@ -116,15 +116,24 @@ export function stepResidents(before: ResidentModels, event: ResidencyEvent, now
   if (models.residents.some(({ state }) => state === 'surveying')) return { models, orders: [] }
   if (before.residents.some(({ state }) => state === 'surveying')) return begin(models, nowMs)
   const orders: ResidencyOrder[] = []
+  let known = models
   for (const [index, model] of models.residents.entries()) {
     const stateBefore = before.residents[index]?.state
+    // Its host gave up over it once, and found it in order now.
+    if (stateBefore === 'failed' && model.state === 'unloaded') {
+      if (fitsEver(model, models)) offer(models, model, orders)
+      else {
+        orders.push(refusal(model, models))
+        known = change(known, model.modelId, () => ({ state: 'failed' }))
+      }
+    }
     // What was lost while it was to go comes back as one that serves.
     if (stateBefore === 'held' && model.state === 'recovering')
       orders.push({ type: 'release', modelId: model.modelId })
     // Offered before it is perhaps loaded again, so that nobody misses what it was.
     if (stateBefore === 'unloading' && model.state === 'unloaded') offer(models, model, orders)
   }
-  const next = act(models, nowMs)
+  const next = act(known, nowMs)
   return { models: next.models, orders: [...orders, ...next.orders] }
 }
 

@@ -1,4 +1,4 @@
-import type { ModelId, PeerId } from '../../protocol/index.ts'
+import type { ModelHash, ModelId, PeerId } from '../../protocol/index.ts'
 import {
   isLocalSource,
   isManifestSigned,
@@ -35,6 +35,18 @@ const refused = (code: CatalogRefusal, reason: string): CatalogChange => ({ kind
 const toKey = ({ id, publisher }: ModelManifest, origin: ManifestOrigin): string =>
   `${publisher ?? origin}/${id}`
 
+/** A file of this machine with the name that its manifest gives it. */
+export interface NamedFile {
+  readonly manifest: ModelManifest
+  readonly hash: ModelHash
+  /** Milliseconds since 1970. */
+  readonly usedAtMs: number
+}
+
+/** Before every publisher. */
+const ownRank = -1
+/** Behind everybody who is known. */
+const strangerRank = 3
 const ranks: Readonly<Record<ManifestOrigin, number>> = { own: 0, 'built-in': 1, network: 2 }
 
 /**
@@ -55,6 +67,14 @@ export class ModelCatalog {
     this.#publishers = publishers
     for (const [key, { manifest, origin }] of this.#known)
       if (origin === 'network' && !this.isTrusted(manifest.publisher)) this.#known.delete(key)
+  }
+
+  /** Whether these, in this order, are those that are trusted. */
+  trusts(publishers: readonly PeerId[]): boolean {
+    return (
+      publishers.length === this.#publishers.length &&
+      publishers.every((publisher, place) => publisher === this.#publishers[place])
+    )
   }
 
   isTrusted(publisher: PeerId | null): boolean {
@@ -100,14 +120,65 @@ export class ModelCatalog {
 
   /** All of them, the ones to prefer first. */
   list(): readonly CatalogEntry[] {
-    return [...this.#known.values()]
-      .map(({ manifest, origin }) => ({ manifest, origin, isTrusted: this.isTrusted(manifest.publisher) }))
-      .toSorted((a, b) => this.#order(a, b))
+    return this.#entries([...this.#known.values()])
+  }
+
+  /** Those of one id or of one SHA-256, the ones to prefer first. */
+  about(name: string): readonly CatalogEntry[] {
+    return this.#entries(
+      [...this.#known.values()].filter(
+        ({ manifest: { id, artifact } }) => id === name || artifact.sha256 === name,
+      ),
+    )
   }
 
   /** What an id means: the owner's own first, then what a publisher says in the order of trust, then the package's. */
   resolve(id: ModelId): CatalogEntry | undefined {
-    return this.list().find(({ manifest }) => manifest.id === id)
+    const [best] = this.#entries([...this.#known.values()].filter(({ manifest }) => manifest.id === id))
+    return best
+  }
+
+  /**
+   * How much the word counts by which a file of this machine has its name; the lowest counts most. Like the order of
+   * `list`, and behind it whatever a stranger said: a file that was fetched by its hash brings its name along.
+   *
+   * @param hash SHA-256 of the file
+   */
+  rankOf(manifest: ModelManifest, hash: ModelHash): number {
+    const { id, publisher } = manifest
+    const isOwn = [...this.#known.values()].some(
+      (known) =>
+        known.origin === 'own' && known.manifest.id === id && known.manifest.artifact.sha256 === hash,
+    )
+    if (isOwn) return ownRank
+    const place = this.#publishers.indexOf(publisher ?? '')
+    if (place >= 0) return place
+    const known = this.#known.get(toKey(manifest, 'built-in'))
+    const isOfPackage = known?.origin === 'built-in' && known.hash === toManifestHash(manifest)
+    return this.#publishers.length + (isOfPackage ? ranks['built-in'] : strangerRank)
+  }
+
+  /**
+   * Of files with one name the one that is meant by it. Version numbers are compared only where one publisher gave
+   * both: anybody can write a higher one. Of the owner's own it is the one used last.
+   */
+  prefer<Model extends NamedFile>(models: readonly Model[]): Model | undefined {
+    const ranked = models.map((model) => ({ model, rank: this.rankOf(model.manifest, model.hash) }))
+    const isVersioned = (rank: number): boolean => rank >= 0 && rank < this.#publishers.length + strangerRank
+    const [best] = ranked.toSorted(
+      (a, b) =>
+        a.rank - b.rank ||
+        (isVersioned(a.rank) ? b.model.manifest.version - a.model.manifest.version : 0) ||
+        b.model.usedAtMs - a.model.usedAtMs ||
+        compare(a.model.hash, b.model.hash),
+    )
+    return best?.model
+  }
+
+  /** Whether an entry means more than a file that is here under the same id: whose word it is, then its version. */
+  isAbove(entry: CatalogEntry, { manifest, hash }: Pick<NamedFile, 'manifest' | 'hash'>): boolean {
+    const [theirs, ours] = [this.#rank(entry), this.rankOf(manifest, hash)]
+    return theirs < ours || (theirs === ours && theirs >= 0 && entry.manifest.version > manifest.version)
   }
 
   #refuse(manifest: ModelManifest, origin: ManifestOrigin): CatalogChange | undefined {
@@ -137,6 +208,12 @@ export class ModelCatalog {
     return undefined
   }
 
+  #entries(known: readonly Known[]): readonly CatalogEntry[] {
+    return known
+      .map(({ manifest, origin }) => ({ manifest, origin, isTrusted: this.isTrusted(manifest.publisher) }))
+      .toSorted((a, b) => this.#order(a, b))
+  }
+
   /** By rank of whoever answers for it, then by id: the same on every node. */
   #order(a: CatalogEntry, b: CatalogEntry): number {
     return (
@@ -147,7 +224,7 @@ export class ModelCatalog {
   }
 
   #rank({ manifest, origin }: CatalogEntry): number {
-    if (origin === 'own') return -1
+    if (origin === 'own') return ownRank
     const place = this.#publishers.indexOf(manifest.publisher ?? '')
     return place >= 0 ? place : this.#publishers.length + ranks[origin]
   }

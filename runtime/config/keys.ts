@@ -7,7 +7,7 @@ import { parseHostPort } from './host-port.ts'
 import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
 
 /** How a value written as text (a variable, a flag) becomes a value. */
-export type TextKind = 'text' | 'integer' | 'boolean' | 'list'
+export type TextKind = 'text' | 'integer' | 'number' | 'boolean' | 'list'
 
 interface KeyEntry<Schema extends z.ZodType> {
   readonly schema: Schema
@@ -35,6 +35,8 @@ const key = <Schema extends z.ZodType>(entry: KeyEntry<Schema>): KeyEntry<Schema
 
 const path = z.string().min(1).max(4_096)
 const whole = (min: number, max: number) => z.number().int().min(min).max(max)
+/** Megabytes a second. */
+const rate = z.number().min(0.01).max(100_000)
 const slots = whole(1, limits.slotsMax)
 const contextTokens = whole(128, limits.contextTokensMax)
 // Control characters in a name would reach other people's terminals.
@@ -121,6 +123,53 @@ export const configKeys = {
     defaultText: 'none',
     flag: '--trusted-publisher <key>',
     example: 'trustedPublishers = []',
+  }),
+  modelsSeed: key({
+    schema: z.boolean(),
+    kind: 'boolean',
+    doc: 'Whether the models of this machine are offered to other nodes, from where they lie.',
+    expects: 'true or false',
+    default: () => true,
+    flag: '--models-seed',
+    example: 'modelsSeed = true',
+  }),
+  modelsUploadRate: key({
+    schema: rate.optional(),
+    kind: 'number',
+    doc: 'Megabytes (of 1,000,000 bytes) a second of models that are given to others, all together.',
+    expects: 'a number from 0.01 to 100000',
+    defaultText: 'no limit',
+    flag: '--models-upload-rate <MB/s>',
+    example: 'modelsUploadRate = 2.5',
+  }),
+  modelsDownloadRate: key({
+    schema: rate.optional(),
+    kind: 'number',
+    doc: 'Megabytes (of 1,000,000 bytes) a second of models that are fetched, from all sources together.',
+    expects: 'a number from 0.01 to 100000',
+    defaultText: 'no limit',
+    flag: '--models-download-rate <MB/s>',
+    example: 'modelsDownloadRate = 10',
+  }),
+  modelsPeersMax: key({
+    schema: whole(1, 1_000),
+    kind: 'integer',
+    doc: 'Peers that models are given to at the same time; whoever comes later gets a place when one is free.',
+    expects: 'a whole number from 1 to 1000',
+    default: () => 32,
+    flag: '--models-peers-max <number>',
+    example: 'modelsPeersMax = 32',
+  }),
+  modelsSeeders: key({
+    schema: z.array(z.string().toLowerCase().pipe(peerIdSchema)).max(10_000),
+    kind: 'list',
+    doc: 'Ids of the only peers that models are taken from. Empty: from anybody, for every block is proven.',
+    expects: 'a list of at most 10000 ids',
+    expectsEach: 'an id of 64 hex characters',
+    default: () => [],
+    defaultText: 'anybody',
+    flag: '--models-seeder <id>',
+    example: 'modelsSeeders = []',
   }),
   serve: key({
     schema: z.boolean(),

@@ -34,6 +34,8 @@ export function fromText(key: ConfigKey, text: string): unknown {
     case 'integer':
       if (key === 'gpuLayers' && text.toLowerCase() === 'auto') return -1
       return /^[+-]?\d{1,15}$/.test(text.trim()) ? Number(text) : text
+    case 'number':
+      return /^\d{1,9}(\.\d{1,9})?$/.test(text.trim()) ? Number(text) : text
     case 'boolean':
       return booleans[text.trim().toLowerCase()] ?? text
     case 'list':

@@ -5,6 +5,7 @@ import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
 import { guessKind, readModelFacts } from '../../actors/models/facts/model-facts.ts'
 import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
+import { SpeedFile } from '../../actors/models/facts/speed-file.ts'
 import { toCoreKey } from '../../actors/models/seeding/static-core.ts'
 import { availableMemoryBytes } from '../../actors/inference/memory.ts'
 import type { HashCachePort } from '../../actors/inference/hash-cache.port.ts'
@@ -17,6 +18,7 @@ import type {
   VerifyOptions,
 } from '../../actors/models/store/stored-model.ts'
 import { estimateNeeds, fitModel, type Fit } from '../../machines/models/fit.ts'
+import { speedOf } from '../../machines/models/speed.ts'
 import { nearNames, searchModels } from '../../machines/models/search.ts'
 import {
   modelIdSchema,
@@ -99,6 +101,8 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   readonly store: ModelStore
   readonly catalogFiles: CatalogFiles
   readonly trial: FileTrial
+  /** How fast models answered here. */
+  readonly speeds: SpeedFile
   readonly #publishers: Publishers
   readonly #configured: readonly PeerId[]
 
@@ -113,6 +117,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     this.store = store
     this.catalogFiles = catalogFiles
     this.trial = trial
+    this.speeds = new SpeedFile(join(store.dir, 'speeds.json'))
     this.#publishers = publishers
     this.#configured = configured
   }
@@ -158,12 +163,68 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   }
 
   /**
+   * Reads what other processes changed: a command beside a running node adds models and trusts publishers, too.
+   *
+   * @throws QMeshError `QM_DATA_DIR_UNUSABLE`, `QM_CONFIG_INVALID`
+   */
+  async refresh(): Promise<void> {
+    await this.store.refresh()
+    await this.catalogFiles.refresh()
+    const publishers = await this.publishers()
+    if (!this.catalogFiles.catalog.trusts(publishers)) await this.#trustAll()
+  }
+
+  /**
+   * A sound model of this machine by its hash, its id, or as much of its hash as no other has. Of several with one id,
+   * that of whoever's word counts most.
+   */
+  find(name: string): StoredModel | undefined {
+    const found = this.store.get(name) ?? this.catalogFiles.catalog.prefer(this.store.named(name))
+    if (found || !hashStart.test(name)) return found
+    const [only, ...others] = this.store.list().filter(({ hash }) => hash.startsWith(name))
+    return others.length === 0 ? only : undefined
+  }
+
+  /**
+   * What a name means: a model that is here, or one to be fetched, because its publisher counts more than that of the
+   * one that is here, or has a later version of it. Undefined when nobody here knows the name.
+   */
+  async resolve(
+    name: string,
+  ): Promise<{ readonly stored: StoredModel } | { readonly manifest: ModelManifest } | undefined> {
+    const { catalog } = this.catalogFiles
+    const stored = this.find(name)
+    const entry = catalog.resolve(name)
+    if (!entry) return stored && { stored }
+    if (stored && !catalog.isAbove(entry, stored)) return { stored }
+    const { manifest } = entry
+    const same = manifest.artifact.sha256 === null ? undefined : this.store.get(manifest.artifact.sha256)
+    if (!same) return { manifest }
+    // The file is here under another name or an older version: what is said of it now counts.
+    await this.store.describe(same.hash, manifest)
+    return { stored: this.store.get(same.hash) ?? same }
+  }
+
+  /** The owner chose a file that is here: from now on its id means this one. */
+  async own(hash: ModelHash): Promise<void> {
+    const stored = this.store.get(hash)
+    if (!stored) return
+    await this.catalogFiles.offer(await this.#pinHash(stored), 'own')
+    this.emit('catalog')
+  }
+
+  /**
    * What is known of one model, and whether it fits this machine.
    *
    * @param name id, hash, or the first eight or more characters of a hash
    * @throws QMeshError `QM_MODEL_NOT_FOUND` with names that are near
    */
   async info(name: string): Promise<ModelInfo> {
+    const info = await this.#info(name)
+    return { ...info, speed: speedOf(info, await this.speeds.list()) }
+  }
+
+  async #info(name: string): Promise<Omit<ModelInfo, 'speed'>> {
     const stored = this.#findStored(name)
     if (stored) {
       const view = storedView(stored, this.#standing(stored.manifest))
@@ -332,6 +393,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   }
 
   async close(): Promise<void> {
+    await this.speeds.save()
     await this.store.close()
     this.removeAllListeners()
   }
@@ -358,10 +420,10 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   }
 
   #findStored(name: string): StoredModel | BrokenModel | undefined {
-    const sound = this.store.find(name)
+    const sound = this.find(name)
     if (sound) return sound
     const models = [...this.store.list(), ...this.store.broken()]
-    const isPrefix = /^[0-9a-f]{8,64}$/.test(name)
+    const isPrefix = hashStart.test(name)
     const found = models.filter(
       ({ hash, manifest }) => manifest.id === name || (isPrefix && hash.startsWith(name)),
     )
@@ -400,6 +462,9 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return new QMeshError('QM_MODEL_NOT_FOUND', `no model is called "${name.slice(0, 128)}"${hint}`)
   }
 }
+
+/** Enough of a hash to name a model by. */
+const hashStart = /^[0-9a-f]{8,64}$/
 
 async function measureFit(path: string): Promise<Fit> {
   return fitModel(await readMemoryNeeds(path), await availableMemoryBytes())

@@ -20,7 +20,12 @@ import {
   toQMeshError,
   toModelId,
 } from '../../protocol/index.ts'
-import { type ModelManifest, type ModelSource, parseManifest } from '../../protocol/models/index.ts'
+import {
+  modelLimits,
+  type ModelManifest,
+  type ModelSource,
+  parseManifest,
+} from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
 import type { ModelLibrary } from './model-library.ts'
 import type {
@@ -47,6 +52,8 @@ export interface ModelTransferOptions {
   /** Bytes a second, 0 for no cap. */
   readonly uploadBytesPerSecond?: number | undefined
   readonly downloadBytesPerSecond?: number | undefined
+  /** Peers that models are given to at the same time; absent: any number. */
+  readonly readersMax?: number | undefined
   /** Models are taken from these peers only; absent, from any: every block is proven. */
   readonly seeders?: ReadonlySet<PeerId> | undefined
   /** Whether models are offered as soon as they are here; default true with a network. */
@@ -93,6 +100,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         joinTopic,
         uploadBytesPerSecond: options.uploadBytesPerSecond,
         downloadBytesPerSecond: options.downloadBytesPerSecond,
+        readersMax: options.readersMax,
         seeders: options.seeders,
         onLie: (peerId) =>
           onViolation?.(peerId, 'QM_EVIDENCE_INVALID', 'it sent bytes that are not in the model'),
@@ -152,23 +160,12 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       await this.#welcome(found.stored, options.signal)
       return toPulled(found.stored, true)
     }
-    const { manifest, folder } = found
-    const { sha256 } = manifest.artifact
-    const before = sha256 === null ? undefined : library.store.get(sha256)
-    const stored = await this.#manager.pull(manifest, {
-      signal: options.signal,
-      folder,
-      onProgress: (progress) => {
-        options.onProgress?.(progress)
-        this.emit('progress', progress)
-      },
-      onSourceFailed: (failure) => {
-        options.onSourceFailed?.(failure)
-        this.emit('sourceFailed', manifest.id, failure)
-      },
-    })
+    const [{ artifact }] = found.manifests
+    const before = artifact.sha256 === null ? undefined : library.store.get(artifact.sha256)
+    const stored = await this.#fetch(found, options)
     // One that is here, too: whoever fetched it may have been killed before it was tried.
     await this.#welcome(stored, options.signal)
+    if (found.isChosen) await library.own(stored.hash)
     if (seeds) this.#manager.seed(stored.hash)
     const pulled = toPulled(stored, before !== undefined)
     this.emit('pulled', pulled)
@@ -176,8 +173,9 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   }
 
   async seed(names: readonly string[], giveBytesMax?: number): Promise<readonly SeedStatus[]> {
-    const { store } = this.#options.library
-    await store.refresh()
+    const { library } = this
+    const { store } = library
+    await library.refresh()
     if (!this.#exchange) {
       throw new QMeshError('QM_NODE_NOT_RUNNING', 'models are offered by a running node; start one with "up"')
     }
@@ -213,7 +211,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   async repair(name: string, options: ModelRepairOptions = {}): Promise<Repaired> {
     const { library, sources } = this.#options
-    await library.store.refresh()
+    await library.refresh()
     const { hash } = await library.info(name)
     if (hash === null) throw new QMeshError('QM_MODEL_NOT_FOUND', `"${name}" is not on this machine`)
     return repairModel(hash, { store: library.store, exchange: this.#exchange, sources, ...options })
@@ -222,7 +220,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   async publish(name: string, changes: PublishChanges = {}): Promise<Published> {
     const { library, signer } = this.#options
     if (!signer) throw new QMeshError('QM_KEYS_INVALID', 'there are no keys here to sign with')
-    await library.store.refresh()
+    await library.refresh()
     const manifest = await library.sign(name, signer, changes)
     const { sha256, core } = manifest.artifact
     if (sha256 === null || core === null) throw new QMeshError('QM_INTERNAL')
@@ -249,16 +247,14 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     this.removeAllListeners()
   }
 
-  /** What peers are told under a name: ids of what somebody answers for, and any file that is here by its hash. */
+  /** What peers are told under a name: of what somebody answers for, and of any file that is here by its hash. */
   #known(name: string): readonly ModelManifest[] {
     const { store, catalogFiles } = this.#options.library
-    if (modelHashSchema.safeParse(name).success) {
-      const stored = store.get(name)
-      return stored ? this.#asFound(stored) : []
-    }
+    const stored = modelHashSchema.safeParse(name).success ? store.get(name) : undefined
+    if (stored) return this.#asFound(stored)
     return catalogFiles.catalog
-      .list()
-      .flatMap(({ manifest }) => (manifest.id === name && manifest.publisher !== null ? [manifest] : []))
+      .about(name)
+      .flatMap(({ manifest }) => (manifest.publisher === null ? [] : [manifest]))
   }
 
   /** What is known for sure of a file that is here; nothing before it is offered, for nobody could fetch it. */
@@ -280,34 +276,112 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   async #resolve(
     name: string,
     signal: AbortSignal | undefined,
-  ): Promise<{ stored: StoredModel } | { manifest: ModelManifest; folder?: string }> {
+  ): Promise<{ readonly stored: StoredModel } | Wanted> {
     const { library } = this.#options
     if (/\.json$/i.test(name)) {
-      return { manifest: await readManifestFile(name), folder: dirname(resolve(name)) }
+      return { manifests: [await readManifestFile(name)], folder: dirname(resolve(name)) }
     }
     const direct = toDirectSource(name)
-    if (direct) return { manifest: toUnverifiedManifest(name, direct) }
-    await library.store.refresh()
-    const stored = library.store.find(name)
-    if (stored) return { stored }
-    const known = this.#fromCatalog(name)
-    if (known) return { manifest: known }
+    if (direct) return { manifests: [toUnverifiedManifest(name, direct)], isChosen: true }
+    await library.refresh()
+    const known = await this.#here(name)
+    if (known) return known
+    const found = await this.#ask(name, signal)
     const isHash = modelHashSchema.safeParse(name).success
-    const ask = AbortSignal.timeout(this.#options.askMs ?? 20_000)
-    const found = this.#exchange ? await this.#sharing.find(name, ask) : []
-    if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
-    const [manifest = this.#fromCatalog(name)] = isHash ? found : []
-    if (manifest) return { manifest }
+    const [first, ...others] = isHash ? found : []
+    if (first) return { manifests: [first, ...others] }
+    const told = await this.#here(name)
+    if (told) return told
     // Says which names are near.
     await library.info(name)
     throw new QMeshError('QM_MODEL_NOT_FOUND', `nobody who was asked knows a model "${name}"`)
   }
 
-  #fromCatalog(name: string): ModelManifest | undefined {
-    const { catalog } = this.#options.library.catalogFiles
-    const entry =
-      catalog.resolve(name) ?? catalog.list().find(({ manifest }) => manifest.artifact.sha256 === name)
-    return entry?.manifest
+  /** What this machine knows under a name. */
+  async #here(name: string): Promise<{ readonly stored: StoredModel } | Wanted | undefined> {
+    const { library } = this.#options
+    const found = await library.resolve(name)
+    if (found && 'stored' in found) return found
+    const hash = found ? found.manifest.artifact.sha256 : name
+    const same = hash === null ? [] : library.catalogFiles.catalog.about(hash)
+    const [first, ...others] = [
+      ...(found ? [found.manifest] : []),
+      ...same.flatMap(({ manifest }) =>
+        manifest.artifact.sha256 === hash && manifest !== found?.manifest ? [manifest] : [],
+      ),
+    ]
+    return first && { manifests: [first, ...others], isKnown: true }
+  }
+
+  /** What peers say of a name. @param isThorough all of them, and not only who answers first */
+  async #ask(
+    name: string,
+    signal: AbortSignal | undefined,
+    isThorough = false,
+  ): Promise<readonly ModelManifest[]> {
+    if (!this.#exchange) return []
+    const patience = AbortSignal.timeout(this.#options.askMs ?? 20_000)
+    const ends = signal ? AbortSignal.any([signal, patience]) : patience
+    const found = await this.#sharing.find(name, ends, isThorough)
+    if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
+    return found
+  }
+
+  /**
+   * Fetches a file by the first manifest that leads to it. Several may name the same SHA-256 with other sources, and
+   * one of them may be a lie; what came by one is kept for the next.
+   */
+  async #fetch(
+    { manifests, folder, isKnown = false }: Wanted,
+    options: ModelPullOptions,
+  ): Promise<StoredModel> {
+    const { store } = this.library
+    const [named] = manifests
+    const { sha256 } = named.artifact
+    const tried = new Set<string>()
+    let failure: unknown
+    const attempt = async (manifest: ModelManifest): Promise<StoredModel | undefined> => {
+      const way = JSON.stringify([manifest.artifact, manifest.sources])
+      if (tried.has(way) || tried.size >= modelLimits.manifestsTriedMax) return undefined
+      tried.add(way)
+      try {
+        return await this.#manager.pull(manifest, {
+          signal: options.signal,
+          folder,
+          onProgress: (progress) => {
+            options.onProgress?.(progress)
+            this.emit('progress', progress)
+          },
+          onSourceFailed: (failed) => {
+            options.onSourceFailed?.(failed)
+            this.emit('sourceFailed', manifest.id, failed)
+          },
+        })
+      } catch (error) {
+        const { code } = toQMeshError(error)
+        // A stranger may claim any size.
+        const isLie = code === 'QM_DISK_FULL' && !isKnown
+        if (sha256 === null || !(isLie || mayHelp.has(code))) throw error
+        // The first is that of whoever counts most.
+        failure ??= error
+        return undefined
+      }
+    }
+    const ways = async (all: readonly ModelManifest[]): Promise<StoredModel | undefined> => {
+      for (const manifest of all) {
+        const stored = await attempt(manifest)
+        if (!stored) continue
+        // The way was another's; what the model is called and who answers for it was known before.
+        if (isKnown && manifest !== named) await store.describe(stored.hash, named)
+        return store.get(stored.hash) ?? stored
+      }
+      return undefined
+    }
+    const stored =
+      (await ways(manifests)) ??
+      (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true)))
+    if (stored) return stored
+    throw failure
   }
 
   /** A file that nobody answers for is loaded once where it can do no harm, before anybody else loads it. */
@@ -327,6 +401,21 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   }
 }
 
+/** What is to be fetched. */
+interface Wanted {
+  /** All of one file, that of whoever counts most first. */
+  readonly manifests: readonly [ModelManifest, ...(readonly ModelManifest[])]
+  /** Where relative paths of the manifest start. */
+  readonly folder?: string | undefined
+  /** The owner, the package or a publisher who is trusted speaks first. */
+  readonly isKnown?: boolean | undefined
+  /** The owner named the file itself, and not somebody's word for it. */
+  readonly isChosen?: boolean | undefined
+}
+
+/** Failures that may be the fault of one manifest: of its sources, its key, or what it says of the file. */
+const mayHelp: ReadonlySet<ErrorCode> = new Set(['QM_SOURCE_FAILED', 'QM_MODEL_INVALID'])
+
 const toPulled = ({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): PulledModel => ({
   id: manifest.id,
   hash,
@@ -342,14 +431,26 @@ function toDirectSource(name: string): ModelSource | undefined {
   return /^https?:\/\//.test(name) ? { kind: 'https', url: name } : undefined
 }
 
+/** @throws QMeshError `QM_USAGE` for an address whose escapes stand for nothing */
+function toFileName(address: string): string {
+  const last = address
+    .replace(/[?#@].*$/, '')
+    .split('/')
+    .at(-1)
+  try {
+    return decodeURIComponent(last ?? '')
+  } catch (error) {
+    throw new QMeshError(
+      'QM_USAGE',
+      `"${address.slice(0, 200)}" is no address: a "%" must be followed by two hex digits of UTF-8, and stands for itself as "%25"`,
+      { cause: error },
+    )
+  }
+}
+
 /** A manifest for a file of which nothing is known but where it is. @throws QMeshError `QM_MANIFEST_INVALID` */
 function toUnverifiedManifest(name: string, source: ModelSource): ModelManifest {
-  const file = decodeURIComponent(
-    name
-      .replace(/[?#@].*$/, '')
-      .split('/')
-      .at(-1) ?? '',
-  )
+  const file = toFileName(name)
   const unknown = { parameters: null, contextTokens: null, embeddingLength: null, hasChatTemplate: null }
   return parseManifest(
     {

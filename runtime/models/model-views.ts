@@ -1,5 +1,6 @@
 import type { CatalogEntry } from '../../machines/models/catalog.ts'
 import type { Fit } from '../../machines/models/fit.ts'
+import type { Speed } from '../../machines/models/speed.ts'
 import type { BrokenModel, StoredModel } from '../../actors/models/store/stored-model.ts'
 import type { ModelManifest } from '../../protocol/models/index.ts'
 
@@ -34,6 +35,8 @@ export interface ModelInfo extends ModelView {
   readonly manifest: ModelManifest
   /** Absent where too little is known to say it. */
   readonly fit: Fit | undefined
+  /** Absent where neither it nor one like it has run on this machine. */
+  readonly speed: Speed | undefined
   /** Whole blocks that are known to be wrong. */
   readonly damaged: BrokenModel['damaged']
 }

@@ -10,6 +10,7 @@ import type { ModelLibrary } from './model-library.ts'
 import { ModelTransfer } from './model-transfer.ts'
 import { openModelLibrary } from './open-library.ts'
 import { hubOptions } from './open-transfer.ts'
+import { toTransferCaps } from './transfer-caps.ts'
 
 export interface ModelsSideOptions {
   readonly config: Config
@@ -27,6 +28,7 @@ export class ModelsSide {
   readonly transfer: ModelTransfer
   readonly #logger: Logger
   #isClosed = false
+  readonly #loaded = new Map<ModelId, { readonly hash: ModelHash; readonly bytes: number }>()
   readonly #holds = new Map<ModelId, Promise<() => Promise<void>>>()
 
   constructor(library: ModelLibrary, transfer: ModelTransfer, logger: Logger) {
@@ -38,7 +40,9 @@ export class ModelsSide {
   /** The engine has it: nobody removes its file, and it is not the one that was unused for longest. */
   loaded(modelId: ModelId, hash: ModelHash): void {
     const { store } = this.library
-    if (this.#holds.has(modelId) || !store.get(hash)) return
+    const stored = store.get(hash)
+    if (this.#holds.has(modelId) || !stored) return
+    this.#loaded.set(modelId, { hash, bytes: stored.bytes })
     const held = store.hold(hash)
     this.#holds.set(modelId, held)
     Promise.all([held, store.used(hash, Date.now())]).catch((error: unknown) =>
@@ -46,7 +50,14 @@ export class ModelsSide {
     )
   }
 
+  /** An answer took so long, its prompt included. */
+  answered(modelId: ModelId, tokens: number, ms: number): void {
+    const stored = this.#loaded.get(modelId)
+    if (stored) void this.library.speeds.note({ ...stored, id: modelId }, tokens, ms)
+  }
+
   unloaded(modelId: ModelId): void {
+    this.#loaded.delete(modelId)
     const held = this.#holds.get(modelId)
     this.#holds.delete(modelId)
     held?.then((release) => release()).catch(() => {})
@@ -80,6 +91,7 @@ export async function openModelsSide(options: ModelsSideOptions): Promise<Models
     meetingTopic: toTopic({ network: modelsNetwork, secret: config.secret }),
     signer: createSigner(modelsNetworkId, identity.noiseKeyPair()),
     sources: hubOptions(),
+    ...toTransferCaps(config),
     onViolation: (peerId, code, detail) => {
       logger.info({ peer: peerId, code }, `a peer of the models network: ${detail}`)
       onViolation(peerId)

@@ -4,6 +4,7 @@ import { ModelTransfer, type ModelTransferOptions } from './model-transfer.ts'
 import type { ModelLibrary } from './model-library.ts'
 import type { ModelsPort } from './models.port.ts'
 import { openModelSigner } from './open-library.ts'
+import { toTransferCaps } from './transfer-caps.ts'
 
 /** Where the hub of Hugging Face is, and who asks: as its own tools have it. */
 export const hubOptions = (
@@ -20,11 +21,9 @@ export interface ModelsAccess {
 }
 
 export interface ModelsAccessOptions {
+  /** Its caps count only for a transfer of this process: a node that runs has its own. */
   readonly config: Config
   readonly library: ModelLibrary
-  /** Bytes a second; only for a transfer of this process. */
-  readonly downloadBytesPerSecond?: number | undefined
-  readonly uploadBytesPerSecond?: number | undefined
   /** Whether peers are asked, too; default true. */
   readonly usesPeers?: boolean | undefined
 }
@@ -35,7 +34,7 @@ export interface ModelsAccessOptions {
  * @throws QMeshError what starting a client may fail with
  */
 export async function openModels(options: ModelsAccessOptions): Promise<ModelsAccess> {
-  const { config, library, usesPeers = true, ...caps } = options
+  const { config, library, usesPeers = true } = options
   const running = await findRunningModels(config.dataDir)
   if (running) return { port: running, isRunning: true, close: () => Promise.resolve() }
   if (usesPeers) {
@@ -45,6 +44,6 @@ export async function openModels(options: ModelsAccessOptions): Promise<ModelsAc
     await client.stop()
   }
   const signer = await openModelSigner(config.dataDir).catch(() => undefined)
-  const transfer = new ModelTransfer({ library, signer, sources: hubOptions(), ...caps })
+  const transfer = new ModelTransfer({ library, signer, sources: hubOptions(), ...toTransferCaps(config) })
   return { port: transfer, isRunning: false, close: () => transfer.close() }
 }

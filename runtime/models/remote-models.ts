@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { QMeshError } from '../../protocol/index.ts'
 import { findRunningNode } from '../control/client.ts'
 import { modelsCommands, progressNotice, sourceFailedNotice } from '../control/commands/models.ts'
@@ -7,6 +7,9 @@ import { toSocketPath } from '../control/socket-path.ts'
 import { type ModelsPort, pullProgressSchema, sourceFailureSchema } from './models.port.ts'
 
 type Commands = typeof modelsCommands
+
+/** How far the file to be repaired was read. */
+const readingSchema = z.object({ doneBytes: z.number().min(0), totalBytes: z.number().min(0) })
 
 /**
  * The models of the node that runs on a data directory; undefined when none does.
@@ -53,7 +56,19 @@ export async function findRunningModels(dataDir: string): Promise<ModelsPort | u
     seed: (names, giveBytesMax) => call('models-seed', { names: [...names], giveBytesMax }),
     unseed: (names) => call('models-unseed', { names: [...names] }),
     seeds: () => call('models-seeds', {}),
-    repair: (name, { signal } = {}) => call('models-repair', { name }, { signal }),
+    repair: (name, { signal, onProgress } = {}) =>
+      call(
+        'models-repair',
+        { name },
+        {
+          signal,
+          onNotice: (notice, value) => {
+            const read = readingSchema.safeParse(value)
+            if (notice === progressNotice && read.success)
+              onProgress?.(read.data.doneBytes, read.data.totalBytes)
+          },
+        },
+      ),
     publish: (name, { version, name: title, description, licence, sources = [] } = {}) => {
       const web = sources.find((source) => source.kind === 'https')
       return call('models-publish', { name, version, title, description, licence, source: web?.url })

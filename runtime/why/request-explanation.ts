@@ -39,6 +39,9 @@ const choiceSchema = z.object({
             performance: z.number(),
             queueAvailability: z.number(),
             queued: z.number(),
+            loadMs: number.optional(),
+            effortBits: number.optional(),
+            effortMs: number.optional(),
           }),
         }),
       ]),
@@ -56,6 +59,8 @@ const attemptSchema = z.object({
   atMs: number,
   /** Tokens it gave. */
   tokens: number,
+  /** Work that the worker asked for: zero bits, and the milliseconds it took; without them while it goes on. */
+  effort: z.object({ bits: number, ms: number.optional() }).optional(),
   /** Its place in the worker's queue as it was told first. */
   queued: z.object({ position: number, etaMs: number }).optional(),
   /** Milliseconds from its beginning to its first token, and to its end. */

@@ -32,6 +32,7 @@ interface Attempted {
   readonly openedAtMs: number
   /** Tokens the reader had, and when the last of them came. */
   readonly before: { readonly tokens: number; readonly latestAtMs: number }
+  effort?: { readonly bits: number; readonly ms?: number }
   queued?: { readonly position: number; readonly etaMs: number }
   firstTokenAtMs?: number
   endedAtMs?: number
@@ -114,6 +115,12 @@ export class RequestTraces {
         this.#opened(request, { workerId, modelId: model.id, modelHash: model.hash })
         return
       }
+      case 'attempt.solving':
+        if (latest) latest.effort = { bits: fact.bits }
+        return
+      case 'attempt.solved':
+        if (latest?.effort) latest.effort = { ...latest.effort, ms: fact.ms }
+        return
       case 'attempt.queued':
         if (latest) latest.queued ??= { position: fact.position, etaMs: fact.etaMs }
         return
@@ -279,6 +286,7 @@ function toExplanation(
     trace,
     openedAtMs,
     before,
+    effort,
     queued,
     firstTokenAtMs,
     endedAtMs,
@@ -291,6 +299,7 @@ function toExplanation(
     modelHash,
     atMs: openedAtMs - askedAtMs,
     tokens,
+    ...(effort && { effort }),
     ...(queued && { queued }),
     ...(firstTokenAtMs !== undefined && { firstTokenMs: firstTokenAtMs - openedAtMs }),
     ...(endedAtMs !== undefined && { totalMs: endedAtMs - openedAtMs }),

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import DHT from 'hyperdht'
 import { describe, expect, test } from 'vitest'
+import { inferenceNetwork, toTopic } from '../../protocol/index.ts'
 import { createTestMesh } from './support/mesh.ts'
 
 describe('models between nodes', { timeout: 120_000 }, () => {
@@ -28,6 +30,39 @@ describe('models between nodes', { timeout: 120_000 }, () => {
     const answer = client.ask('the er on an', { model: 'shared-model', maxTokens: 8 })
     expect((await answer.result).usage.completionTokens).toBe(8)
     expect(client.workers().every(({ models }) => models.every((model) => model.hash === hash))).toBe(true)
+  })
+
+  test('a worker is found in the DHT under the hash of its model, until it stops', async () => {
+    const mesh = await createTestMesh()
+    const { sha256 } = mesh.model()
+    const worker = await mesh.worker()
+    await worker.ready
+    const bootstrap = mesh.bootstrap.map((address) => ({
+      host: '127.0.0.1',
+      port: Number(address.split(':')[1]),
+    }))
+    const dht = new DHT({ bootstrap, host: '127.0.0.1' })
+    // Our declaration of the DHT leaves out what only Hyperswarm calls.
+    const looking = dht as unknown as {
+      lookup(topic: Buffer): AsyncIterable<{ readonly peers: readonly { readonly publicKey: Buffer }[] }>
+    }
+    const topic = toTopic({ network: inferenceNetwork, secret: mesh.secret, modelId: sha256 })
+    const holders = async (): Promise<string[]> => {
+      const found = new Set<string>()
+      for await (const { peers } of looking.lookup(topic))
+        for (const { publicKey } of peers) found.add(publicKey.toString('hex'))
+      return [...found]
+    }
+    try {
+      await expect.poll(holders, { timeout: 20_000 }).toEqual([worker.id])
+      const client = await mesh.client()
+      const answer = client.ask('the er on an', { modelHash: sha256, maxTokens: 4 })
+      expect((await answer.result).workerId).toBe(worker.id)
+      await worker.stop()
+      await expect.poll(holders, { timeout: 20_000 }).not.toContain(worker.id)
+    } finally {
+      await dht.destroy()
+    }
   })
 
   test('a node without a data directory keeps no models', async () => {

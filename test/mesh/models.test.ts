@@ -1,58 +1,15 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createBootstrap } from '../../actors/swarm/index.ts'
-import type { ModelsOrder, ModelsReport } from '../support/models-process.ts'
+import { ModelsPeer } from '../support/models-peer.ts'
 import { ModelServer } from '../support/model-server.ts'
 import { createManifest, createModelFile } from '../support/models-rig.ts'
 
-/** One process with its reports, until it is killed. */
-class Peer {
-  readonly reports: ModelsReport[] = []
-  readonly #child: ChildProcess
-
-  constructor(dir: string, { host, port }: { host: string; port: number }) {
-    this.#child = fork(new URL('../support/models-process.ts', import.meta.url), [dir, host, String(port)], {
-      execArgv: ['--import', 'tsx'],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    this.#child.on('message', (report: ModelsReport) => this.reports.push(report))
-  }
-
-  order(order: ModelsOrder): void {
-    this.#child.send(order)
-  }
-
-  /** The next report of a kind that fits. */
-  async until<Type extends ModelsReport['type']>(
-    type: Type,
-    fits: (report: Extract<ModelsReport, { type: Type }>) => boolean = () => true,
-  ): Promise<Extract<ModelsReport, { type: Type }>> {
-    for (;;) {
-      const found = this.reports.find(
-        (report): report is Extract<ModelsReport, { type: Type }> =>
-          report.type === type && fits(report as Extract<ModelsReport, { type: Type }>),
-      )
-      if (found) return found
-      const failure = this.reports.find((report) => report.type === 'failed')
-      if (failure) throw new Error(failure.message)
-      await once(this.#child, 'message')
-    }
-  }
-
-  async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    this.#child.kill('SIGKILL')
-    await once(this.#child, 'exit')
-  }
-}
-
 describe('models between processes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'qmesh-models-mesh-'))
-  const peers: Peer[] = []
+  const peers: ModelsPeer[] = []
   let bootstrap: Awaited<ReturnType<typeof createBootstrap>>
   beforeAll(async () => {
     bootstrap = await createBootstrap({ host: '127.0.0.1', port: 0, mdns: false })
@@ -62,9 +19,9 @@ describe('models between processes', () => {
     await bootstrap.close()
     rmSync(folder, { recursive: true, force: true })
   })
-  const start = (name: string): Peer => {
+  const start = (name: string): ModelsPeer => {
     const { host, port } = bootstrap.address
-    const peer = new Peer(join(folder, name), { host, port })
+    const peer = new ModelsPeer(join(folder, name), { host, port })
     peers.push(peer)
     return peer
   }

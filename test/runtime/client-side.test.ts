@@ -5,6 +5,7 @@ import type { WorkerWire } from '../../actors/peer/wire.ts'
 import type { RequesterCommand } from '../../machines/request/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import { createClientSide } from '../../runtime/client-side.ts'
+import { effortNetwork } from '../support/effort.ts'
 import { modelAd, samples } from '../support/messages.ts'
 
 const workerId = 'a'.repeat(64)
@@ -163,4 +164,27 @@ test.each([
   expect(barred()).toBe('refused-lately')
   nowMs += 2
   expect(barred()).toBeUndefined()
+})
+
+test('work that a worker asks for counts for choosing, unless this client is spared it', () => {
+  const spared = 'b'.repeat(64)
+  const client = createClientSide({
+    selfId: 'f'.repeat(64),
+    now: () => 0,
+    logger: pino({ level: 'silent' }),
+    requester: () => undefined,
+    isOnline: () => true,
+    onWorkers: () => {},
+    network: effortNetwork,
+    isEffortExempt: (workerId) => workerId === spared,
+  })
+  const effort = { bits: 7, seed: '0'.repeat(32) }
+  for (const id of [workerId, spared]) {
+    client.hello(id, { ...samples.hello, models: [modelAd] })
+    client.status(id, { ...samples.status, effort })
+  }
+  const bits = () => client.directory.list(0).map((worker) => worker.effortBits)
+  expect(bits()).toEqual([7, undefined])
+  client.status(workerId, samples.status)
+  expect(bits()).toEqual([undefined, undefined])
 })

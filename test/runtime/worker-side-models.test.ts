@@ -47,6 +47,27 @@ describe('a worker with more models than memory', () => {
     ])
   })
 
+  it('says why a model is not there, and when it is looked at again', () => {
+    const { worker } = createRig()
+    const why = { modelId: 'a', message: 'why' } as const
+    worker.inferred({ type: 'model.retrying', ...why, code: 'QM_ENGINE_CRASHED', delayMs: 250 })
+    expect(worker.models[0]).toMatchObject({
+      state: 'recovering',
+      error: { code: 'QM_ENGINE_CRASHED', message: 'why; it is tried again in 1 s' },
+    })
+    worker.inferred({ type: 'model.failed', ...why, code: 'QM_MODEL_TOO_LARGE', retryMs: 240_000 })
+    expect(worker.models[0]).toMatchObject({
+      state: 'failed',
+      error: { code: 'QM_MODEL_TOO_LARGE', message: 'why; it is tried again in 4 min' },
+    })
+    worker.inferred({ type: 'model.loading', modelId: 'a' })
+    expect(worker.models[0]).toMatchObject({ state: 'loading', error: { code: 'QM_MODEL_TOO_LARGE' } })
+    worker.inferred({ type: 'model.ready', model: loaded, slotIds: ['a/0'] })
+    expect(worker.models[0]?.error).toBeUndefined()
+    worker.inferred({ type: 'model.failed', ...why, code: 'QM_MODEL_UNSUPPORTED' })
+    expect(worker.models[0]?.error).toEqual({ code: 'QM_MODEL_UNSUPPORTED', message: 'why' })
+  })
+
   it('carries the wish for a model to inference, and what makes room to the scheduler', () => {
     const { worker, toScheduler, toInference } = createRig()
     worker.scheduled({ type: 'model.wanted', modelId: 'b' })

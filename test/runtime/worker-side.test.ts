@@ -5,6 +5,7 @@ import type { PauseReason } from '../../machines/duty/index.ts'
 import { bronzeForAll, type SchedulerCommand } from '../../machines/scheduling/index.ts'
 import { createRequestId, defaultSampling, type WorkerMessage } from '../../protocol/index.ts'
 import { WorkerSide } from '../../runtime/worker-side.ts'
+import { effortNetwork as network } from '../support/effort.ts'
 
 const selfId = 'a'.repeat(64)
 const strangerId = 'b'.repeat(64)
@@ -38,6 +39,7 @@ function createRig() {
   const worker = new WorkerSide({
     selfId,
     now: () => 0,
+    network,
     queueCapacity: 10,
     pauseWhenBusy: true,
     tiers: bronzeForAll,
@@ -124,5 +126,19 @@ describe('a worker with a reason to pause', () => {
     expect(worker.isOverloaded).toBe(true)
     worker.healthLost()
     expect(worker.isOverloaded).toBe(false)
+  })
+})
+
+describe('a worker whose queue is nearly full', () => {
+  it('tells others what work it asks for, never its owner, and nothing once the queue is gone', () => {
+    const { worker } = createRig()
+    expect(worker.status()).not.toHaveProperty('effort')
+    worker.scheduled({ type: 'effort.changed', bits: 3 })
+    expect(worker.status().effort).toMatchObject({ bits: 3 })
+    expect(worker.effortBits).toBe(3)
+    expect(worker.localStatus()).not.toHaveProperty('effort')
+    worker.schedulerLost()
+    expect(worker.effortBits).toBe(0)
+    expect(worker.status()).not.toHaveProperty('effort')
   })
 })

@@ -67,6 +67,11 @@ export class CatalogFiles {
     return change
   }
 
+  /** Reads what the owner said meanwhile, by a command beside a running node. */
+  async refresh(): Promise<void> {
+    await this.#load(join(this.#dir, 'own'), 'own', () => undefined)
+  }
+
   /** Forgets what the owner said of a model. */
   async forget(id: ModelId): Promise<void> {
     await rm(join(this.#dir, 'own', `${id}.json`), { force: true })

@@ -13,6 +13,7 @@ import {
   isLocalSource,
   isManifestSigned,
   type ModelManifest,
+  toManifestHash,
 } from '../../../protocol/models/index.ts'
 import { ModelsChannel } from './models-channel.ts'
 
@@ -43,7 +44,10 @@ interface Link {
 
 interface Search {
   readonly name: string
-  readonly found: ModelManifest[]
+  /** One of each peer: nobody makes a claim look common by repeating it. */
+  readonly found: Map<Link, ModelManifest>
+  /** Whether every answer is waited for, and not only the first. */
+  readonly isThorough: boolean
   readonly asked: Set<Link>
   hasAsked: boolean
   /** Peers had the time to come that are on their way. */
@@ -95,12 +99,16 @@ export class CatalogSharing {
   /**
    * What peers know under an id or a SHA-256. Those under an id are in the catalog afterwards, if it believes them; one
    * under a hash needs nobody's word, because the hash is what the caller named. Resolves when there is an answer, when all
-   * who are there after a while have said that they know nothing, or at the signal.
+   * who are there after a while have said what they know, or at the signal.
+   *
+   * @param isThorough waits for all answers: the first one under a hash may be a lie
+   * @returns what most peers say first
    */
-  async find(name: string, signal: AbortSignal): Promise<readonly ModelManifest[]> {
+  async find(name: string, signal: AbortSignal, isThorough = false): Promise<readonly ModelManifest[]> {
     const search: Search = {
       name,
-      found: [],
+      found: new Map(),
+      isThorough,
       asked: new Set(),
       hasAsked: false,
       isSettled: false,
@@ -117,7 +125,7 @@ export class CatalogSharing {
     try {
       for (const link of this.#links) this.#ask(link, search)
       if (!signal.aborted) await done
-      return search.found
+      return byVotes([...search.found.values()])
     } finally {
       clearTimeout(settle)
       this.#searches.delete(search)
@@ -180,7 +188,9 @@ export class CatalogSharing {
           link.channel.violate('QM_MANIFEST_INVALID', `the signature of "${manifest.id}" does not fit`)
           continue
         }
-        for (const search of this.#searches) if (isMatch(manifest, search.name)) search.found.push(manifest)
+        for (const search of this.#searches) {
+          if (isMatch(manifest, search.name) && !search.found.has(link)) search.found.set(link, manifest)
+        }
         if (manifest.publisher === null) continue
         const change = await this.#options.catalog.offer(manifest)
         if (change.kind === 'added' || change.kind === 'replaced') news.push(manifest)
@@ -196,14 +206,29 @@ export class CatalogSharing {
 
   #answered(link: Link, search: Search): void {
     search.asked.delete(link)
-    const isFound = search.found.length > 0 || this.#options.catalog.find(search.name).length > 0
-    if (isFound || (search.isSettled && search.asked.size === 0)) search.done()
+    const isFound = search.found.size > 0 || this.#options.catalog.find(search.name).length > 0
+    if (
+      (isFound && (!search.isThorough || search.asked.size === 0)) ||
+      (search.isSettled && search.asked.size === 0)
+    )
+      search.done()
   }
 
   #closed(link: Link): void {
     this.#links.delete(link)
     for (const search of this.#searches) this.#answered(link, search)
   }
+}
+
+function byVotes(manifests: readonly ModelManifest[]): readonly ModelManifest[] {
+  const votes = new Map<string, { readonly manifest: ModelManifest; count: number }>()
+  for (const manifest of manifests) {
+    const hash = toManifestHash(manifest)
+    const vote = votes.get(hash) ?? { manifest, count: 0 }
+    vote.count++
+    votes.set(hash, vote)
+  }
+  return [...votes.values()].toSorted((a, b) => b.count - a.count).map(({ manifest }) => manifest)
 }
 
 /**

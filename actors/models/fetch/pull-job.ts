@@ -32,7 +32,7 @@ export interface PullProgress {
 export interface PullJobOptions {
   readonly manifest: ModelManifest
   readonly sources: readonly FileSource[]
-  readonly store: Pick<ModelStore, 'partial' | 'dir'>
+  readonly store: Pick<ModelStore, 'partial' | 'dir' | 'roomBytes' | 'limitBytes'>
   /** For all sources but peers, which have it already. */
   readonly download: RateLimit
   /** Free bytes of the disk that a folder is on. */
@@ -89,14 +89,22 @@ export class PullJob {
     })
   }
 
-  async checkSpace({ missingBytes }: FetchFinding): Promise<void> {
-    const { store, freeBytes = freeBytesOf } = this.#options
+  async checkSpace({ bytes, missingBytes }: FetchFinding): Promise<void> {
+    const { store, manifest, freeBytes = freeBytesOf } = this.#options
+    const room = await store.roomBytes()
+    if (bytes > room) {
+      throw new QMeshError(
+        'QM_DISK_FULL',
+        `"${manifest.id}" has ${toMb(bytes)} MB, and of the ${toMb(store.limitBytes ?? 0)} MB that modelsCacheGb allows ` +
+          `only ${toMb(room)} MB can be made free beside what is pinned or loaded; raise it, or unpin something`,
+      )
+    }
     const free = await freeBytes(store.dir)
     const needed = missingBytes + spareBytes
     if (missingBytes === 0 || free >= needed) return
     throw new QMeshError(
       'QM_DISK_FULL',
-      `"${this.#options.manifest.id}" needs ${toMb(needed)} MB more, and ${store.dir} has ${toMb(free)} MB free`,
+      `"${manifest.id}" needs ${toMb(needed)} MB more, and ${store.dir} has ${toMb(free)} MB free`,
     )
   }
 

@@ -10,6 +10,9 @@ import { type CoreKey, toCoreTopic } from './static-core.ts'
 /** Models that are offered at the same time. Each is a topic that the node announces. */
 export const seedsMax = 100
 
+/** Milliseconds that a reader's channel may take to open. */
+const welcomeMs = 500
+
 /** Looks for peers under a topic, and is found under it. @returns ends it */
 export type JoinTopic = (topic: Buffer) => () => void
 
@@ -18,6 +21,8 @@ export interface ExchangeOptions {
   /** Bytes a second, 0 for no cap. */
   readonly uploadBytesPerSecond?: number | undefined
   readonly downloadBytesPerSecond?: number | undefined
+  /** Peers that offered files are given to at the same time; absent: any number. */
+  readonly readersMax?: number | undefined
   /** Blocks are taken from these only; absent, from anybody: every block is proven. */
   readonly seeders?: ReadonlySet<PeerId> | undefined
   readonly patience?: Partial<FetchPatience> | undefined
@@ -55,6 +60,8 @@ export class CoreExchange {
   readonly #seeds = new Map<CoreKey, { readonly seed: Seed; readonly leave: () => void }>()
   readonly #fetches = new Set<CoreFetch>()
   readonly #given = new Map<CoreKey, { bytes: number; readonly peers: Set<PeerId> }>()
+  /** Readers whose channel is about to open, and until when their place is kept. */
+  readonly #welcomed = new Map<PeerId, number>()
   #isClosed = false
 
   constructor(options: ExchangeOptions) {
@@ -94,6 +101,7 @@ export class CoreExchange {
       tree,
       isUnchanged,
       upload: this.upload,
+      isWelcome: (peerId) => this.#welcome(peerId),
       onGiven: (bytes, peerId) => {
         this.#count(key, bytes, peerId)
         onGave?.(bytes)
@@ -165,6 +173,18 @@ export class CoreExchange {
     this.#isClosed = true
     await Promise.all([...this.#seeds.keys()].map((key) => this.withdraw(key)))
     this.#links.clear()
+  }
+
+  /** Gives a place to a reader, if there is one. Whoever gets none asks again after a while. */
+  #welcome(peerId: PeerId): boolean {
+    const { readersMax = Infinity } = this.#options
+    const nowMs = performance.now()
+    for (const [reader, untilMs] of this.#welcomed) if (untilMs < nowMs) this.#welcomed.delete(reader)
+    const readers = new Set(this.#welcomed.keys())
+    for (const { seed } of this.#seeds.values()) for (const reader of seed.readers()) readers.add(reader)
+    if (!readers.has(peerId) && readers.size >= readersMax) return false
+    this.#welcomed.set(peerId, nowMs + welcomeMs)
+    return true
   }
 
   #count(key: CoreKey, bytes: number, peerId: PeerId): void {

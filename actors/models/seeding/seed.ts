@@ -18,6 +18,8 @@ export interface SeedOptions {
   /** Looked at before each opening: a file that changed is not served. */
   readonly isUnchanged?: (() => Promise<boolean>) | undefined
   readonly upload: RateLimit
+  /** Whether there is a place for this reader. */
+  readonly isWelcome: (peerId: PeerId) => boolean
   readonly onGiven: (bytes: number, peerId: PeerId) => void
   readonly onFailed: (error: unknown) => void
 }
@@ -34,6 +36,7 @@ export class Seed {
   readonly #options: SeedOptions
   readonly #links = new Set<CoreLink>()
   #open: Promise<OpenSeed> | undefined
+  #core: StaticCore | undefined
   #idle: NodeJS.Timeout | undefined
   #isStopped = false
 
@@ -59,6 +62,11 @@ export class Seed {
     )
   }
 
+  /** Who has it open now. */
+  readers(): readonly PeerId[] {
+    return this.#core?.peers.map(toPeerId) ?? []
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true
     for (const link of this.#links) this.disconnect(link)
@@ -71,6 +79,7 @@ export class Seed {
 
   /** Never rejects: Protomux would end the whole connection. The channel opens when this has settled. */
   async #onAsked(link: CoreLink): Promise<void> {
+    if (!this.#options.isWelcome(link.peerId)) return
     try {
       const { core } = await this.#ensureOpen()
       if (!this.#links.has(link) || this.#isStopped) return
@@ -114,6 +123,7 @@ export class Seed {
           peersChanged: () => this.#onPeers(),
         },
       )
+      this.#core = core
       this.#onPeers()
       return { core, file }
     } catch (error) {
@@ -134,6 +144,7 @@ export class Seed {
     clearTimeout(this.#idle)
     const opening = this.#open
     this.#open = undefined
+    this.#core = undefined
     const seed = await opening?.catch(() => undefined)
     if (!seed) return
     for (const { mux } of this.#links) seed.core.detach(mux)

@@ -103,14 +103,9 @@ export class ModelStore {
     return record && this.#sound(record)
   }
 
-  /** By hash, or by id: of several with one id the highest version, then the latest used. */
-  find(idOrHash: string): StoredModel | undefined {
-    const exact = this.get(idOrHash)
-    if (exact) return exact
-    const [best] = this.list()
-      .filter(({ manifest }) => manifest.id === idOrHash)
-      .toSorted((a, b) => b.manifest.version - a.manifest.version || b.usedAtMs - a.usedAtMs)
-    return best
+  /** All that have this id: different files, perhaps of different publishers. Which one is meant, the catalog knows. */
+  named(id: string): readonly StoredModel[] {
+    return this.list().filter(({ manifest }) => manifest.id === id)
   }
 
   /** Models whose file is not what it was. */
@@ -255,6 +250,20 @@ export class ModelStore {
     const pruned = choosePruned(models, { limitBytes, keep })
     for (const { hash } of pruned) await onDisk(this.dir, () => this.#remove(hash))
     return pruned
+  }
+
+  /**
+   * Bytes that a new model may have, when everything makes room that can: what is pinned, held or kept stays. Infinite
+   * without a limit.
+   */
+  async roomBytes(keep: ReadonlySet<ModelHash> = new Set()): Promise<number> {
+    if (this.limitBytes === undefined) return Infinity
+    await this.refresh()
+    const held = await this.#holds.all()
+    const staying = [...this.list(), ...this.broken()].filter(
+      ({ hash, isPinned, isReference }) => !isReference && (isPinned || held.has(hash) || keep.has(hash)),
+    )
+    return Math.max(0, this.limitBytes - staying.reduce((sum, { bytes }) => sum + bytes, 0))
   }
 
   /**

@@ -40,6 +40,7 @@ function toRows(info: ModelInfo): readonly (readonly string[])[] {
     ['sha256', info.hash ?? 'unverified: it is pinned on the first fetch'],
     ['on this machine', onThisMachine(info)],
     ['fits', info.fit ? fitText(info.fit) : undefined],
+    ['speed', info.speed && speedText(info.speed)],
     ...manifest.sources.map((source): [string, string] => ['source', sourceText(source)]),
   ]
   return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]]))
@@ -70,6 +71,11 @@ function fitText({
   const memory = `${about}${toSize(needBytes)} of ${toSize(availableBytes)} that are free`
   if (!fits) return `no: even its shortest context takes ${memory}`
   return `yes: a context of ${contextTokens} tokens takes ${memory}`
+}
+
+function speedText({ tokensPerSecond, likeId }: NonNullable<ModelInfo['speed']>): string {
+  const rate = `${tokensPerSecond.toFixed(tokensPerSecond < 10 ? 1 : 0)} tokens a second`
+  return likeId === null ? `${rate}, as it answered here` : `about ${rate}, going by "${likeId}" and its size`
 }
 
 function sourceText(source: ModelInfo['manifest']['sources'][number]): string {

@@ -24,6 +24,7 @@ const workerSchema = z
     queueCapacity: number,
     slotsBusy: number,
     slots: number,
+    effortBits: number.optional(),
     barred: z.string().max(64).optional(),
     inFlight: number,
     answers: number,

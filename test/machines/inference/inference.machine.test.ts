@@ -64,6 +64,7 @@ const unheard = hostMachine.provide({
   actions: {
     reportLoading: silent,
     reportLost: silent,
+    reportRetrying: silent,
     reportFailed: silent,
     passOn: silent,
     fitSlots: silent,
@@ -146,7 +147,7 @@ describe('inference', () => {
     expect(starts).toHaveLength(21)
   })
 
-  it.each(['QM_MODEL_FILE_MISSING', 'QM_MODEL_FILE_INVALID', 'QM_MODEL_TOO_LARGE'] as const)(
+  it.each(['QM_MODEL_UNSUPPORTED', 'QM_MODEL_INVALID', 'QM_MODEL_HASH_MISMATCH'] as const)(
     'does not try again after %s, and the other model goes on',
     async (code) => {
       const { clock, ready, tell, emitted, starts } = createRig(['good', 'bad'])
@@ -155,12 +156,56 @@ describe('inference', () => {
       clock.increment(3_600_000)
       expect(starts).toEqual(['good', 'bad'])
       ready('good')
-      expect(emitted.slice(2)).toMatchObject([
+      expect(emitted.slice(2)).toEqual([
         { type: 'model.failed', modelId: 'bad', code, message: 'why' },
-        { type: 'model.ready', model: { id: 'good' } },
+        expect.objectContaining({ type: 'model.ready', model: expect.objectContaining({ id: 'good' }) }),
       ])
     },
   )
+
+  it.each(['QM_MODEL_FILE_MISSING', 'QM_MODEL_FILE_INVALID', 'QM_MODEL_TOO_LARGE'] as const)(
+    'looks again after %s, later each time, until its owner has put it right',
+    async (code) => {
+      const { clock, ready, tell, emitted, starts } = createRig(['good', 'bad'])
+      await counted()
+      ready('good')
+      const { retryMs: first, retryMaxMs } = recoveryDefaults
+      for (const retryMs of [first, 2 * first, 4 * first, 8 * first, retryMaxMs, retryMaxMs]) {
+        const before = starts.length
+        tell('bad', { type: 'host.failed', code, message: 'why' })
+        expect(emitted.at(-1)).toEqual({
+          type: 'model.failed',
+          modelId: 'bad',
+          code,
+          message: 'why',
+          retryMs,
+        })
+        clock.increment(retryMs - 1)
+        expect(starts).toHaveLength(before)
+        clock.increment(1)
+        expect(starts.slice(before)).toEqual(['bad'])
+      }
+      ready('bad')
+      expect(emitted.at(-1)).toMatchObject({ type: 'model.ready', model: { id: 'bad' } })
+      clock.increment(3_600_000)
+      expect(starts.filter((id) => id === 'good')).toHaveLength(1)
+      // What was put right counts no more.
+      tell('bad', { type: 'host.lost', code, message: 'again' })
+      expect(emitted.at(-1)).toMatchObject({ type: 'model.failed', retryMs: first })
+    },
+  )
+
+  it('says why it loads a model again, and when', async () => {
+    const { actor, ready, tell } = createRig()
+    const retrying: unknown[] = []
+    actor.on('model.retrying', (event) => retrying.push(event))
+    await counted()
+    ready('tiny')
+    tell('tiny', crash)
+    expect(retrying).toEqual([
+      { type: 'model.retrying', modelId: 'tiny', code: 'QM_ENGINE_CRASHED', message: 'gone', delayMs: 250 },
+    ])
+  })
 
   it('keeps the slots of a host that comes back, and fits them when their number changed', async () => {
     const { actor, clock, ready, tell, emitted } = createRig()

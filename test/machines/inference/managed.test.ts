@@ -4,6 +4,7 @@ import {
   hostMachine,
   inferenceMachine,
   nextThreads,
+  recoveryDefaults,
   slotMachine,
   togetherMax,
   type EngineHostCommand,
@@ -30,7 +31,10 @@ const toModel = (id: string): LoadedModel => ({
 })
 
 /** The inference machine with a budget of 100 over engines that do what the test says. Each model takes 60. */
-async function createRig(specs: readonly Partial<ModelSpec>[], bytes: Readonly<Record<string, number>> = {}) {
+async function createRig(
+  specs: readonly { -readonly [Key in keyof ModelSpec]?: ModelSpec[Key] }[],
+  bytes: Readonly<Record<string, number>> = {},
+) {
   const clock = new SimulatedClock()
   const emitted: InferenceEmitted[] = []
   const engines = new Map<string, { tell: (event: EngineHostEvent) => void; input: EngineHostInput }>()
@@ -60,7 +64,9 @@ async function createRig(specs: readonly Partial<ModelSpec>[], bytes: Readonly<R
     {
       clock,
       input: {
-        models: specs.map((spec, index) => ({ id: 'abc'[index] ?? '', path: '/x.gguf', ...spec })),
+        models: specs.map((spec, index) =>
+          Object.assign(spec, { id: 'abc'[index] ?? '', path: spec.path ?? '/x.gguf' }),
+        ),
         mathCores: 4,
         gpuLayers: 0,
         mlock: false,
@@ -72,11 +78,14 @@ async function createRig(specs: readonly Partial<ModelSpec>[], bytes: Readonly<R
   actor.on('*', (event) => emitted.push(event))
   actor.start()
   const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
-  await settled()
-  await settled()
+  const settle = async (): Promise<void> => {
+    await settled()
+    await settled()
+  }
+  await settle()
   const ready = (id: string): void => engines.get(id)?.tell({ type: 'host.loaded', model: toModel(id) })
   const take = (): string[] => emitted.splice(0).map((event) => `${event.type} ${nameOf(event)}`)
-  return { actor, clock, engines, jobs, ready, take, emitted, isAlive: () => alive }
+  return { actor, clock, engines, jobs, ready, take, emitted, settle, isAlive: () => alive }
 }
 
 const nameOf = (event: InferenceEmitted): string => {
@@ -116,6 +125,22 @@ describe('inference with a memory budget', () => {
     actor.send({ type: 'inference.stop' })
     expect(isAlive()).toBe(0)
     expect(actor.getSnapshot().status).toBe('done')
+  })
+
+  it('offers a model whose file was missing as soon as it is there', async () => {
+    const found = { path: '/missing' }
+    const { actor, clock, take, ready, settle } = await createRig([{}, found])
+    ready('a')
+    expect(take()).toContain('model.failed b')
+    clock.increment(recoveryDefaults.retryMs)
+    await settle()
+    expect(take()).toEqual(['model.failed b'])
+    found.path = '/x.gguf'
+    clock.increment(2 * recoveryDefaults.retryMs)
+    await settle()
+    expect(take()).toEqual(['model.surveyed b', 'model.loadable b'])
+    actor.send({ type: 'model.want', modelId: 'b' })
+    expect(take()).toEqual(['model.hold a'])
   })
 
   it('unloads nothing that works, whatever it is told', async () => {

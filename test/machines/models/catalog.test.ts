@@ -40,8 +40,37 @@ describe('a catalog', () => {
     expect(winner()).toBe('Alice')
     catalog.offer(plain({ name: 'Owner' }), 'own')
     expect(winner()).toBe('Owner')
+    const names = (name: string): string[] => catalog.about(name).map(({ manifest }) => manifest.name)
+    expect(names('sample-1b')).toEqual(['Owner', 'Alice', 'Bob', 'Package'])
+    expect(names(plain().artifact.sha256 ?? '')).toEqual(names('sample-1b'))
+    expect(names('sample-1')).toEqual([])
     catalog.forget('sample-1b')
     expect(winner()).toBe('Alice')
+  })
+
+  it("prefers among files of one name the owner's, then by trust, and a stranger's version counts for nothing", () => {
+    const catalog = new ModelCatalog([alice.id, bob.id])
+    const file = (letter: string, manifest: ModelManifest, usedAtMs = 0) => {
+      const hash = letter.repeat(64)
+      return { hash, usedAtMs, manifest: { ...manifest, artifact: { ...manifest.artifact, sha256: hash } } }
+    }
+    const ofPackage = plain({ artifact: { bytes: null, sha256: null, core: null } })
+    catalog.offer(ofPackage, 'built-in')
+    const stranger = file('0', plain({ version: 99 }))
+    const pulled = { hash: '1'.repeat(64), usedAtMs: 0, manifest: ofPackage }
+    const bobs = file('2', signManifest(plain({ version: 50 }), bob))
+    const alices = [1, 2].map((version) => file(`${version + 2}`, signManifest(plain({ version }), alice)))
+    const own = [file('5', plain(), 2), file('6', plain({ version: 7 }), 1)]
+    catalog.offer(own[0]?.manifest ?? ofPackage, 'own')
+    const files = [stranger, pulled, bobs, ...alices, ...own]
+    const order: string[] = []
+    while (files.length > 0) {
+      const best = catalog.prefer(files)
+      if (!best) break
+      order.push(best.hash.charAt(0))
+      files.splice(files.indexOf(best), 1)
+    }
+    expect(order).toEqual(['5', '4', '3', '2', '1', '6', '0'])
   })
 
   it('refuses of strangers what is forged, unsigned, of nobody trusted, or would read this machine', () => {

@@ -61,6 +61,19 @@ describe('the order of sources', () => {
     expect(both.config.gpuLayers).toBe(-1)
   })
 
+  it('reads rates with a fraction, and says what is none', async () => {
+    const { load } = await withFile('modelsUploadRate = 2', {
+      env: { QMESH_MODELS_UPLOAD_RATE: '2.5' },
+      flags: { modelsDownloadRate: '10' },
+    })
+    expect((await load()).config).toMatchObject({ modelsUploadRate: 2.5, modelsDownloadRate: 10 })
+    const wrong = await withFile('', { env: { QMESH_MODELS_UPLOAD_RATE: '1e9' } })
+    await expect(wrong.load()).rejects.toMatchObject({
+      code: 'QM_CONFIG_INVALID',
+      message: expect.stringContaining('must be a number from 0.01 to 100000, but it is "1e9"'),
+    })
+  })
+
   it('treats an empty variable as one that is not set', async () => {
     const { load } = await withFile('', { env: { QMESH_PORT: '', GPU_LAYERS: '' } })
     expect((await load()).origins.port.kind).toBe('default')
@@ -146,6 +159,9 @@ describe('bad input', () => {
       `quietHours = [${'"01:00-02:00",'.repeat(17)}]`,
       '"quietHours" must be a list of at most 16 parts of the day',
     ],
+    ['modelsUploadRate = 0', '"modelsUploadRate" must be a number from 0.01 to 100000, but it is 0'],
+    ['modelsPeersMax = 0', '"modelsPeersMax" must be a whole number from 1 to 1000'],
+    ['modelsSeeders = ["me"]', '"modelsSeeders[0]" must be an id of 64 hex characters'],
     ['batteryMin = 101', '"batteryMin" must be a whole number from 0 to 100'],
     ['drainSeconds = -1', '"drainSeconds" must be a whole number from 0 to 3600'],
     ['host = "::1"', '"host" must be an IPv4 address'],

@@ -1,15 +1,20 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { CatalogSharing } from '../../../actors/models/channel/catalog-sharing.ts'
+import { modelsCapability } from '../../../actors/models/channel/models-channel.ts'
 import { QMeshError } from '../../../protocol/index.ts'
+import { type ModelManifest, signManifest } from '../../../protocol/models/index.ts'
 import { ModelLibrary } from '../../../runtime/models/index.ts'
-import { ModelTransfer } from '../../../runtime/models/model-transfer.ts'
+import { ModelTransfer, type ModelTransferOptions } from '../../../runtime/models/model-transfer.ts'
 import { manifestOf, tempFolder, tinyFile } from '../../actors/models/store/store-rig.ts'
+import { newSigner } from '../../protocol/models/samples.ts'
+import { createConnection } from '../../support/core-rig.ts'
 import { ModelServer } from '../../support/model-server.ts'
 
-async function createTransfer() {
+async function createTransfer(options: Partial<ModelTransferOptions> = {}) {
   const library = await ModelLibrary.open({ dir: tempFolder() })
-  const transfer = new ModelTransfer({ library })
+  const transfer = new ModelTransfer({ library, ...options })
   onTestFinished(async () => {
     await transfer.close()
     await library.close()
@@ -56,4 +61,132 @@ describe('a pulled model', { timeout: 60_000 }, () => {
     writeFileSync(file, JSON.stringify({ ...manifestOf('forged'), publisher, signature: 'cd'.repeat(64) }))
     await expect(transfer.pull(file)).rejects.toMatchObject({ code: 'QM_MANIFEST_INVALID' })
   })
+})
+
+const trusted = newSigner(Buffer.alloc(32, 1))
+const stranger = newSigner(Buffer.alloc(32, 2))
+
+/** A model of the store whose manifest somebody signed. */
+async function store(library: ModelLibrary, seed: number, version: number, signer = trusted) {
+  const { path, bytes, hash } = tinyFile(tempFolder(), { seed })
+  const draft = { ...manifestOf('tiny', { bytes: bytes.length, sha256: hash, core: null }), version }
+  const manifest = signManifest(draft, signer)
+  await library.store.adopt(path, manifest, 'copy')
+  return { hash, bytes, manifest }
+}
+
+/** What a publisher says of a file that is elsewhere. */
+async function announce(library: ModelLibrary, seed: number, version: number, url: string) {
+  const { bytes, hash } = tinyFile(tempFolder(), { seed })
+  const artifact = { bytes: bytes.length, sha256: hash, core: null }
+  const sources: ModelManifest['sources'] = [{ kind: 'https', url }]
+  const manifest = signManifest({ ...manifestOf('tiny', artifact), version, sources }, trusted)
+  // From a file, which may name a server of this machine.
+  await library.catalogFiles.offer(manifest, 'own')
+  return { hash, bytes, manifest }
+}
+
+describe('a name', { timeout: 30_000 }, () => {
+  it('means the file of the publisher who is trusted, whatever version a stranger claims', async () => {
+    const { library, transfer } = await createTransfer()
+    await library.trust(trusted.id)
+    const right = await store(library, 1, 1)
+    const wrong = await store(library, 2, 9, stranger)
+    expect(library.find('tiny')?.hash).toBe(right.hash)
+    expect(await library.info('tiny')).toMatchObject({ hash: right.hash, standing: 'trusted' })
+    expect(await transfer.pull('tiny')).toMatchObject({ hash: right.hash, wasHere: true })
+    expect(library.find(wrong.hash)?.hash).toBe(wrong.hash)
+    await library.distrust(trusted.id)
+    await library.trust(stranger.id)
+    expect(library.find('tiny')?.hash).toBe(wrong.hash)
+  })
+
+  it('means a later version of the same publisher as soon as it is known', async () => {
+    const { library } = await createTransfer()
+    await library.trust(trusted.id)
+    const old = await store(library, 1, 1)
+    library.catalogFiles.catalog.offer(old.manifest, 'network')
+    expect(await library.resolve('tiny')).toMatchObject({ stored: { hash: old.hash } })
+    const next = signManifest({ ...old.manifest, version: 2, description: 'corrected' }, trusted)
+    await library.catalogFiles.offer(next, 'network')
+    expect(await library.resolve('tiny')).toMatchObject({
+      stored: { manifest: { description: 'corrected' } },
+    })
+    const other = await announce(library, 3, 3, 'http://127.0.0.1:1/x.gguf')
+    expect(await library.resolve('tiny')).toEqual({ manifest: other.manifest })
+  })
+
+  it('means what a publisher says whom a command trusted beside the running node', async () => {
+    const { library, transfer } = await createTransfer()
+    vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    const right = await store(library, 1, 1)
+    await store(library, 2, 9, stranger)
+    const command = await ModelLibrary.open({ dir: library.store.dir })
+    await command.trust(trusted.id)
+    await command.close()
+    expect(await transfer.pull('tiny')).toMatchObject({ hash: right.hash })
+    const { path } = tinyFile(tempFolder(), { seed: 3 })
+    const adding = await ModelLibrary.open({ dir: library.store.dir })
+    const { hash } = await adding.add(path, { id: 'tiny', isTried: false })
+    await adding.close()
+    expect(await transfer.pull('tiny')).toMatchObject({ hash })
+  })
+
+  it('that the owner gave to a file of their choice means that one', async () => {
+    const { library, transfer } = await createTransfer()
+    vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    await library.trust(trusted.id)
+    await store(library, 1, 7)
+    const { bytes, hash } = tinyFile(tempFolder(), { seed: 2 })
+    const server = await ModelServer.start({ data: bytes })
+    onTestFinished(() => server.stop())
+    await transfer.pull(server.url('/tiny.gguf'))
+    expect(await transfer.pull('tiny')).toMatchObject({ hash, wasHere: true })
+  })
+
+  it('that is no address is refused with what is wrong about it', async () => {
+    const { transfer } = await createTransfer()
+    await expect(transfer.pull('https://example.org/100%_new.gguf')).rejects.toMatchObject({
+      code: 'QM_USAGE',
+      message: expect.stringContaining('"%25"'),
+    })
+  })
+})
+
+describe('a SHA-256', () => {
+  it('is pulled by the manifest that leads to it, though others came first', async () => {
+    const joinTopic = () => () => undefined
+    const hub = await ModelServer.start({ data: Buffer.alloc(0), status: 404 })
+    onTestFinished(() => hub.stop())
+    const honest = await createTransfer({ joinTopic })
+    const endpoint = new URL(hub.url()).origin
+    const reader = await createTransfer({ joinTopic, sources: { hf: { endpoint } } })
+    for (const { library } of [honest, reader]) vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    const { hash, path } = tinyFile(tempFolder())
+    await honest.library.add(path, { id: 'honest', isTried: false })
+    await honest.transfer.seed([])
+    await expect.poll(() => honest.transfer.seeds()).toMatchObject([{ state: 'offering' }])
+    const lie: ModelManifest = {
+      ...manifestOf('liar', { bytes: 1_000_000, sha256: hash, core: null }),
+      sources: [{ kind: 'hf', repo: 'no/body', file: 'x.gguf', revision: 'main' }],
+    }
+    const liar = new CatalogSharing({
+      catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
+    })
+    const [first, second] = [createConnection(), createConnection()]
+    onTestFinished(() => [first, second].forEach((ends) => ends.close()))
+    const capabilities = [modelsCapability]
+    liar.connect('00'.repeat(32), first.right)
+    reader.transfer.connect(first.right.publicKey.toString('hex'), first.left, { capabilities })
+    const failed: string[] = []
+    const pulled = await reader.transfer.pull(hash, {
+      onSourceFailed: ({ source }) => {
+        failed.push(source)
+        honest.transfer.connect(second.right.publicKey.toString('hex'), second.left, { capabilities })
+        reader.transfer.connect(second.left.publicKey.toString('hex'), second.right, { capabilities })
+      },
+    })
+    expect(failed).toEqual(['hf:no/body/x.gguf'])
+    expect(pulled).toMatchObject({ id: 'honest', hash, wasHere: false })
+  }, 60_000)
 })

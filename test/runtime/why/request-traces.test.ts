@@ -52,6 +52,9 @@ describe('request traces', () => {
     const { clock, traces, open } = createRig()
     const id = createRequestId()
     open(id, 1)
+    traces.observe(id, { type: 'attempt.solving', bits: 12, etaMs: 2 })
+    expect(traces.why(id).attempts[0]?.effort).toEqual({ bits: 12 })
+    traces.observe(id, { type: 'attempt.solved', ms: 3 })
     traces.observe(id, { type: 'attempt.queued', position: 2, etaMs: 300, promptTokens: 9 })
     traces.observe(id, { type: 'attempt.queued', position: 0, etaMs: 0, promptTokens: 9 })
     clock.ms += 100
@@ -81,6 +84,7 @@ describe('request traces', () => {
           workerId: toWorkerId(1),
           atMs: 0,
           tokens: 10,
+          effort: { bits: 12, ms: 3 },
           queued: { position: 2, etaMs: 300 },
           firstTokenMs: 100,
           totalMs: 650,

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
+import Hypercore from 'hypercore'
 import { afterAll, describe, expect, it } from 'vitest'
 import { repairModel } from '../../../../actors/models/fetch/repair.ts'
 import { buildTree } from '../../../../actors/models/seeding/build-tree.ts'
@@ -9,6 +10,7 @@ import { toCoreKey } from '../../../../actors/models/seeding/static-core.ts'
 import { ModelStore } from '../../../../actors/models/store/model-store.ts'
 import { ExchangeRig, MemoryTarget } from '../../../support/core-rig.ts'
 import { createManifest, createModelFile } from '../../../support/models-rig.ts'
+import { atLeast } from '../../../support/property-runs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'qmesh-flips-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -34,7 +36,7 @@ describe('a flipped bit', () => {
         expect(store.list()).toEqual([])
         await store.quarantine.clear()
       }),
-      { numRuns: 150 },
+      { numRuns: atLeast(150) },
     )
     await store.close()
   })
@@ -70,8 +72,47 @@ describe('a flipped bit', () => {
         }
         await rig.close()
       }),
-      { numRuns: 25 },
+      { numRuns: atLeast(25) },
     )
+  })
+
+  it('anywhere on the line ends the connection, and not a byte of it is written', async () => {
+    const path = join(folder, 'sent.gguf')
+    writeFileSync(path, file)
+    const tree = await buildTree(path)
+    const key = toCoreKey(tree) ?? ''
+    let ended = 0
+    await fc.assert(
+      fc.asyncProperty(flip, async ({ at, bit }) => {
+        const rig = new ExchangeRig()
+        const [from, to] = [Hypercore.createProtocolStream(true), Hypercore.createProtocolStream(false)]
+        for (const end of [from, to, from.noiseStream, to.noiseStream]) end.on('error', () => undefined)
+        let passed = 0
+        from.on('data', (chunk: Buffer) => {
+          const sent = Buffer.from(chunk)
+          const place = at - passed
+          passed += sent.length
+          if (place >= 0 && place < sent.length) sent.writeUInt8(sent.readUInt8(place) ^ (1 << bit), place)
+          to.write(sent)
+        })
+        to.on('data', (chunk: Buffer) => from.write(chunk))
+        to.on('close', () => from.destroy())
+        const seeder = rig.create()
+        const reader = rig.create({ patience: { findMs: 100, nearMs: 20, stallMs: 400 } })
+        seeder.offer({ key, path, tree: () => Promise.resolve(tree) })
+        seeder.connect('aa'.repeat(32), from.noiseStream)
+        reader.connect('bb'.repeat(32), to.noiseStream)
+        const target = new MemoryTarget(join(folder, `line-${++count}`), file.length)
+        await reader.fetch(key, target).catch(() => ended++)
+        for (const { start, end } of target.ranges.ranges)
+          expect(target.data.subarray(start, end).equals(file.subarray(start, end))).toBe(true)
+        from.destroy()
+        to.destroy()
+        await rig.close()
+      }),
+      { numRuns: atLeast(25) },
+    )
+    expect(ended).toBeGreaterThan(0)
   })
 
   it('anywhere in a stored file is found and put right by one block', async () => {
@@ -93,7 +134,7 @@ describe('a flipped bit', () => {
         expect(readFileSync(stored.path).equals(file)).toBe(true)
         expect(store.get(stored.hash)).toBeDefined()
       }),
-      { numRuns: 40 },
+      { numRuns: atLeast(40) },
     )
     await rig.close()
     await store.close()

@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PullProgress } from '../../../../actors/models/fetch/pull-job.ts'
+import { ModelStore } from '../../../../actors/models/store/model-store.ts'
 import type { ModelSource } from '../../../../protocol/models/index.ts'
 import { createOffer, ExchangeRig } from '../../../support/core-rig.ts'
 import { type Behaviour, ModelServer } from '../../../support/model-server.ts'
@@ -169,6 +170,30 @@ describe('pull', { timeout: 20_000 }, () => {
       message: expect.stringMatching(/needs 69 MB more.*1 MB free/),
     })
     expect(server.requests).toEqual([])
+  })
+
+  it('refuses a model for which the limit of the folder has no room beside what stays', async () => {
+    const [pinned, file] = [createModelFile(2_000_000, 1), createModelFile(1_500_000, 2)]
+    const server = await serve({ data: file })
+    const dir = join(rig.folder, 'limited')
+    const store = await ModelStore.open({ dir, limitBytes: 3_000_000 })
+    const { manager } = await rig.create({ dir, store })
+    writeFileSync(join(rig.folder, 'pinned.gguf'), pinned)
+    const { hash } = await store.adopt(
+      join(rig.folder, 'pinned.gguf'),
+      createManifest(pinned, [{ kind: 'peers' }]),
+      'copy',
+    )
+    const manifest = createManifest(file, [https(server)])
+    await store.pin(hash, true)
+    await expect(manager.pull(manifest)).rejects.toMatchObject({
+      code: 'QM_DISK_FULL',
+      message: expect.stringMatching(/2 MB.*3 MB that modelsCacheGb allows only 1 MB/),
+    })
+    expect(server.requests).toEqual([])
+    // What can be removed is no reason to refuse.
+    await store.pin(hash, false)
+    expect(await manager.pull(manifest)).toMatchObject({ bytes: file.length })
   })
 
   it('pins the hash of a model that nobody verified, and never mixes two versions of it', async () => {

@@ -214,6 +214,31 @@ describe('core exchange', { timeout: 20_000 }, () => {
     await reader.fetch(offer.key, createTarget(mebi, 'again'))
   })
 
+  it('gives to so many at once, and to the next one when there is a place', async () => {
+    const offer = await createOffer(folder, 2 * mebi)
+    const seeder = rig.create({ readersMax: 1, uploadBytesPerSecond: 4 * mebi })
+    seeder.offer(offer)
+    const readers = [1, 2, 3].map(() =>
+      rig.create({ patience: { findMs: 5_000, nearMs: 30, stallMs: 5_000 } }),
+    )
+    for (const reader of readers) rig.connect(seeder, reader)
+    const targets = readers.map((_, index) => createTarget(offer.bytes, `to-${index}`))
+    let most = 0
+    const ends = await Promise.all(
+      readers.map(async (reader, index) => {
+        await reader.fetch(offer.key, targets[index] ?? createTarget(1), {
+          onBytes: () => {
+            const begun = targets.filter(({ written }) => written > 0)
+            most = Math.max(most, begun.filter((target) => target.missing().length > 0).length)
+          },
+        })
+        return targets[index]?.data.equals(offer.data)
+      }),
+    )
+    expect(ends).toEqual([true, true, true])
+    expect(most).toBe(1)
+  })
+
   it('fails when the disk is full, blames nobody and keeps what was written', async () => {
     const offer = await createOffer(folder, 2 * mebi)
     const liars: string[] = []

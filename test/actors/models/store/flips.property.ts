@@ -7,6 +7,7 @@ import { Records } from '../../../../actors/models/store/records.ts'
 import { findDamageOf } from '../../../../actors/models/store/soundness.ts'
 import { storePaths } from '../../../../actors/models/store/store-files.ts'
 import { blockBytes } from '../../../../protocol/models/index.ts'
+import { atLeast } from '../../../support/property-runs.ts'
 import { tempFolder, tinyFile } from './store-rig.ts'
 
 const flip = (bytes: Buffer, bit: number): Buffer => {
@@ -34,7 +35,7 @@ it('a flipped bit of a file is found, and only its block', async () => {
         { start, end: Math.min(start + blockBytes, bytes.length) },
       ])
     }),
-    { numRuns: 150 },
+    { numRuns: atLeast(150) },
   )
 })
 
@@ -51,6 +52,6 @@ it('a flipped bit of a record leaves the model out', async () => {
       writeFileSync(file, flip(sound, bit))
       expect((await ModelStore.open({ dir })).list()).toEqual([])
     }),
-    { numRuns: 150 },
+    { numRuns: atLeast(150) },
   )
 })

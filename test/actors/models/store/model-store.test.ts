@@ -24,8 +24,8 @@ describe('a file of this machine', { timeout }, () => {
     const stored = await store.adopt(path, manifestOf('tiny'), 'reference')
     expect(stored).toMatchObject({ hash, bytes: bytes.length, path, isReference: true, isPinned: false })
     expect(stored.facts).toMatchObject({ architecture: 'llama', contextTokens: 2_048, hasChatTemplate: true })
-    expect(store.find('tiny')).toEqual(stored)
-    expect(store.find(hash)).toEqual(stored)
+    expect(store.named('tiny')).toEqual([stored])
+    expect(store.get(hash)).toEqual(stored)
     expect(readdirSync(join(dir, 'blobs'))).toEqual([])
     const again = await openStore(dir)
     expect(again.list()).toEqual([stored])
@@ -140,7 +140,7 @@ describe('a file of this machine', { timeout }, () => {
     await expect(store.repairBlock(hash, 0, bytes.subarray(0, blockBytes))).rejects.toMatchObject({
       code: 'QM_MODEL_DAMAGED',
     })
-    expect(store.find('tiny')).toBeUndefined()
+    expect(store.named('tiny')).toEqual([])
   })
 
   it('tells its hash to whoever would compute it again', async () => {
