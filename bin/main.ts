@@ -10,6 +10,7 @@ import { addConfig } from './commands/config.ts'
 import { addCredit } from './commands/credit.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDrain, addResume } from './commands/drain.ts'
+import { addInspect } from './commands/inspect.ts'
 import { addKeys } from './commands/keys.ts'
 import { addModels } from './commands/models.ts'
 import { addScores } from './commands/scores.ts'
@@ -41,6 +42,7 @@ const commands: readonly AddCommand[] = [
   addStatus,
   addWorkers,
   addWhy,
+  addInspect,
   addScores,
   addWhyScore,
   addCredit,

@@ -3,9 +3,11 @@ import { createServerActor, isLoopback, Meter, type GatewayPort } from '../actor
 import { gatewayMachine, type GatewayAddress, type GatewayEmitted } from '../machines/gateway/index.ts'
 import { QMeshError } from '../protocol/index.ts'
 import type { Config } from './config/index.ts'
-import { controlCommands } from './control/commands/index.ts'
+import { Inspector } from './inspect/inspector.ts'
 import type { Logger } from './logger.ts'
 import type { GatewayStatus } from './node-status.ts'
+import { meshSchemas } from './mesh-schemas.ts'
+import { packageFile } from './package-file.ts'
 import { packageVersion } from './version.ts'
 
 export interface GatewaySideOptions {
@@ -45,13 +47,13 @@ export function createGatewaySide({ config, logger }: GatewaySideOptions): Gatew
     )
   }
   const meter = new Meter()
+  const inspector = new Inspector()
   const closings = new Set<Promise<void>>()
   let node: GatewayPort | undefined
   const served = (): GatewayPort => {
     if (node) return node
     throw new QMeshError('QM_NODE_STOPPED', 'The node is not up yet.')
   }
-  const { status, workers, requests, why, scores } = controlCommands
   const logic = createLogic(
     createServerActor(
       {
@@ -62,21 +64,22 @@ export function createGatewaySide({ config, logger }: GatewaySideOptions): Gatew
           requests: () => served().requests(),
           why: (requestId, options) => served().why(requestId, options),
           scores: () => served().scores(),
+          whyScore: (id, last) => served().whyScore(id, last),
+          credit: (last) => served().credit(last),
+          get models() {
+            return served().models
+          },
         },
         meter,
+        inspector,
         settings: {
           host,
           port,
           keys,
           origins,
           version: packageVersion(),
-          schemas: {
-            status: status.result,
-            workers: workers.result,
-            requests: requests.result,
-            why: why.result,
-            scores: scores.result,
-          },
+          consoleDir: packageFile('dist/console'),
+          schemas: meshSchemas,
         },
         onDefect: (error) => logger.error({ err: error }, 'a defect in the gateway'),
       },
@@ -102,6 +105,7 @@ export function createGatewaySide({ config, logger }: GatewaySideOptions): Gatew
         return
       }
       state = { state: 'starting' }
+      inspector.system = ref
       ref.on('*', (event) => {
         const fact = event as GatewayEmitted
         if (fact.type === 'gateway.listening') {

@@ -7,8 +7,12 @@ import { ApiError } from './api-error.ts'
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
-/** What anybody may ask: whether the node lives, and nothing about it. */
-const openPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Anybody may ask, without a key: it tells nothing of this node but that it is there. */
+    readonly isOpen?: boolean
+  }
+}
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
@@ -35,7 +39,7 @@ export function guardAccess(
       return
     }
     // A browser asks beforehand without its key; it learns nothing but whether its page may come.
-    if (request.method === 'OPTIONS' || openPaths.has(request.url)) return
+    if (request.method === 'OPTIONS' || request.routeOptions.config.isOpen === true) return
     const given = toKey(request)
     if (given === undefined) {
       throw new ApiError(

@@ -1,5 +1,5 @@
 import type { AnswerChunk } from '../request/answer-log.ts'
-import type { AnswerResult } from '../request/answer.ts'
+import type { AnswerResult, Handover } from '../request/answer.ts'
 import type { AnswerSet } from './answer-set.ts'
 
 /** What the reader of a streamed call is told, in order. */
@@ -29,6 +29,9 @@ export async function* readAnswers(set: AnswerSet, heartbeatMs: number): AsyncGe
     wake()
   }
   const heart = setInterval(() => notice('heart', 'still here'), heartbeatMs)
+  /** Told where they happened: the reader may be behind. */
+  const handovers = set.answers.map((): Handover[] => [])
+  const read = set.answers.map(() => 0)
   const iterators = set.answers.map((answer, index) => {
     answer.on('queued', ({ position, etaMs }) => {
       const about = set.answers.length > 1 ? ` of answer ${index}` : ''
@@ -36,12 +39,7 @@ export async function* readAnswers(set: AnswerSet, heartbeatMs: number): AsyncGe
       if (position > 0)
         notice(`queue ${index}`, `place${about} in the queue: ${position}, about ${etaMs} ms to go`)
     })
-    answer.on('handover', ({ from, to, afterTokens, gapMs, code }) =>
-      notice(
-        `handover ${index} ${afterTokens}`,
-        `continued on another worker: from ${from} to ${to} after ${afterTokens} tokens and ${Math.round(gapMs)} ms (${code})`,
-      ),
-    )
+    answer.on('handover', (handover) => handovers[index]?.push(handover))
     return answer[Symbol.asyncIterator]()
   })
   const pull = (index: number): void => {
@@ -72,9 +70,15 @@ export async function* readAnswers(set: AnswerSet, heartbeatMs: number): AsyncGe
       if (!arrival) continue
       if ('error' in arrival) throw arrival.error
       const { index, next } = arrival
+      for (let first = handovers[index]?.[0]; first && first.afterTokens <= (read[index] ?? 0);) {
+        yield { type: 'comment', text: toText(first) }
+        handovers[index]?.shift()
+        first = handovers[index]?.[0]
+      }
       if (!next.done) {
         wanted.add(index)
         heart.refresh()
+        read[index] = (read[index] ?? 0) + next.value.tokens.length
         if (next.value.text !== '') yield { type: 'text', index, text: next.value.text }
         continue
       }
@@ -87,6 +91,9 @@ export async function* readAnswers(set: AnswerSet, heartbeatMs: number): AsyncGe
     set.abort()
   }
 }
+
+const toText = ({ from, to, afterTokens, gapMs, code }: Handover): string =>
+  `continued on another worker: from ${from} to ${to} after ${afterTokens} tokens and ${Math.round(gapMs)} ms (${code})`
 
 function takeAll(notices: Map<string, string>): string[] {
   const texts = [...notices.values()]

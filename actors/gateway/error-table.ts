@@ -40,6 +40,7 @@ export const errorTable: Readonly<Partial<Record<ErrorCode, ErrorRow>>> = {
   QM_TOO_MANY_REQUESTS: row(429, 'rate_limit_error', 'too_many_open_requests'),
   QM_QUEUE_FULL: row(503, 'service_unavailable_error', 'queue_full'),
   QM_OVERLOADED: row(503, 'service_unavailable_error', 'overloaded'),
+  QM_EFFORT_REQUIRED: row(503, 'service_unavailable_error', 'effort_required'),
   QM_DRAINING: row(503, 'service_unavailable_error', 'draining'),
   QM_NO_WORKERS: row(503, 'service_unavailable_error', 'no_workers'),
   QM_ATTEMPTS_EXHAUSTED: row(503, 'service_unavailable_error', 'attempts_exhausted'),
@@ -53,6 +54,12 @@ export const errorTable: Readonly<Partial<Record<ErrorCode, ErrorRow>>> = {
   QM_INFERENCE_FAILED: row(502, 'server_error', 'inference_failed'),
   QM_ENGINE_CRASHED: row(502, 'server_error', 'engine_crashed'),
   QM_ENGINE_HUNG: row(502, 'server_error', 'engine_hung'),
+  // A model could not be fetched.
+  QM_MODEL_NOT_FOUND: row(404, 'not_found_error', 'model_not_found'),
+  QM_MODEL_BUSY: row(503, 'service_unavailable_error', 'model_busy'),
+  QM_MODEL_INVALID: row(502, 'server_error', 'model_invalid'),
+  QM_SOURCE_FAILED: row(502, 'server_error', 'source_failed'),
+  QM_DISK_FULL: row(500, 'server_error', 'disk_full'),
 }
 
 const ownFault = row(500, 'server_error', 'internal_error')

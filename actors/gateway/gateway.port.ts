@@ -1,5 +1,5 @@
 import type { WorkerView } from '../../machines/selection/index.ts'
-import type { ChatMessage, ModelAd, PeerId } from '../../protocol/index.ts'
+import type { ChatMessage, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
 import type { Answer } from '../request/answer.ts'
 import type { AskOptions } from '../request/ask-options.ts'
 
@@ -25,15 +25,49 @@ export interface GatewayNodeStatus {
   readonly health: { readonly score: number }
 }
 
+/** A request of this node, as far as the gateway has to know it; `/v1/mesh/requests` passes all of it on. */
+export interface GatewayRequest {
+  readonly requestId: RequestId
+}
+
+/** The models of this machine, and those that are known of. */
+export interface GatewayModels {
+  readonly library: {
+    /** Those that are here, and those of the catalogs. */
+    search(): readonly object[]
+    readonly store: {
+      /** Looks what others, such as the command line, did to the files. */
+      refresh(): Promise<unknown>
+    }
+  }
+  /** Those that are offered to others. */
+  seeds(): Promise<readonly object[]>
+  /** @throws QMeshError when it cannot be found or fetched; `QM_CANCELLED` */
+  pull(
+    name: string,
+    options?: {
+      readonly signal?: AbortSignal | undefined
+      readonly onProgress?: ((progress: object) => void) | undefined
+      readonly onSourceFailed?: ((failure: { readonly source: string }) => void) | undefined
+    },
+  ): Promise<object>
+}
+
 /** What the gateway stands in front of: a node, as a program that embeds one sees it. */
 export interface GatewayPort {
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer
   status(): GatewayNodeStatus
   workers(): readonly GatewayWorker[]
   /** The latest requests of this node, the latest first. */
-  requests(): readonly object[]
+  requests(): readonly GatewayRequest[]
   /** @throws QMeshError `QM_REQUEST_UNKNOWN` */
   why(requestId?: string, options?: { readonly replay?: boolean | undefined }): object
   /** @throws QMeshError `QM_ACCOUNT_UNKNOWN` for a node that keeps no books */
   scores(): readonly object[]
+  /** Where a score comes from. @throws QMeshError `QM_ACCOUNT_UNKNOWN` */
+  whyScore(id?: string, last?: number): Promise<object>
+  /** What this node earned, paid and may spend. @throws QMeshError `QM_ACCOUNT_UNKNOWN` */
+  credit(last?: number): Promise<object>
+  /** Undefined for a node that keeps no models. */
+  readonly models: GatewayModels | undefined
 }

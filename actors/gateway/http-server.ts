@@ -7,9 +7,13 @@ import { closeWithConnection, refuseRaw } from './connections.ts'
 import { guardOrigin } from './cors.ts'
 import { sendFailure } from './error-shapes.ts'
 import type { GatewayPort } from './gateway.port.ts'
+import type { InspectorPort } from './inspector.port.ts'
 import type { Meter } from './meter.ts'
+import { addConsoleRoutes } from './routes/console-routes.ts'
 import type { GatewayApp } from './routes/gateway-app.ts'
+import { addMachinesRoutes } from './routes/machines-routes.ts'
 import { addMeshRoutes } from './routes/mesh-routes.ts'
+import { addModelRoutes } from './routes/model-routes.ts'
 import { addOpenAiRoutes } from './routes/openai-routes.ts'
 import { addOtherApiRoutes } from './routes/other-api-routes.ts'
 import { addOperationRoutes } from './routes/operation-routes.ts'
@@ -19,6 +23,8 @@ export interface HttpServerOptions {
   readonly port: GatewayPort
   readonly meter: Meter
   readonly settings: GatewaySettings
+  /** Shows the node's actors; absent: there is no `/machines`. */
+  readonly inspector?: InspectorPort | undefined
   /** Hears of defects; what clients do wrong is told to them. */
   readonly onDefect: (error: Error) => void
 }
@@ -30,7 +36,13 @@ export interface HttpServer {
 }
 
 /** The gateway's HTTP server, not listening yet. */
-export function createHttpServer({ port, meter, settings, onDefect }: HttpServerOptions): HttpServer {
+export function createHttpServer({
+  port,
+  meter,
+  settings,
+  inspector,
+  onDefect,
+}: HttpServerOptions): HttpServer {
   const limits = { ...defaultGatewayLimits, ...settings.limits }
   const server = fastify({
     bodyLimit: limits.bodyBytesMax,
@@ -53,7 +65,13 @@ export function createHttpServer({ port, meter, settings, onDefect }: HttpServer
 
   closeWithConnection(server)
   let isDraining = false
-  const app: GatewayApp = { port, meter, settings, limits, isDraining: () => isDraining }
+  const app: GatewayApp = {
+    port,
+    meter,
+    settings,
+    limits,
+    isDraining: () => isDraining,
+  }
   const open = countOpen(server, meter)
   guardOrigin(server, settings.origins)
   guardAccess(server, settings)
@@ -62,7 +80,11 @@ export function createHttpServer({ port, meter, settings, onDefect }: HttpServer
   addOpenAiRoutes(server, app)
   addOtherApiRoutes(server, app)
   addMeshRoutes(server, app)
+  addModelRoutes(server, app)
   addOperationRoutes(server, app)
+  const { heartbeatMs } = limits
+  const machines = inspector && addMachinesRoutes(server, { inspector, heartbeatMs })
+  addConsoleRoutes(server, settings.consoleDir)
   server.setNotFoundHandler((request, reply) =>
     sendFailure(
       request,
@@ -85,6 +107,7 @@ export function createHttpServer({ port, meter, settings, onDefect }: HttpServer
     server,
     drain: () => {
       isDraining = true
+      machines?.close()
       return open.idle()
     },
   }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { messageRequest } from './anthropic/message-request.ts'
 import { messageErrorWire, messageWire } from './anthropic/wire.ts'
 import { errorTable } from './error-table.ts'
+import { modelPullRequest } from './model-pull.ts'
 import {
   chatChunkWire,
   chatCompletionWire,
@@ -91,7 +92,28 @@ const ask = (summary: string, request: string, whole: string, chunk: string, err
   },
 })
 
+/** @param events what the events of each name carry */
+const stream = (events: Readonly<Record<string, object>>) => ({
+  'text/event-stream': { schema: { type: 'string' }, 'x-events': events },
+})
+
+/** Things that are new or changed, and the ids of those that are not there any more. */
+const news = (items: object) => ({
+  type: 'object',
+  properties: { changed: items, gone: { type: 'array', items: { type: 'string' } } },
+  required: ['changed', 'gone'],
+})
+
+const list = (items: object) => ({ type: 'array', items })
+
 const namedEvent = { type: 'object', properties: { type: { type: 'string' } }, required: ['type'] }
+/** A model that known workers hold. */
+const knownModelWire = z.strictObject({
+  id: z.string(),
+  contextTokens: z.number().int().min(0),
+  workers: z.number().int().min(1),
+})
+
 const numberedEvent = {
   type: 'object',
   properties: { type: { type: 'string' }, sequence_number: { type: 'integer', minimum: 0 } },
@@ -152,6 +174,64 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
         ref('MeshScores'),
         [401, 403, 404],
       ),
+      '/v1/mesh/scores/{id}/why': {
+        parameters: [parameter('id', "An account's id or its beginning.")],
+        ...read('Where a score comes from.', ref('MeshScore'), [400, 401, 403, 404]),
+      },
+      '/v1/mesh/credit': read(
+        'What this node earned, paid and may spend.',
+        ref('MeshCredit'),
+        [401, 403, 404],
+      ),
+      '/v1/mesh/events': {
+        get: {
+          summary: 'The state of the node, its workers and its requests, told as they change.',
+          responses: {
+            200: {
+              description: 'First all there is, then what changes, at most twice a second.',
+              content: stream({
+                status: news(list({ type: 'object', description: 'MeshStatus, without `uptimeMs`.' })),
+                workers: news(ref('MeshWorkers')),
+                requests: news(ref('MeshRequests')),
+              }),
+            },
+            ...failures([401, 403, 429, 503]),
+          },
+        },
+      },
+      '/v1/mesh/models': read('The models of this node and of its mesh.', ref('MeshModels')),
+      '/v1/mesh/models/pull': {
+        post: {
+          summary: 'Fetches a model to this node. Hanging up ends it; what came is kept.',
+          requestBody: { required: true, content: json(ref('ModelPullRequest')) },
+          responses: {
+            200: {
+              description: 'How far it is, and at the end the model or an error.',
+              content: stream({
+                progress: ref('ModelPullProgress'),
+                'source-failed': ref('ModelSourceFailure'),
+                done: ref('PulledModel'),
+                error: ref('Error'),
+              }),
+            },
+            ...failures([400, 401, 403, 404, 413, 500, 501, 502, 503]),
+          },
+        },
+      },
+      '/machines/tree': read('The actors of this node.', ref('ActorTree')),
+      '/machines/graphs/{id}': {
+        parameters: [parameter('id', 'The graph of an actor, as the tree names it.')],
+        ...read('The statechart of an actor.', { type: 'object' }, [401, 403, 404]),
+      },
+      '/machines/events': {
+        get: {
+          summary: 'What happens to the actors, as it happens.',
+          responses: {
+            200: { description: 'Frames, each one event.', content: stream({ message: { type: 'object' } }) },
+            ...failures([401, 403, 429]),
+          },
+        },
+      },
       '/healthz': read('Whether the node lives.', ref('Health'), []),
       '/readyz': {
         get: {
@@ -193,6 +273,11 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
         MessageEvent: namedEvent,
         MessageError: toSchema(messageErrorWire, 'output'),
         Error: toSchema(errorWire, 'output'),
+        ActorTree: {
+          type: 'object',
+          properties: { actors: list({ type: 'object' }) },
+          required: ['actors'],
+        },
         Health: { type: 'object', properties: { status: { const: 'ok' } }, required: ['status'] },
         Readiness: {
           type: 'object',
@@ -204,6 +289,24 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
         MeshRequests: toSchema(schemas.requests, 'input'),
         MeshWhy: toSchema(schemas.why, 'input'),
         MeshScores: toSchema(schemas.scores, 'input'),
+        MeshScore: toSchema(schemas.whyScore, 'input'),
+        MeshCredit: toSchema(schemas.credit, 'input'),
+        MeshModels: {
+          type: 'object',
+          properties: {
+            serving: { $ref: '#/components/schemas/MeshStatus/properties/models' },
+            mesh: toSchema(z.array(knownModelWire), 'output'),
+            library: list(toSchema(schemas.libraryModel, 'input')),
+            seeds: list(toSchema(schemas.seed, 'input')),
+            canPull: { type: 'boolean' },
+          },
+          required: ['serving', 'mesh', 'library', 'seeds', 'canPull'],
+          additionalProperties: false,
+        },
+        ModelPullRequest: toSchema(modelPullRequest, 'input'),
+        ModelPullProgress: toSchema(schemas.pullProgress, 'input'),
+        ModelSourceFailure: toSchema(schemas.sourceFailure, 'input'),
+        PulledModel: toSchema(schemas.pulledModel, 'input'),
       },
     },
   }

@@ -44,6 +44,14 @@ export interface MeshSchemas {
   readonly requests: z.ZodType
   readonly why: z.ZodType
   readonly scores: z.ZodType
+  readonly whyScore: z.ZodType
+  readonly credit: z.ZodType
+  /** A model of the library, and one that is offered to others. */
+  readonly libraryModel: z.ZodType
+  readonly seed: z.ZodType
+  readonly pullProgress: z.ZodType
+  readonly sourceFailure: z.ZodType
+  readonly pulledModel: z.ZodType
 }
 
 export interface GatewaySettings {
@@ -56,5 +64,7 @@ export interface GatewaySettings {
   readonly origins: readonly string[]
   readonly version: string
   readonly schemas: MeshSchemas
+  /** Where the built console lies, if it was built. */
+  readonly consoleDir?: string | undefined
   readonly limits?: Partial<GatewayLimits> | undefined
 }

@@ -13,6 +13,8 @@ export const modelLimits = {
   catalogModelsMax: 512,
   /** Models that a node knows from all catalogs together. */
   knownModelsMax: 4_096,
+  /** Different manifests of one SHA-256 by which its file is fetched. */
+  manifestsTriedMax: 8,
   /** Publishers that a node trusts. */
   publishersMax: 256,
 

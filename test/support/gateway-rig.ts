@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createHttpServer, type HttpServerOptions } from '../../actors/gateway/http-server.ts'
 import type { GatewayPort } from '../../actors/gateway/gateway.port.ts'
+import type { InspectorPort } from '../../actors/gateway/inspector.port.ts'
 import { Meter } from '../../actors/gateway/meter.ts'
 import type { GatewaySettings } from '../../actors/gateway/settings.ts'
 import { AnswerEmitter } from '../../actors/request/answer-events.ts'
@@ -11,7 +12,7 @@ import { AnswerLog } from '../../actors/request/answer-log.ts'
 import { Answer, AnswerError, type AnswerResult } from '../../actors/request/answer.ts'
 import { toQuestion, type AskOptions } from '../../actors/request/ask-options.ts'
 import { createRequestId, QMeshError, type ChatMessage, type ErrorCode } from '../../protocol/index.ts'
-import { controlCommands } from '../../runtime/control/commands/index.ts'
+import { meshSchemas } from '../../runtime/mesh-schemas.ts'
 import { sampleExplanation, sampleStatus } from '../runtime/support/control-rig.ts'
 
 export const workerId = 'ab'.repeat(32)
@@ -62,6 +63,7 @@ export async function createGatewayRig(
     readonly settings?: Partial<GatewaySettings>
     readonly port?: Partial<GatewayPort>
     readonly reply?: (asked: Asked) => void
+    readonly inspector?: InspectorPort
   } = {},
 ) {
   const asked: Asked[] = []
@@ -84,14 +86,17 @@ export async function createGatewayRig(
       return sampleExplanation
     },
     scores: () => [],
+    whyScore: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
+    credit: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
+    models: undefined,
     ...given.port,
   }
-  const { status, workers, requests, why, scores } = controlCommands
   const meter = new Meter()
   meter.watch(port)
   const options: HttpServerOptions = {
     port,
     meter,
+    inspector: given.inspector,
     onDefect: (error) => defects.push(error),
     settings: {
       host: '127.0.0.1',
@@ -99,13 +104,7 @@ export async function createGatewayRig(
       keys: [],
       origins: [],
       version: '1.2.3',
-      schemas: {
-        status: status.result,
-        workers: workers.result,
-        requests: requests.result,
-        why: why.result,
-        scores: scores.result,
-      },
+      schemas: meshSchemas,
       ...given.settings,
     },
   }

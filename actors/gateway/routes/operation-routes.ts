@@ -5,9 +5,10 @@ import type { GatewayApp } from './gateway-app.ts'
 /** For whoever runs the node: is it alive, can it answer, what does it count. */
 export function addOperationRoutes(server: FastifyInstance, app: GatewayApp): void {
   const { port, meter, settings, isDraining } = app
-  server.get('/healthz', async () => ({ status: 'ok' }))
+  const config = { isOpen: true }
+  server.get('/healthz', { config }, async () => ({ status: 'ok' }))
 
-  server.get('/readyz', async (_request, reply) => {
+  server.get('/readyz', { config }, async (_request, reply) => {
     const reason = isDraining()
       ? 'stopping'
       : port.workers().some(({ models }) => models.length > 0)

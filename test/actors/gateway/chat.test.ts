@@ -245,6 +245,21 @@ describe('a streamed chat', () => {
     expect(data).toHaveLength(4)
   })
 
+  it('tells a handover where it happened, however far behind the reader is', async () => {
+    const rig = await createGatewayRig()
+    const pending = rig.fetchChat({ stream: true })
+    const asked = await rig.nextAsked()
+    // All of it happens before the gateway has read any.
+    for (const text of ['one ', 'two ', 'three ']) asked.say(text)
+    const handover = { from: workerId, to: otherId, gapMs: 12, code: 'QM_WORKER_LOST' } as const
+    asked.emitter.emit('handover', { ...handover, afterTokens: 2 })
+    asked.finish({ workerId: otherId })
+    const told = (await (await pending).text())
+      .split('\n')
+      .flatMap((line) => /"content":"(\w+) "|^: (continued)/.exec(line)?.slice(1).filter(Boolean) ?? [])
+    expect(told).toEqual(['one', 'two', 'continued', 'three'])
+  })
+
   it('says that it lives while nothing happens', async () => {
     const rig = await createGatewayRig({ settings: { limits: { heartbeatMs: 5 } } })
     const pending = rig.fetchChat({ stream: true })

@@ -1,6 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { describe, expect, it } from 'vitest'
+import { Inspector } from '../../../runtime/inspect/inspector.ts'
 import { sampleExplanation } from '../../runtime/support/control-rig.ts'
 import { answerHello, createGatewayRig, question, readEvents } from '../../support/gateway-rig.ts'
 
@@ -18,7 +19,11 @@ interface Document {
   readonly components: { readonly schemas: Readonly<Record<string, object>> }
 }
 
-const replay = { port: { requests: () => [], scores: () => [] }, reply: answerHello }
+const replay = {
+  port: { requests: () => [], scores: () => [] },
+  reply: answerHello,
+  inspector: new Inspector(),
+}
 
 async function createConformance() {
   const rig = await createGatewayRig(replay)
@@ -78,7 +83,9 @@ describe('/openapi.json', () => {
       return !server.hasRoute({ method: method as 'GET', url })
     })
     expect(missing).toEqual([])
-    expect(described).toHaveLength(routes.split('\n').filter((line) => /\((GET|POST)/.test(line)).length)
+    // The page at `/` is not for programs.
+    const lines = routes.split('\n').filter((line) => /\((GET|POST)/.test(line) && !line.includes('── / '))
+    expect(described).toHaveLength(lines.length)
   })
 
   it('what is sent, answered and streamed is what it says', async () => {
@@ -128,6 +135,10 @@ describe('/openapi.json', () => {
       ['/v1/mesh/requests/{id}/why', '/v1/mesh/requests/ffff/why'],
       ['/v1/mesh/requests/{id}/why', '/v1/mesh/requests/what/why'],
       ['/v1/mesh/scores', '/v1/mesh/scores'],
+      ['/v1/mesh/scores/{id}/why', '/v1/mesh/scores/what/why'],
+      ['/v1/mesh/scores/{id}/why', '/v1/mesh/scores/ffff/why'],
+      ['/v1/mesh/credit', '/v1/mesh/credit'],
+      ['/v1/mesh/models', '/v1/mesh/models'],
       ['/healthz', '/healthz'],
       ['/readyz', '/readyz'],
       ['/openapi.json', '/openapi.json'],

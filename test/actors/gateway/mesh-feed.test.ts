@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { MeshFeed } from '../../../actors/gateway/mesh-feed.ts'
+import { createGatewayRig, sampleWorker } from '../../support/gateway-rig.ts'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
+afterEach(() => void vi.useRealTimers())
+
+/** A feed of a mesh that changes whenever it is looked at. */
+async function createRig(count = 1) {
+  const { options } = await createGatewayRig()
+  const looks = { count: 0 }
+  const workers = () => {
+    looks.count++
+    return Array.from({ length: count }, (_, index) => ({
+      ...sampleWorker,
+      workerId: String(index).padStart(64, '0'),
+      answers: looks.count,
+    }))
+  }
+  const feed = new MeshFeed({
+    port: { ...options.port, workers },
+    limits: { heartbeatMs: 20_000 },
+    isDraining: () => false,
+  })
+  return { feed, looks }
+}
+
+function read(stream: { read(): unknown }): string {
+  const text = stream.read()
+  return typeof text === 'string' ? text : ''
+}
+
+describe('the feed of the mesh', () => {
+  it('one who reads slowly hears of many changes together, and nothing piles up meanwhile', async () => {
+    const { feed } = await createRig(500)
+    const stream = feed.watch()
+    stream.read(0)
+    const waiting = stream.readableLength
+    expect(waiting).toBeGreaterThan(stream.readableHighWaterMark)
+    vi.advanceTimersByTime(50 * 500)
+    expect(stream.readableLength).toBe(waiting)
+    expect(read(stream).includes('"answers":1,')).toBe(true)
+    await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(0))
+    const next = read(stream)
+    expect(next.match(/^event: /gm)).toEqual(['event: '])
+    // Waiting for it lets the feed look once more.
+    expect(/"answers":5[12],/.test(next)).toBe(true)
+  })
+
+  it('looks once for all who watch, and not at all while nobody does', async () => {
+    const { feed, looks } = await createRig()
+    vi.advanceTimersByTime(5_000)
+    expect(looks.count).toBe(0)
+    const streams = [feed.watch(), feed.watch(), feed.watch()]
+    vi.advanceTimersByTime(500)
+    expect(looks.count).toBe(2)
+    for (const stream of streams) stream.destroy()
+    await vi.waitFor(() => expect(feed.watchers).toBe(0))
+    vi.advanceTimersByTime(5_000)
+    expect(looks.count).toBe(2)
+    read(feed.watch())
+    expect(looks.count).toBe(3)
+  })
+})
