@@ -41,6 +41,9 @@ function outcome({ state, code, message, tokens, totalMs, tries, handovers }: Re
   return `${facts.join(', ')}${message === undefined ? '' : `: ${message}`}`
 }
 
+const handoverText = ({ afterTokens, gapMs, resume }: NonNullable<AttemptExplanation['handover']>): string =>
+  `went on after ${many(afterTokens, 'token')}, gap ${ms(gapMs)}${resume ? `, resume: ${resume}` : ''}`
+
 function attemptLines(attempt: AttemptExplanation, number: number): string[] {
   const { workerId, modelId, atMs, tokens, effort, queued, handover, code, message, choice } = attempt
   const { firstTokenMs, totalMs } = attempt
@@ -54,7 +57,7 @@ function attemptLines(attempt: AttemptExplanation, number: number): string[] {
     ...(firstTokenMs === undefined ? [] : [`first token after ${ms(firstTokenMs)}`]),
     many(tokens, 'token'),
     ...(totalMs === undefined ? ['still open'] : [`over after ${ms(totalMs)}`]),
-    ...(handover ? [`went on after ${many(handover.afterTokens, 'token')}, gap ${ms(handover.gapMs)}`] : []),
+    ...(handover ? [handoverText(handover)] : []),
   ]
   return [
     `\ntry ${number} at ${ms(atMs)}: ${modelId} on ${short(workerId)}`,

@@ -49,8 +49,8 @@ export function printStats(result: Result): void {
     `prompt ${usage.promptTokens} tokens (${usage.cachedTokens} cached)`,
     `${modelId} on ${short(workerId)}`,
     ...handovers.map(
-      ({ from, afterTokens, gapMs }) =>
-        `continued after ${afterTokens} tokens of ${short(from)} (gap ${Math.round(gapMs)} ms)`,
+      ({ from, afterTokens, gapMs, resume }) =>
+        `continued after ${afterTokens} tokens of ${short(from)} (gap ${Math.round(gapMs)} ms${resume ? `, resume: ${resume}` : ''})`,
     ),
     ...(attempts.length > 1 ? [`${attempts.length} workers tried`] : []),
   ]

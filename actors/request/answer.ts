@@ -35,6 +35,8 @@ export interface Handover {
   readonly gapMs: number
   /** Why the first one was left. */
   readonly code: ErrorCode
+  /** The model is opaque: the next worker was given the text, not the tokens, and its engine went on as well as it can. */
+  readonly resume?: 'text' | undefined
 }
 
 export interface AnswerResult {

@@ -1,4 +1,5 @@
 import {
+  isOpaqueHash,
   limits,
   type ErrorCode,
   type Finish,
@@ -138,9 +139,10 @@ export class RequestJob implements AttemptJob {
       return prompt
     }
     // How long it may be was settled by the worker that began it: another's context may suggest something else.
-    const { maxTokens } = this.#begun
+    const { maxTokens, modelHash } = this.#begun
     const { tokenIds, chars } = this.log
-    return { ...prompt, maxTokens, resume: { tokens: [...tokenIds], chars, ...(mode && { mode }) } }
+    const text = isOpaqueHash(modelHash) ? { text: this.log.text } : {}
+    return { ...prompt, maxTokens, resume: { tokens: [...tokenIds], chars, ...text, ...(mode && { mode }) } }
   }
 
   took(tokens: readonly number[], text: string, atMs: number): void {
@@ -262,6 +264,7 @@ export class RequestJob implements AttemptJob {
       afterTokens: running.tokensBefore,
       gapMs: Math.max(0, atMs - this.#latestTokenAtMs),
       code: left.code ?? 'QM_INTERNAL',
+      ...(isOpaqueHash(running.choice.model.hash) && { resume: 'text' }),
     }
     this.#handovers.push(handover)
     this.#emitter.emit('handover', handover)

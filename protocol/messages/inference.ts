@@ -88,14 +88,23 @@ export const resumeModes = ['exact', 'fast'] as const
  */
 export type ResumeMode = (typeof resumeModes)[number]
 
-export const resumeSchema = z.object({
-  /** The answer's tokens that the reader has, from the first one on. */
-  tokens: z.array(count(limits.tokenIdMax)).min(1).max(limits.outputTokensMax),
-  /** Characters of text that came with them: less than the tokens stand for when half a letter was held back. */
-  chars: count(limits.outputCharsMax),
-  /** Absent: the worker chooses, by what `exact` would cost it. */
-  mode: z.enum(resumeModes).optional(),
-})
+/** The same, and `text`: the engine was given what there is of the answer as text, because it has no tokens of ours. */
+export const takenUpModes = [...resumeModes, 'text'] as const
+
+export const resumeSchema = z
+  .object({
+    /** The answer's tokens that the reader has, from the first one on. */
+    tokens: z.array(count(limits.tokenIdMax)).min(1).max(limits.outputTokensMax),
+    /** Characters of text that came with them: less than the tokens stand for when half a letter was held back. */
+    chars: count(limits.outputCharsMax),
+    /** Absent: the worker chooses, by what `exact` would cost it. */
+    mode: z.enum(resumeModes).optional(),
+    /** The text itself, where the model is opaque and its tokens tell nothing. */
+    text: z.string().max(limits.outputCharsMax).optional(),
+  })
+  .refine(({ text, chars }) => text === undefined || text.length === chars, {
+    message: '"chars" must be the length of "text"',
+  })
 export type Resume = z.infer<typeof resumeSchema>
 
 /** What a client promises for an answer. */
@@ -177,7 +186,7 @@ export const finishSchema = z.object({
   /** Tokens of the whole answer, those it was resumed after included. */
   completionTokens: count(limits.outputTokensMax),
   /** How the answer was taken up from another worker; absent when this one began it. */
-  resumeMode: z.enum(resumeModes).optional(),
+  resumeMode: z.enum(takenUpModes).optional(),
   /** Milliseconds on the worker: waiting in the queue, from start to first token, from start to last. */
   queuedMs: durationMs,
   firstTokenMs: durationMs,

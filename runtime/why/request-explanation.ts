@@ -66,8 +66,11 @@ const attemptSchema = z.object({
   /** Milliseconds from its beginning to its first token, and to its end. */
   firstTokenMs: number.optional(),
   totalMs: number.optional(),
-  /** It went on with an answer that another worker had begun: after so many tokens, and so long a silence. */
-  handover: z.object({ afterTokens: number, gapMs: number }).optional(),
+  /**
+   * It went on with an answer that another worker had begun: after so many tokens, and so long a silence. `resume: 'text'`:
+   * from its text, because the model is opaque.
+   */
+  handover: z.object({ afterTokens: number, gapMs: number, resume: z.literal('text').optional() }).optional(),
   /** Why it ended; absent for the one that answered, and while it runs. */
   code: z.enum(errorCodes).optional(),
   message: z.string().optional(),

@@ -1,6 +1,7 @@
 import type { AttemptRecord, RequestFact } from '../../machines/request/index.ts'
 import type { SelectionTrace } from '../../machines/selection/index.ts'
 import {
+  isOpaqueHash,
   limits,
   QMeshError,
   type ErrorCode,
@@ -305,7 +306,11 @@ function toExplanation(
     ...(endedAtMs !== undefined && { totalMs: endedAtMs - openedAtMs }),
     ...(firstTokenAtMs !== undefined &&
       before.tokens > 0 && {
-        handover: { afterTokens: before.tokens, gapMs: firstTokenAtMs - before.latestAtMs },
+        handover: {
+          afterTokens: before.tokens,
+          gapMs: firstTokenAtMs - before.latestAtMs,
+          ...(isOpaqueHash(modelHash) && { resume: 'text' }),
+        },
       }),
     ...(end?.code !== undefined && { code: end.code }),
     ...(end?.message !== undefined && { message: end.message }),

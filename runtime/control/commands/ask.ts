@@ -53,6 +53,7 @@ const handoverSchema = z.object({
   afterTokens: number,
   gapMs: number,
   code: z.enum(errorCodes),
+  resume: z.literal('text').optional(),
 })
 
 /** What happens on the way to an answer, passed on as notices. */

@@ -185,7 +185,7 @@ describe('the way that a worker chooses itself', () => {
     // Alone it takes three quarters of what an exact resume may take, beside another one and a half times as much.
     const count = Math.min(6_000, Math.floor(300 / tokenMs))
     const asked = { maxTokens: count + 1, resume: { tokens: Array<number>(count).fill(5), chars: 0 } }
-    const modeBeside = async (acknowledged: number, arrived: number): Promise<ResumeMode | undefined> => {
+    const modeBeside = async (acknowledged: number, arrived: number): Promise<string | undefined> => {
       const other = await start(host, { maxTokens: 8_000 })
       other.generation.acknowledge(acknowledged)
       await other.arrived(arrived)

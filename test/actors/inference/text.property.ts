@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { StopFilter } from '../../../actors/inference/llama/thread/stop-strings.ts'
+import { StopFilter } from '../../../actors/inference/stop-strings.ts'
 import { TokenText } from '../../../actors/inference/llama/thread/token-text.ts'
 
 /** A vocabulary of arbitrary bytes: token n is `pieces[n]`, decoded as the engine does. */

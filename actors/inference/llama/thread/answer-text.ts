@@ -1,5 +1,5 @@
 import { QMeshError, type Resume } from '../../../../protocol/index.ts'
-import { StopFilter, type Filtered } from './stop-strings.ts'
+import { StopFilter, type Filtered } from '../../stop-strings.ts'
 import { TokenText, type PieceDecoder } from './token-text.ts'
 
 /** Where an answer stands that another worker began. */
