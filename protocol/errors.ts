@@ -152,6 +152,12 @@ export const errorCatalogue = {
   QM_SOURCE_FAILED: entry('network', 'later', 'No source of the model could give all of it.'),
   QM_DISK_FULL: entry('operator', 'later', 'The disk has no room for the model.'),
 
+  QM_ENGINE_UNAVAILABLE: entry(
+    'operator',
+    'later',
+    'The program that runs the model for this node cannot be reached or used.',
+  ),
+
   // The node and its owner.
   QM_CONFIG_SYNTAX: entry('operator', 'never', 'The configuration file is not valid TOML.'),
   QM_CONFIG_INVALID: entry(

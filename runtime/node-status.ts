@@ -19,7 +19,7 @@ export const modelStatusSchema = z.object({
   memoryMb: z.number().min(0).optional(),
   /** Milliseconds that loading it is likely to take; of a model that is not loaded. */
   loadMs: count.optional(),
-  /** Why it failed or was lost. */
+  /** Why it failed, was lost, or cannot be loaded now. */
   error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
 })
 export type ModelStatus = z.infer<typeof modelStatusSchema>

@@ -56,6 +56,19 @@ const curable: ReadonlySet<ErrorCode> = new Set([
   'QM_MODEL_TOO_LARGE',
 ])
 
+/**
+ * For a model that another program runs: it comes back when its owner starts that program again, and nobody knows when.
+ * Asking costs next to nothing, so it never gives up.
+ */
+export const remoteRecovery: RecoveryPolicy = {
+  restartsMax: Infinity,
+  backOffMs: 500,
+  backOffMaxMs: 30_000,
+  forgiveMs: 60_000,
+  retryMs: 60_000,
+  retryMaxMs: 900_000,
+}
+
 export interface HostContext {
   readonly spec: ModelSpec
   readonly options: EngineOptions

@@ -1,5 +1,5 @@
 import { enqueueActions, fromPromise, setup } from 'xstate'
-import { hostMachine, type HostReport, type RecoveryPolicy } from './host.machine.ts'
+import { hostMachine, remoteRecovery, type HostReport, type RecoveryPolicy } from './host.machine.ts'
 import type { ModelId } from '../../protocol/index.ts'
 import { modelIdOfSlot, type ModelSpec, type SlotId } from './model-types.ts'
 import {
@@ -142,17 +142,25 @@ const inference = setup({
       const cores = Math.min(mathCores, threadsMax)
       const managed = isManaged(context)
       const memoryBytesMax = context.memoryBytesMax ?? Infinity
-      const threads = splitThreads(cores, different.length)
-      for (const [index, spec] of different.entries()) {
+      const isHere = ({ remoteName }: ModelSpec): boolean => remoteName === undefined
+      const threads = splitThreads(cores, different.filter(isHere).length)
+      for (const spec of different) {
+        // What another program runs takes none of the threads of this one.
+        const share = isHere(spec) ? (threads.shift() ?? 1) : 1
         const options = {
           gpuLayers,
           mlock,
-          threads: managed ? 1 : Math.min(threads[index] ?? 1, spec.threadsMax ?? Infinity),
+          threads: managed ? 1 : Math.min(share, spec.threadsMax ?? Infinity),
           ...(managed && { memoryBytesMax }),
         }
         enqueue.spawnChild('host', {
           id: hostId(spec.id),
-          input: { spec, options, recovery, isManaged: managed },
+          input: {
+            spec,
+            options,
+            recovery: recovery ?? (isHere(spec) ? undefined : remoteRecovery),
+            isManaged: managed,
+          },
         })
       }
       enqueue.assign({
@@ -253,10 +261,10 @@ export const inferenceMachine = inference.createMachine({
   on: {
     'model.loading': handOn,
     'model.unloading': handOn,
-    'model.retrying': handOn,
     'model.surveyed': handOnAndManage,
     'model.ready': handOnAndManage,
     'model.lost': handOnAndManage,
+    'model.retrying': handOn,
     'model.failed': handOnAndManage,
     'model.unloaded': handOnAndManage,
     'slot.freed': handOnAndManage,

@@ -3,8 +3,10 @@ import type { ErrorCode, Finish, ModelHash, ModelId } from '../../protocol/index
 /** A model to load and how. */
 export interface ModelSpec {
   readonly id: ModelId
-  /** Absolute path of a GGUF file. */
+  /** Absolute path of a GGUF file; where another program runs the model, its address. */
   readonly path: string
+  /** What the program at that address calls the model. Absent: the model is a file and runs here. */
+  readonly remoteName?: string | undefined
   /** Tokens of one slot's context; absent: what the model was trained for, at most 4,096, less if memory is short. */
   readonly contextTokens?: number | undefined
   /** Requests answered at once; absent: from memory, at most 4 on a CPU and 8 on a GPU. */

@@ -27,7 +27,7 @@ const model: LoadedModel = {
 const crash: EngineHostEvent = { type: 'host.lost', code: 'QM_ENGINE_CRASHED', message: 'gone' }
 
 /** The inference machine over engines that do what the test says. */
-function createRig(ids: readonly string[] = ['tiny'], mathCores = 4) {
+function createRig(ids: readonly string[] = ['tiny'], mathCores = 4, remoteIds: readonly string[] = []) {
   const clock = new SimulatedClock()
   const emitted: InferenceEmitted[] = []
   const engines = new Map<string, { tell: (event: EngineHostEvent) => void; input: EngineHostInput }>()
@@ -43,7 +43,12 @@ function createRig(ids: readonly string[] = ['tiny'], mathCores = 4) {
     inferenceMachine.provide({ actors: { host: hostMachine.provide({ actors: { engineHost } }) } }),
     {
       clock,
-      input: { models: ids.map((id) => ({ ...spec, id })), mathCores, gpuLayers: 0, mlock: false },
+      input: {
+        models: ids.map((id) => ({ ...spec, id, ...(remoteIds.includes(id) && { remoteName: id }) })),
+        mathCores,
+        gpuLayers: 0,
+        mlock: false,
+      },
     },
   )
   for (const type of ['model.loading', 'model.ready', 'model.lost', 'model.failed'] as const) {
@@ -133,6 +138,25 @@ describe('inference', () => {
     expect(starts).toHaveLength(recoveryDefaults.restartsMax + 1)
     expect(types().filter((type) => type === 'model.lost')).toHaveLength(recoveryDefaults.restartsMax + 1)
     expect(emitted.at(-1)).toMatchObject({ type: 'model.failed', code: 'QM_ENGINE_CRASHED', message: 'gone' })
+  })
+
+  it('takes no threads for what another program runs, and waits for that program for ever', async () => {
+    const { actor, clock, tell, starts, engines, ready, types } = createRig(['far', 'a', 'b'], 3, ['far'])
+    const retrying: unknown[] = []
+    actor.on('model.retrying', (event) => retrying.push(event))
+    await counted()
+    expect([...engines.values()].map(({ input }) => input.options.threads)).toEqual([1, 2, 1])
+    const tries = (): number => starts.filter((id) => id === 'far').length
+    for (let round = 1; round <= 40; round++) {
+      tell('far', { type: 'host.failed', code: 'QM_ENGINE_UNAVAILABLE', message: 'start it' })
+      expect(retrying.at(-1)).toMatchObject({ modelId: 'far', message: 'start it' })
+      expect(retrying).toHaveLength(round)
+      clock.increment(30_000)
+      expect(tries()).toBe(round + 1)
+    }
+    ready('far')
+    expect(types().at(-1)).toBe('model.ready')
+    expect(types()).not.toContain('model.failed')
   })
 
   it('forgets crashes that lie long back', async () => {
