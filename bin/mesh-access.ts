@@ -1,4 +1,4 @@
-import { isModelPath, type Config } from '../runtime/config/index.ts'
+import { isModelPath, withoutEngine, type Config } from '../runtime/config/index.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
@@ -33,7 +33,8 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
     const target = { ...(model !== undefined && { model }), ...(localOnly && { localOnly }) }
     return { port: running, isLasting: true, target, close: () => Promise.resolve() }
   }
-  if (isPath || model === builtInModelId) return loadHere(request, [model])
+  if (isPath || model === builtInModelId)
+    return loadHere({ ...request, config: withoutEngine(config) }, [model])
   if (localOnly) return loadHere(request, config.models)
   if (model === undefined) return lookAround(request)
   return openClient(request)
@@ -81,7 +82,7 @@ async function loadHere(
 async function lookAround({ config, signal }: AccessRequest): Promise<MeshAccess> {
   const { createNode } = await import('../runtime/index.ts')
   const node = await anyIdentity(signal, (ephemeral) =>
-    createNode({ ...config, models: [builtInModelId], serve: false, ...ephemeral }),
+    createNode({ ...withoutEngine(config), models: [builtInModelId], serve: false, ...ephemeral }),
   )
   try {
     const loaded = node.ready.then(

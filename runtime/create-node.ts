@@ -8,7 +8,7 @@ import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actor
 import type { Tier, TierPort } from '../machines/scheduling/index.ts'
 import type { EffortPolicy } from '../machines/trust/index.ts'
 import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
-import { configFromOptions, type Config, type ConfigInput } from './config/index.ts'
+import { configFromOptions, withoutEngine, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
 import type { GatewaySide } from './gateway-side.ts'
@@ -17,6 +17,7 @@ import { createEphemeralIdentity, type Identity } from './identity.ts'
 import { inferenceWorkerUrl } from './inference-worker.ts'
 import { createLogger, type Logger } from './logger.ts'
 import { toMemoryBudget, toModelSpecs } from './model-specs.ts'
+import { toRemoteSpec, withRemote, withRemoteEngine } from './remote-model.ts'
 import type { ModelTransfer } from './models/model-transfer.ts'
 import { type ModelsSide, openModelsSide } from './models/models-side.ts'
 import { modelsDirOf } from './models/open-library.ts'
@@ -171,7 +172,8 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         logger.error({ err: error }, toQMeshError(error).message)
         return undefined
       }))
-    const models = await toModelSpecs(config, modelsSide?.library)
+    const remote = toRemoteSpec(config)
+    const models = withRemote(await toModelSpecs(config, modelsSide?.library), remote)
     trust =
       dataDir &&
       (await openTrustSide({
@@ -197,12 +199,15 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       logger,
       swarmSettings: toSwarmSettings(config, identity, models.length > 0, knownNodes),
       engine: wrapEngine(
-        createLlamaEngine({
-          workerUrl: inferenceWorkerUrl,
-          hashCache,
-          trialDir: dataDir && join(modelsDirOf(config), 'trials'),
-          onLog: (level, message) => logger.debug({ engine: level }, message),
-        }),
+        withRemoteEngine(
+          createLlamaEngine({
+            workerUrl: inferenceWorkerUrl,
+            hashCache,
+            trialDir: dataDir && join(modelsDirOf(config), 'trials'),
+            onLog: (level, message) => logger.debug({ engine: level }, message),
+          }),
+          remote && { ...remote, onLog: (level, message) => logger[level](message) },
+        ),
       ),
       trust,
       gateway,
@@ -237,7 +242,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
  * @throws QMeshError as `createNode`
  */
 export const createClient = (options: Omit<NodeOptions, 'models'> = {}): Promise<QMeshClient> =>
-  createNode({ ...options, models: [] })
+  createNode({ ...withoutEngine(options), models: [] })
 
 class Node implements QMeshNode {
   readonly id: PeerId

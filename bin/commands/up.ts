@@ -14,6 +14,8 @@ Examples:
   qmesh-node up                         serve the small built-in model
   qmesh-node up --no-serve              answer this machine only
   qmesh-node up --gateway-port 8000     OpenAI's API on another port than 11500
+  qmesh-node up --engine openai --engine-url http://127.0.0.1:11434/v1 --engine-model llama3.2:3b
+                                        serve a model that Ollama, LM Studio or llama-server runs
 
 It runs until Ctrl-C or SIGTERM and then stops in order; a second Ctrl-C ends it at once.`
 
@@ -77,8 +79,10 @@ async function printStart(config: Config, id: string): Promise<void> {
 /** @throws QMeshError what the first model failed with, when none of those asked for could be loaded */
 async function waitForModels(node: Node): Promise<true> {
   const progress = (): string => {
-    const loading = node.status().models.filter(({ state }) => state === 'loading')
-    return `loading ${loading.map(({ id }) => id).join(', ')}`
+    const { models } = node.status()
+    const names = (wanted: string): string =>
+      models.flatMap(({ id, state }) => (state === wanted ? [id] : [])).join(', ')
+    return names('loading') === '' ? `waiting for ${names('recovering')}` : `loading ${names('loading')}`
   }
   const spinner = createSpinner(progress())
   const timer = setInterval(() => spinner.text(progress()), 500)
@@ -98,9 +102,10 @@ async function waitForModels(node: Node): Promise<true> {
 async function printReady(config: Config, { models, gateway }: Status): Promise<void> {
   const ready = models.filter(({ state }) => state === 'ready')
   await output.table([
-    ...ready.map(({ id, slots, contextTokens, backend, memoryMb }) => [
+    ...ready.map(({ id, slots, contextTokens, backend, memoryMb, path }) => [
       'model',
-      `${id}: ${slots} slots of ${contextTokens} tokens on ${backend}, ${Math.round(memoryMb ?? 0)} MB`,
+      `${id}: ${slots} slots of ${contextTokens} tokens ` +
+        (backend === 'remote' ? `at ${path}` : `on ${backend}, ${Math.round(memoryMb ?? 0)} MB`),
     ]),
     ...models
       .filter(({ state }) => state === 'loadable')

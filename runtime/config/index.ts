@@ -1,3 +1,4 @@
+export { withoutEngine } from './engine.ts'
 export {
   configKeyNames,
   configKeys,

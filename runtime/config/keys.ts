@@ -42,6 +42,13 @@ const contextTokens = whole(128, limits.contextTokensMax)
 // Control characters in a name would reach other people's terminals.
 const printable = /^[^\p{Cc}\p{Cf}]+$/u
 
+/** Secrets do not belong into it: addresses are shown. */
+function isEngineUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, username, password, search, hash } = new URL(text)
+  return ['http:', 'https:'].includes(protocol) && `${username}${password}${search}${hash}` === ''
+}
+
 const modelSchema = z.union([
   path.refine((text) => isModelPath(text) || modelIdSchema.safeParse(text).success),
   z.strictObject({
@@ -76,6 +83,7 @@ export const configKeys = {
     expects: `a list of at most ${limits.modelsMax} models`,
     expectsEach: 'a path, an id of lower case letters, digits, ".", "-" and "_", or a table with a "path"',
     default: () => ['nano'],
+    defaultText: '`["nano"]`, or none beside an `engine` that is another program',
     flag: '--model <path-or-id>',
     example: 'models = ["~/models/smollm2-135m-instruct.gguf"]',
     resolve: (models, baseDir) =>
@@ -83,6 +91,64 @@ export const configKeys = {
         if (typeof model !== 'string') return { ...model, path: toAbsolutePath(model.path, baseDir) }
         return isModelPath(model) ? toAbsolutePath(model, baseDir) : model
       }),
+  }),
+  engine: key({
+    schema: z.enum(['llama', 'openai']),
+    kind: 'text',
+    doc: "What runs models: `llama` runs files in this node; `openai` adds a model that another program runs, such as Ollama, LM Studio or llama-server, by OpenAI's API..",
+    expects: '"llama" or "openai"',
+    default: () => 'llama' as const,
+    flag: '--engine <engine>',
+    example: 'engine = "openai"',
+  }),
+  engineUrl: key({
+    schema: z.string().max(2_048).refine(isEngineUrl).optional(),
+    kind: 'text',
+    doc: 'Where that program answers: what stands before `/chat/completions` in its addresses. Every prompt goes there.',
+    expects: 'an address without a name, a password, a query or a fragment, like http://127.0.0.1:11434/v1',
+    defaultText: 'none; needed with `engine = "openai"`',
+    flag: '--engine-url <url>',
+    example: 'engineUrl = "http://127.0.0.1:11434/v1"',
+  }),
+  engineModel: key({
+    schema: z.string().min(1).max(256).regex(printable).optional(),
+    kind: 'text',
+    doc: 'The model, as that program calls it. The mesh calls it the same in lower case, with "-" for what is no letter, digit, ".", "-" or "_".',
+    expects: '1 to 256 printable characters',
+    defaultText: 'none; needed with `engine = "openai"`',
+    flag: '--engine-model <name>',
+    example: 'engineModel = "llama3.2:3b"',
+  }),
+  engineKey: key({
+    schema: z
+      .string()
+      .regex(/^[!-~]{1,1024}$/)
+      .optional(),
+    kind: 'text',
+    doc: 'API key that the program wants. Prefer the file or the variable to the flag, which other users of the machine can see.',
+    expects: '1 to 1024 printable characters without blanks',
+    defaultText: 'none',
+    flag: '--engine-key <key>',
+    example: 'engineKey = "sk-0123456789"',
+    isSecret: true,
+  }),
+  engineSlots: key({
+    schema: whole(1, 64).optional(),
+    kind: 'integer',
+    doc: 'Requests that the program answers at once. With more than it does, they wait in it where nobody sees them.',
+    expects: 'a whole number from 1 to 64',
+    defaultText: '`1`',
+    flag: '--engine-slots <number>',
+    example: 'engineSlots = 4',
+  }),
+  engineContext: key({
+    schema: contextTokens.optional(),
+    kind: 'integer',
+    doc: 'Tokens of its context, prompt and answer together. The program decides; this is what is promised to others.',
+    expects: `a whole number from 128 to ${limits.contextTokensMax}`,
+    defaultText: '`4096`',
+    flag: '--engine-context <number>',
+    example: 'engineContext = 8192',
   }),
   memoryBudget: key({
     schema: whole(1, 100_000_000).optional(),

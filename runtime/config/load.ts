@@ -1,3 +1,4 @@
+import { checkEngine } from './engine.ts'
 import {
   configKeyNames,
   configKeys,
@@ -101,6 +102,9 @@ function merge(entries: readonly RawEntry[], problems: readonly string[]) {
     } else found.push(checked.problem)
   }
   refuse(found)
+  // Who brings a model of another program did not ask for the small one as well.
+  if (values['engine'] !== 'llama' && origins.models?.kind === 'default') values['models'] = []
+  refuse(checkEngine(values as Config))
   return { config: values as Config, origins: origins as Record<ConfigKey, Origin> }
 }
 
