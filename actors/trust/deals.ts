@@ -7,7 +7,14 @@ import {
   toPromptTokensMax,
   type TrustParams,
 } from '../../machines/trust/index.ts'
-import { type Finish, limits, type PeerId, type Prompt, type RequestId } from '../../protocol/index.ts'
+import {
+  type Finish,
+  isOpaqueHash,
+  limits,
+  type PeerId,
+  type Prompt,
+  type RequestId,
+} from '../../protocol/index.ts'
 import {
   type Ack,
   ackFormat,
@@ -189,8 +196,9 @@ function toOffered(prompt: Prompt, maxOut: number, available: number, params: Tr
   return price >= toPriceMin(prompt, maxOut, params) ? price : 0
 }
 
-const isRepeatable = ({ sampling: { temperature, seed } }: Prompt): boolean =>
-  temperature === 0 || seed !== undefined
+/** Nor could it be done again by who does not know what an opaque model is. */
+const isRepeatable = ({ sampling: { temperature, seed }, modelHash = '' }: Prompt): boolean =>
+  (temperature === 0 || seed !== undefined) && !isOpaqueHash(modelHash)
 
 function attempt<Value>(step: () => Value): Value | string {
   try {

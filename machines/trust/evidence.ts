@@ -1,3 +1,4 @@
+import { isOpaqueHash } from '../../protocol/opaque-model.ts'
 import type { Receipt } from '../../protocol/trust/receipt.ts'
 import { mulQ, ONE } from './fixed.ts'
 import type { TrustParams } from './params.ts'
@@ -27,10 +28,11 @@ export interface Evidence extends Points {
 
 /** Weighs a receipt that was found sound; whether it is final, in time or void is for the account to say. */
 export function toEvidence(receipt: Receipt, params: TrustParams): Evidence {
-  const { flags, samplingId } = receipt.offer
+  const { flags, samplingId, modelHash } = receipt.offer
   const points = toPoints(receipt, params)
   const funding = toFunding(receipt, params)
-  const canOpen = flags.isAuditable && !flags.isPrivate
+  // What an opaque model answered nobody can do again, whatever client and worker say.
+  const canOpen = flags.isAuditable && !flags.isPrivate && !isOpaqueHash(modelHash)
   const auditWeightQ = canOpen ? (samplingId === 2 ? params.sampledWeightQ : ONE) : params.privateWeightQ
   const fundingWeightQ = toFundingWeight(funding, params)
   const halfWeightQ = isFull(receipt) ? ONE : params.halfWeightQ

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Deals, type Funds } from '../../../actors/trust/deals.ts'
 import { Earnings, type EarningsPorts } from '../../../actors/trust/earnings.ts'
 import { genesisParams as params, toPrice } from '../../../machines/trust/index.ts'
-import { type Finish, type Prompt, promptSchema } from '../../../protocol/index.ts'
+import { type Finish, type Prompt, promptSchema, toOpaqueHash } from '../../../protocol/index.ts'
 import {
   checkReceipt,
   offerFormat,
@@ -353,6 +353,13 @@ describe('a client', () => {
     send([1])
     sign(deal.finish(finishOf(1, earning.finished(resultOf(1)))))
     expect(rig.filed[0]?.offer.flags).toMatchObject(flags)
+  })
+
+  it('says of an answer of an opaque model that it cannot be audited', () => {
+    const { earning, sign, deal, send, ...rig } = openWith({ modelHash: toOpaqueHash('openai', 'x') })
+    send([1])
+    sign(deal.finish(finishOf(1, earning.finished(resultOf(1)))))
+    expect(rig.filed[0]?.offer.flags).toMatchObject({ isAuditable: false })
   })
 
   it('signs for no more tokens of a prompt than its text can give', () => {

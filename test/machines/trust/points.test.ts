@@ -10,6 +10,7 @@ import {
   toPoints,
   toPrice,
 } from '../../../machines/trust/points.ts'
+import { toOpaqueHash } from '../../../protocol/index.ts'
 import { createReceipt, params } from './receipt-rig.ts'
 import type { ReceiptSpec } from './receipt-rig.ts'
 
@@ -140,6 +141,7 @@ describe('the weight of evidence', () => {
     ['full', {}, ONE],
     ['private', { private: true }, ONE / 4],
     ['not auditable', { auditable: false }, ONE / 4],
+    ['of an opaque model', { modelHash: toOpaqueHash('openai', 'x') }, ONE / 4],
     ['sampled by others', { samplingId: 2 }, ONE / 2],
     ['seeded', { samplingId: 1 }, ONE],
     ['on the line', { balanceAfter: -1 }, ONE / 4],
@@ -168,6 +170,7 @@ describe('the weight of evidence', () => {
     ['full', {}, true],
     ['private', { private: true }, false],
     ['not auditable', { auditable: false }, false],
+    ['of an opaque model', { modelHash: toOpaqueHash('openai', 'x') }, false],
     ['on the line', { balanceAfter: -1 }, false],
     ['gratis', { gratis: true }, false],
     ['half', { ack: 'tick' }, false],

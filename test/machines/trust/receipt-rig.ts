@@ -40,6 +40,7 @@ export interface ReceiptSpec {
   readonly samplingId?: 0 | 1 | 2
   readonly gratis?: boolean
   readonly auditable?: boolean
+  readonly modelHash?: string
   readonly private?: boolean
 }
 
@@ -55,7 +56,7 @@ export function createReceipt(spec: ReceiptSpec = {}): Receipt {
       requestId: bytes(request, 16),
       clientId: accountOf(client),
       workerId: spec.worker ?? workerId,
-      modelHash: bytes(7, 32),
+      modelHash: spec.modelHash ?? bytes(7, 32),
       promptCommit: bytes(8, 32),
       maxOut: spec.maxOut ?? 512,
       samplingId: spec.samplingId ?? 0,
