@@ -45,6 +45,7 @@ import {
   inferenceNetwork,
   limits,
   type ModelHash,
+  type ModelId,
   type PeerId,
   QMeshError,
   toTopic,
@@ -131,6 +132,8 @@ export class NodeSystem {
   readonly #publisher: StatusPublisher
   readonly #node: Actor<typeof nodeMachine>
   readonly #localWires: LocalWires
+  /** Why models cannot be loaded now, as it was logged: the same is not said again and again. */
+  readonly #retrying = new Map<ModelId, string>()
   #network: { state: 'starting' | 'online' | 'offline'; peers: number } = { state: 'starting', peers: 0 }
   #stopping: Promise<void> | undefined
 
@@ -564,6 +567,7 @@ export class NodeSystem {
     switch (event.type) {
       case 'model.ready': {
         const { id, contextTokens, slots, backend, threads } = event.model
+        this.#retrying.delete(id)
         logger.info({ model: id, contextTokens, slots, backend, threads }, 'model ready')
         return
       }
@@ -575,7 +579,9 @@ export class NodeSystem {
         return
       case 'model.retrying': {
         const { modelId, code, message, delayMs } = event
-        logger.warn({ model: modelId, code, error: message, delayMs }, 'model is loaded again soon')
+        const level = this.#retrying.get(modelId) === message ? 'debug' : 'warn'
+        this.#retrying.set(modelId, message)
+        logger[level]({ model: modelId, code, error: message, delayMs }, 'model is loaded again soon')
         return
       }
       case 'model.failed':

@@ -7,6 +7,9 @@ export interface EngineCall {
   readonly body: object
 }
 
+/** Stop strings that every server takes; the others are seen here, and end the request. */
+const stopsMax = 4
+
 /**
  * What there is of an answer is given as text: behind a raw prompt it is simply more of the prompt; in a chat it is the
  * beginning of the assistant's message, which most engines go on with.
@@ -22,7 +25,7 @@ export function toEngineCall(request: GenerateRequest, model: string, maxTokens:
     stream: true,
     stream_options: { include_usage: true },
     ...toSamplingFields(request),
-    ...(request.stop.length > 0 && { stop: request.stop }),
+    ...(request.stop.length > 0 && { stop: request.stop.slice(0, stopsMax) }),
     ...(request.jsonSchema !== undefined && {
       response_format: {
         type: 'json_schema',

@@ -205,7 +205,7 @@ describe('an engine that another program is', () => {
       gone.push(request.gone)
       for (const word of ['a', ' b', ' ST', 'OP', ' c', ' d']) stream.say(word)
     }
-    expect(await answerOf(host, { stop: ['STOP'] })).toMatchObject({
+    expect(await answerOf(host, { stop: ['1', '2', '3', '4', 'STOP'] })).toMatchObject({
       text: 'a b ',
       result: { reason: 'stop-string' },
     })
@@ -213,6 +213,7 @@ describe('an engine that another program is', () => {
       text: 'a b',
       result: { reason: 'length' },
     })
+    expect(server.requests[0]?.body['stop']).toEqual(['1', '2', '3', '4'])
     // Nobody wants the rest, and the engine is told.
     await Promise.all(gone)
   })
