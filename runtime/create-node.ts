@@ -206,7 +206,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
             trialDir: dataDir && join(modelsDirOf(config), 'trials'),
             onLog: (level, message) => logger.debug({ engine: level }, message),
           }),
-          remote && { ...remote, onLog: (level, message) => logger[level](message) },
+          remote && { ...remote, selfId: identity.id, onLog: (level, message) => logger[level](message) },
         ),
       ),
       trust,

@@ -206,6 +206,30 @@ describe('an answer moves to another worker as text', () => {
 })
 
 describe('the gateway of another mesh as an engine', () => {
+  it('must not be one of the same', async () => {
+    const mesh = await createTestMesh()
+    const source = await mesh.worker({ gateway: true, gatewayPort: 0 })
+    const url = `${source.status().gateway?.url}/v1`
+    // Before it is loaded or after it, whenever the two nodes have met.
+    const refused = new Promise<unknown>((resolve) => {
+      const starting = mesh.worker({
+        ...engineOf(url, 'tiny'),
+        wrapEngine: (real) => ({
+          load: (...given) =>
+            real.load(...given).catch((error: unknown) => {
+              resolve(error)
+              throw error
+            }),
+        }),
+      })
+      // It is never ready.
+      starting.catch(resolve)
+    })
+    const error = await refused
+    expect(error).toMatchObject({ code: 'QM_ENGINE_UNAVAILABLE' })
+    expect((error as Error).message).toMatch(/gateway of the mesh that this node serves/)
+  })
+
   it('gives the answers of that mesh, and goes on with one where its worker left it', async () => {
     const there = await createTestMesh()
     // The text of a random model has more tokens when it is read than when it was written.

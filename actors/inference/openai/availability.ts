@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { QMeshError } from '../../../protocol/index.ts'
+import { QMeshError, type PeerId } from '../../../protocol/index.ts'
 import { brokenAnswer, EngineFault, toQuote } from './engine-fault.ts'
 import { openExchange, readWhole } from './exchange.ts'
 import { openStream, toAddress } from './open-stream.ts'
@@ -14,14 +14,19 @@ export interface EngineTarget {
   /** As the engine calls it. */
   readonly model: string
   readonly patience: Patience
+  /** The node that asks. */
+  readonly selfId?: PeerId | undefined
 }
 
-const listSchema = z.object({ data: z.array(z.object({ id: z.string() })).max(10_000) })
+const listSchema = z.object({
+  data: z.array(z.object({ id: z.string(), owned_by: z.unknown().optional() })).max(10_000),
+})
+const workersSchema = z.array(z.object({ workerId: z.string() })).max(10_000)
 
 /** Models that an error names. */
 const namesMax = 8
 /** What an engine answers that keeps no list. */
-const noList: ReadonlySet<number> = new Set([404, 405, 501])
+const noSuchThing: ReadonlySet<number> = new Set([404, 405, 501])
 
 /**
  * Looks whether the engine is there, takes the key and has the model. One that keeps no list is believed.
@@ -29,20 +34,49 @@ const noList: ReadonlySet<number> = new Set([404, 405, 501])
  * @throws QMeshError `QM_ENGINE_UNAVAILABLE` with what to do
  */
 export async function checkAvailable(target: EngineTarget, signal: AbortSignal): Promise<void> {
-  const { url, key, model, patience } = target
-  const names = await explained(url, async () => {
-    const address = toAddress(url, '/models')
-    const exchange = await openExchange(address, { key, signal, answerMs: patience.listMs })
-    if (exchange.status === 200) return toNames(await readWhole(exchange, patience.listMs))
-    if (!noList.has(exchange.status)) throw await toRefusal(exchange)
+  const { url, model } = target
+  const models = await explained(url, () => getJson(target, '/models', listSchema, signal))
+  const names = models?.data.map(({ id }) => id)
+  if (names && !names.includes(model) && !names.includes(`${model}:latest`)) {
+    const some = names.slice(0, namesMax).map((name) => `"${toQuote(name)}"`)
+    const more = names.length > namesMax ? ` and ${names.length - namesMax} more` : ''
+    const has = names.length === 0 ? 'no model at all' : `it has ${some.join(', ')}${more}`
+    throw unavailable(url, `has no model "${model}", ${has}: fetch it there, or give another "engineModel"`)
+  }
+  const isGateway = models?.data.some(({ owned_by: owner }) => owner === 'qmesh') ?? false
+  if (isGateway) await checkOtherMesh(target, signal)
+}
+
+/** A gateway that knows this node may send it the very questions that it was sent by this node. */
+async function checkOtherMesh(target: EngineTarget, signal: AbortSignal): Promise<void> {
+  const { url, selfId } = target
+  const workers = await explained(url, () => getJson(target, '/mesh/workers', workersSchema, signal))
+  if (!workers?.some(({ workerId }) => workerId === selfId)) return
+  throw unavailable(
+    url,
+    'is a gateway of the mesh that this node serves, which would ask itself: give the address of another program, or of a gateway of another mesh',
+  )
+}
+
+/** Undefined where there is no such thing. @throws EngineFault */
+async function getJson<Value>(
+  { url, key, patience }: EngineTarget,
+  path: string,
+  schema: z.ZodType<Value>,
+  signal: AbortSignal,
+): Promise<Value | undefined> {
+  const exchange = await openExchange(toAddress(url, path), { key, signal, answerMs: patience.listMs })
+  if (noSuchThing.has(exchange.status)) {
     exchange.close()
     return undefined
-  })
-  if (!names || names.includes(model) || names.includes(`${model}:latest`)) return
-  const some = names.slice(0, namesMax).map((name) => `"${toQuote(name)}"`)
-  const more = names.length > namesMax ? ` and ${names.length - namesMax} more` : ''
-  const has = names.length === 0 ? 'no model at all' : `it has ${some.join(', ')}${more}`
-  throw unavailable(url, `has no model "${model}", ${has}: fetch it there, or give another "engineModel"`)
+  }
+  if (exchange.status !== 200) throw await toRefusal(exchange)
+  const text = await readWhole(exchange, patience.listMs)
+  try {
+    return schema.parse(JSON.parse(text))
+  } catch {
+    throw brokenAnswer(`what it says at ${path} makes no sense`)
+  }
 }
 
 /**
@@ -71,14 +105,6 @@ export async function tryAnswer(target: EngineTarget, signal: AbortSignal): Prom
       if (!isLate && !isBusy) throw error
     }
   })
-}
-
-function toNames(text: string): string[] {
-  try {
-    return listSchema.parse(JSON.parse(text)).data.map(({ id }) => id)
-  } catch {
-    throw brokenAnswer('its list of models is none')
-  }
 }
 
 const unavailable = (url: string, detail: string, cause?: unknown): QMeshError =>

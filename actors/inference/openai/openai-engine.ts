@@ -16,11 +16,11 @@ const engineKind = 'openai'
  * is known by its name only, so the hash is opaque.
  */
 export function createOpenAiEngine(options: OpenAiEngineOptions): Engine {
-  const { url, key, onLog } = options
+  const { url, key, selfId, onLog } = options
   const patience = { ...defaultPatience, ...options.patience }
   return {
     async load(spec) {
-      const target = { url, key, model: toName(spec), patience }
+      const target = { url, key, selfId, model: toName(spec), patience }
       const never = new AbortController().signal
       await checkAvailable(target, never)
       await tryAnswer(target, never)

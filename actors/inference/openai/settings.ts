@@ -1,9 +1,13 @@
+import type { PeerId } from '../../../protocol/index.ts'
+
 /** Where the engine is, and what it wants to see before it answers. */
 export interface OpenAiEngineOptions {
   /** Beginning of the addresses of its API, such as `http://127.0.0.1:11434/v1`. */
   readonly url: string
   /** Sent as a bearer token, to this address only, and never shown. */
   readonly key?: string | undefined
+  /** The node that asks: a gateway that knows it is no engine for it. */
+  readonly selfId?: PeerId | undefined
   /** For the owner: never with text of a prompt or an answer, and never with the key. */
   readonly onLog?: ((level: 'debug' | 'warn', message: string) => void) | undefined
   readonly patience?: Partial<Patience> | undefined
