@@ -37,6 +37,8 @@ export class OpenAiServer {
   readonly #port: number | undefined
   models: readonly string[] | 'none' = ['llama3.2:3b']
   key: string | undefined
+  /** What it does with the beginning of an answer, when it is tried. */
+  manner: 'continues' | 'echoes' | 'refuses' = 'continues'
   /** Answers a request instead of `talk`. */
   reply: ((request: EngineRequest, response: ServerResponse) => void) | undefined
   /** What it says. */
@@ -111,9 +113,15 @@ export class OpenAiServer {
       for (const wake of this.#waiting.splice(0)) wake()
     }
     if (this.reply) return this.reply(request, response)
+    const begun = body.messages?.at(-1)
+    const isBegun = begun?.role === 'assistant'
+    if (this.manner === 'refuses' && isBegun) {
+      response.writeHead(400).end('{"error":{"message":"the last message must be of the user"}}')
+      return
+    }
     const stream = openStream(response, path)
     if (trial) {
-      stream.say('Hi')
+      stream.say(this.manner === 'echoes' && isBegun ? `${begun.content} C` : ' C')
       stream.end('length')
     } else await this.talk(stream, request)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { StopFilter } from '../stop-strings.ts'
-import { SeamFilter } from './seam-filter.ts'
+import { SeamFilter, type ResumeManner } from './seam-filter.ts'
 
 /** Characters that one token stands for at most, as clients believe it. */
 const pieceCharsMax = 256
@@ -15,6 +15,7 @@ export interface AnswerPiecesInput {
   readonly stop: readonly string[]
   /** What other workers have given of the answer. */
   readonly begun: string
+  readonly manner: ResumeManner
   /** Pieces that may still come. */
   readonly room: number
 }
@@ -31,9 +32,9 @@ export class AnswerPieces {
   #half = ''
   #end: 'length' | 'stop-string' | undefined
 
-  constructor({ stop, begun, room }: AnswerPiecesInput) {
+  constructor({ stop, begun, manner, room }: AnswerPiecesInput) {
     this.#stops = new StopFilter(stop)
-    this.#seam = new SeamFilter(begun)
+    this.#seam = new SeamFilter(begun, manner)
     this.#room = room
     if (room <= 0) this.#end = 'length'
   }

@@ -5,6 +5,7 @@ import { openExchange, readWhole } from './exchange.ts'
 import { openStream, toAddress } from './open-stream.ts'
 import { readStream } from './read-stream.ts'
 import { toRefusal } from './refusal.ts'
+import type { ResumeManner } from './seam-filter.ts'
 import type { Patience } from './settings.ts'
 
 /** The engine, and the model that is asked for. */
@@ -79,32 +80,60 @@ async function getJson<Value>(
   }
 }
 
+const question = { role: 'user', content: 'Name the first three letters.' }
+/** Long enough that it is said again by no chance. */
+const beginning = 'The first three letters are A, B,'
+
 /**
- * Asks for one word, which makes the engine load the model, and shows that it streams. No word in time is no fault: the
- * model may be a large one.
+ * Asks for one word of an answer that was begun: it makes the engine load the model, shows that it streams, and how it
+ * goes on with an answer. No word in time is no fault: the model may be a large one.
  *
  * @throws QMeshError `QM_ENGINE_UNAVAILABLE`
  */
-export async function tryAnswer(target: EngineTarget, signal: AbortSignal): Promise<void> {
-  const { url, key, model, patience } = target
+export async function tryAnswer(target: EngineTarget, signal: AbortSignal): Promise<ResumeManner> {
+  const { url } = target
+  try {
+    const said = await ask(target, [question, { role: 'assistant', content: beginning }], signal)
+    return said?.startsWith(beginning) ? 'echoes' : 'continues'
+  } catch (error) {
+    if (!(error instanceof EngineFault) || error.kind !== 'other')
+      return explained(url, () => Promise.reject(error))
+  }
+  // It may only be the beginning that it does not take.
+  await explained(url, () => ask(target, [question], signal))
+  return 'restarts'
+}
+
+/** Undefined when it has no time now. @throws EngineFault */
+async function ask(
+  { url, key, model, patience }: EngineTarget,
+  messages: readonly object[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const { trialMs } = patience
-  const body = { model, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1, stream: true }
-  await explained(url, async () => {
+  const untilMs = performance.now() + trialMs
+  const body = { model, messages, max_tokens: 1, stream: true }
+  let said = ''
+  try {
+    const address = toAddress(url, '/chat/completions')
+    const exchange = await openStream(address, { key, body, signal, answerMs: trialMs })
     try {
-      const address = toAddress(url, '/chat/completions')
-      const exchange = await openStream(address, { key, body, signal, answerMs: trialMs })
-      try {
-        await readStream(exchange, { ...patience, firstMs: trialMs, gapMs: trialMs }, 1).next()
-      } finally {
-        exchange.close()
+      const leftMs = Math.max(0, untilMs - performance.now())
+      for await (const { text } of readStream(exchange, { ...patience, firstMs: leftMs, gapMs: leftMs }, 1)) {
+        said += text
+        if (said.length >= beginning.length) break
       }
-    } catch (error) {
-      const isLate = error instanceof EngineFault && error.kind === 'silence'
-      // One that has other things to do is there.
-      const isBusy = error instanceof EngineFault && error.code === 'QM_OVERLOADED'
-      if (!isLate && !isBusy) throw error
+    } finally {
+      exchange.close()
     }
-  })
+    return said
+  } catch (error) {
+    const isLate = error instanceof EngineFault && error.kind === 'silence'
+    // One that has other things to do is there.
+    const isBusy = error instanceof EngineFault && error.code === 'QM_OVERLOADED'
+    if (isLate || isBusy) return undefined
+    throw error
+  }
 }
 
 const unavailable = (url: string, detail: string, cause?: unknown): QMeshError =>

@@ -1,5 +1,6 @@
 import { defaultSampling, type ChatMessage } from '../../../protocol/index.ts'
 import type { GenerateRequest } from '../engine.port.ts'
+import type { ResumeManner } from './seam-filter.ts'
 
 /** A request as the engine's API has it. */
 export interface EngineCall {
@@ -12,13 +13,15 @@ const stopsMax = 4
 
 /**
  * What there is of an answer is given as text: behind a raw prompt it is simply more of the prompt; in a chat it is the
- * beginning of the assistant's message, which most engines go on with.
+ * beginning of the assistant's message.
  *
  * @param model as the engine calls it
- * @param maxTokens that are still to come
+ * @param manner of the engine; one that answers anew is given no beginning
  */
-export function toEngineCall(request: GenerateRequest, model: string, maxTokens: number): EngineCall {
+export function toEngineCall(request: GenerateRequest, model: string, manner: ResumeManner): EngineCall {
   const { messages, prompt = '', resume } = request
+  const isAnew = messages !== undefined && manner === 'restarts'
+  const maxTokens = request.maxTokens - (isAnew ? 0 : (resume?.tokens.length ?? 0))
   const body = {
     model,
     max_tokens: maxTokens,
@@ -33,7 +36,7 @@ export function toEngineCall(request: GenerateRequest, model: string, maxTokens:
       },
     }),
   }
-  const begun = resume?.text ?? ''
+  const begun = isAnew ? '' : (resume?.text ?? '')
   if (!messages) return { path: '/completions', body: { ...body, prompt: prompt + begun } }
   return { path: '/chat/completions', body: { ...body, messages: withBeginning(messages, begun) } }
 }

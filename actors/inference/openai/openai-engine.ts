@@ -23,8 +23,8 @@ export function createOpenAiEngine(options: OpenAiEngineOptions): Engine {
       const target = { url, key, selfId, model: toName(spec), patience }
       const never = new AbortController().signal
       await checkAvailable(target, never)
-      await tryAnswer(target, never)
-      return new OpenAiHost({ model: toModel(spec), target, onLog })
+      const manner = await tryAnswer(target, never)
+      return new OpenAiHost({ model: toModel(spec), target, manner, onLog })
     },
 
     // It takes no memory of this node's, and whether it is there is seen when it is loaded.

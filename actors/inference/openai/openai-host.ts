@@ -15,6 +15,7 @@ import { openStream, toAddress } from './open-stream.ts'
 import { PromptEstimate } from './prompt-estimate.ts'
 import { readStream } from './read-stream.ts'
 import { Reading } from './reading.ts'
+import type { ResumeManner } from './seam-filter.ts'
 
 /** Looks in a row that find nobody before the engine counts as gone. */
 const missedMax = 2
@@ -29,6 +30,7 @@ interface Prepared {
 export interface OpenAiHostInput {
   readonly model: LoadedModel
   readonly target: EngineTarget
+  readonly manner: ResumeManner
   readonly onLog?: ((level: 'debug' | 'warn', message: string) => void) | undefined
 }
 
@@ -37,6 +39,7 @@ export class OpenAiHost implements EngineHost {
   readonly model: LoadedModel
   readonly lost: Promise<QMeshError>
   readonly #target: EngineTarget
+  readonly #manner: ResumeManner
   readonly #onLog: OpenAiHostInput['onLog']
   readonly #estimate = new PromptEstimate()
   readonly #prepared = new Map<string, Prepared>()
@@ -50,9 +53,10 @@ export class OpenAiHost implements EngineHost {
   /** Why it takes no more work. */
   #over: QMeshError | undefined
 
-  constructor({ model, target, onLog }: OpenAiHostInput) {
+  constructor({ model, target, manner, onLog }: OpenAiHostInput) {
     this.model = model
     this.#target = target
+    this.#manner = manner
     this.#onLog = onLog
     this.lost = new Promise((resolve) => {
       this.#sayLost = resolve
@@ -147,7 +151,10 @@ export class OpenAiHost implements EngineHost {
     let text = ''
     let firstAtMs: number | undefined
     let lastAtMs = startedAtMs
-    const answer = new AnswerPieces({ stop, begun, room: maxTokens - tokens })
+    // Behind a raw prompt nothing is ever said again.
+    const seam = request.messages ? begun : ''
+    const manner = this.#manner
+    const answer = new AnswerPieces({ stop, begun: seam, manner, room: maxTokens - tokens })
     const send = async (pieces: readonly Piece[]): Promise<void> => {
       for (const piece of pieces) {
         await reading.room(tokens)
@@ -170,7 +177,7 @@ export class OpenAiHost implements EngineHost {
     })
     // The worker before this one was lost with nothing left to say but the end.
     if (answer.end) return end(answer.end)
-    const { path, body } = toEngineCall(request, model, maxTokens - tokens)
+    const { path, body } = toEngineCall(request, model, manner)
     const { signal } = reading
     const options = { key, body, signal, answerMs: patience.firstMs }
     const exchange = await openStream(toAddress(url, path), options)

@@ -30,7 +30,7 @@ export interface Patience {
 }
 
 export const defaultPatience: Patience = {
-  listMs: 5_000,
+  listMs: 4_000,
   trialMs: 8_000,
   firstMs: 300_000,
   gapMs: 60_000,

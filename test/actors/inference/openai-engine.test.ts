@@ -167,6 +167,46 @@ describe('an engine that another program is', () => {
     expect((await answerOf(host, { resume })).text).toBe('; the rain fell.')
   })
 
+  it('leaves out a beginning of any length that an engine says again always, as llama-server does', async () => {
+    const { server, load } = await createRig()
+    server.manner = 'echoes'
+    const host = await load()
+    server.talk = (stream, { body }) => {
+      stream.say(`${body.messages?.at(-1)?.content ?? ''} sea`)
+      stream.say(' is blue.')
+      stream.end()
+    }
+    const resume = { tokens: [1], chars: 3, text: 'The' }
+    expect((await answerOf(host, { resume })).text).toBe(' sea is blue.')
+    expect((await server.nextRequest()).body.messages?.at(-1)).toEqual({ role: 'assistant', content: 'The' })
+  })
+
+  it('has an engine that takes no beginning answer anew, and gives no other answer behind half of one', async () => {
+    const { server, load } = await createRig()
+    server.manner = 'refuses'
+    const host = await load()
+    const words = ['The', ' sea', ' is', ' blue.']
+    server.talk = (stream) => {
+      for (const word of words) stream.say(word)
+      stream.end()
+    }
+    const resume = { tokens: [1, 2], chars: 7, text: 'The sea' }
+    const { text, result } = await answerOf(host, { resume })
+    expect(text).toBe(' is blue.')
+    expect(result).toMatchObject({ completionTokens: 4, resumeMode: 'text' })
+    expect((await server.nextRequest()).body).toMatchObject({
+      messages: [{ role: 'user', content: 'hi' }],
+      max_tokens: 64,
+    })
+    words[1] = ' ocean'
+    await expect(answerOf(host, { resume })).rejects.toMatchObject({ code: 'QM_INFERENCE_FAILED' })
+    server.talk = (stream) => {
+      stream.say('The')
+      stream.end()
+    }
+    await expect(answerOf(host, { resume })).rejects.toMatchObject({ code: 'QM_INFERENCE_FAILED' })
+  })
+
   it('refuses what it cannot do: tokens without text, an exact resume, more than its context', async () => {
     const { load } = await createRig()
     const host = await load()

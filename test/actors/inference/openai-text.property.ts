@@ -17,7 +17,7 @@ function cutAt<Part extends { slice(from: number, to?: number): Part }>(
 }
 
 function say(parts: readonly string[], input: { stop: string[]; begun: string; room: number }) {
-  const answer = new AnswerPieces(input)
+  const answer = new AnswerPieces({ ...input, manner: 'continues' })
   const pieces = [...parts.flatMap((part) => answer.push(part)), ...answer.flush()]
   return { pieces, text: pieces.map((piece) => piece.text).join(''), end: answer.end }
 }
