@@ -147,10 +147,6 @@ async function explained<Value>(url: string, look: () => Promise<Value>): Promis
     if (!(error instanceof EngineFault)) throw error
     const { kind, detail } = error
     if (kind === 'other') throw unavailable(url, `cannot be used: ${detail}`, error)
-    throw unavailable(
-      url,
-      `is not there, ${detail}: start it, or correct "engineUrl"; this node tries again by itself`,
-      error,
-    )
+    throw unavailable(url, `is not there, ${detail}: start it, or correct "engineUrl"`, error)
   }
 }
