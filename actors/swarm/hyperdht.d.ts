@@ -2,8 +2,18 @@
 declare module 'hyperdht' {
   import type { EventEmitter } from 'node:events'
   import type { KeyPair, NoiseStream } from 'hyperswarm'
+  import type NoiseWrap from 'hyperdht/lib/noise-wrap.js'
 
   namespace DHT {
+    interface ConnectOptions {
+      readonly keyPair?: KeyPair
+      readonly createHandshake?: (keyPair: KeyPair, remotePublicKey: Buffer) => NoiseWrap
+    }
+
+    interface ServerOptions {
+      readonly createHandshake?: (keyPair: KeyPair) => NoiseWrap
+    }
+
     interface NodeAddress {
       readonly host: string
       readonly port: number
@@ -70,12 +80,29 @@ declare module 'hyperdht' {
     query(question: DHT.Question, options?: DHT.QueryOptions): DHT.Query
     announce(target: Uint8Array, keyPair: KeyPair): DHT.Query
     toArray(options?: { limit?: number }): DHT.NodeAddress[]
-    createServer(onConnection?: (stream: NoiseStream) => void): { listen(keyPair: KeyPair): Promise<unknown> }
-    connect(publicKey: Uint8Array, options?: { keyPair?: KeyPair }): NoiseStream
+    createServer(onConnection?: ((stream: NoiseStream) => void) | DHT.ServerOptions): {
+      listen(keyPair: KeyPair): Promise<unknown>
+    }
+    connect(publicKey: Uint8Array, options?: DHT.ConnectOptions): NoiseStream
     destroy(options?: { force?: boolean }): Promise<void>
   }
 
   export = DHT
+}
+
+declare module 'hyperdht/lib/noise-wrap.js' {
+  import type { KeyPair } from 'hyperswarm'
+
+  /** One side of a Noise handshake. */
+  class NoiseWrap {
+    /** @param remotePublicKey null for the side that answers */
+    constructor(keyPair: KeyPair, remotePublicKey: Buffer | null)
+    /** What the other side says; throws when it was somebody else. */
+    recv(message: Buffer): unknown
+    final(): unknown
+  }
+
+  export = NoiseWrap
 }
 
 declare module 'hyperdht/testnet.js' {

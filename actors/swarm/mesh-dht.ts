@@ -1,4 +1,5 @@
 import DHT from 'hyperdht'
+import NoiseWrap from 'hyperdht/lib/noise-wrap.js'
 import type { NoiseStream } from 'hyperswarm'
 import type { PeerId } from '../../protocol/index.ts'
 
@@ -19,12 +20,29 @@ export interface MeshDhtOptions {
 export const smallMeshTimeouts = { fallback: [200, 300, 400, 500, 600, 700], min: 200, max: 700, jitter: 50 }
 const smallMeshRetries = 2
 
-/** Milliseconds after which a dial that nobody answered gives way to the peer's own. One that is answered takes less. */
-const overdueMs = 2_000
+/** Milliseconds after which a dial gives way to the peer's own. */
+const overdueMs = {
+  /** Nobody answered. */
+  silent: 2_000,
+  /** The peer did, so it is at that address: from there on it may take seconds to get through the NATs of both. */
+  answered: 10_000,
+}
 
 interface Dial {
   readonly stream: NoiseStream
   readonly sinceMs: number
+  readonly isAnswered: () => boolean
+}
+
+/** The handshake of a dial. It reads an answer of nobody but the peer, whoever passed it on. */
+class Handshake extends NoiseWrap {
+  isAnswered = false
+
+  override recv(message: Buffer): unknown {
+    const payload = super.recv(message)
+    this.isAnswered = true
+    return payload
+  }
 }
 
 /**
@@ -53,9 +71,13 @@ export class MeshDht extends DHT {
   }
 
   override connect(...[publicKey, options]: Parameters<DHT['connect']>): NoiseStream {
-    const stream = super.connect(publicKey, options)
+    let handshake: Handshake | undefined
+    const stream = super.connect(publicKey, {
+      ...options,
+      createHandshake: (keyPair, remotePublicKey) => (handshake = new Handshake(keyPair, remotePublicKey)),
+    })
     const peerId = stream.remotePublicKey.toString('hex')
-    const dial = { stream, sinceMs: this.#now() }
+    const dial = { stream, sinceMs: this.#now(), isAnswered: () => handshake?.isAnswered === true }
     this.#dials.set(peerId, dial)
     const end = (): void => {
       if (this.#dials.get(peerId) === dial) this.#dials.delete(peerId)
@@ -71,7 +93,8 @@ export class MeshDht extends DHT {
   /** The peer dials this node: a dial of our own that would win, and leads nowhere, gives way. */
   giveWay(peerId: PeerId): void {
     const dial = this.#dials.get(peerId)
-    if (!dial || this.#now() - dial.sinceMs < overdueMs) return
+    if (!dial) return
+    if (this.#now() - dial.sinceMs < (dial.isAnswered() ? overdueMs.answered : overdueMs.silent)) return
     // Where ours would lose it is left alone: both sides giving way at once would leave no connection.
     if (dial.stream.publicKey.compare(dial.stream.remotePublicKey) > 0) dial.stream.destroy()
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import DHT from 'hyperdht'
+import NoiseWrap from 'hyperdht/lib/noise-wrap.js'
 import createTestnet from 'hyperdht/testnet.js'
 import type { KeyPair } from 'hyperswarm'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -48,6 +49,32 @@ test.each([
   { whose: 'lesser', self: lesser, peer: greater, ms: 60_000, givesWay: false },
 ])('a dial of the $whose key gives way after $ms ms: $givesWay', async ({ givesWay, ...dial }) => {
   expect(await dialInVain(dial)).toBe(givesWay)
+})
+
+test('a dial that the peer answered gets the time that two NATs take', async () => {
+  const { dht, other, clock } = await createDialer()
+  const read = vi.spyOn(NoiseWrap.prototype, 'recv')
+  onTestFinished(() => read.mockRestore())
+  const createHandshake = (keyPair: KeyPair): NoiseWrap => {
+    const handshake = new NoiseWrap(keyPair, null)
+    const final = handshake.final.bind(handshake)
+    // Its answer goes out, and nothing comes through after it.
+    handshake.final = () => {
+      setImmediate(() => void other.destroy({ force: true }))
+      return final()
+    }
+    return handshake
+  }
+  await other.createServer({ createHandshake }).listen(lesser)
+  const stream = dht.connect(lesser.publicKey, { keyPair: greater })
+  stream.on('error', () => {})
+  await expect.poll(() => read.mock.results.map(({ type }) => type)).toEqual(['return', 'return'])
+  const givesWayAt = (ms: number): boolean => {
+    clock.nowMs = ms
+    dht.giveWay(toId(lesser))
+    return stream.destroying
+  }
+  expect([2_000, 9_999, 10_000].map(givesWayAt)).toEqual([false, false, true])
 })
 
 test('a connection is not a dial any more', async () => {
