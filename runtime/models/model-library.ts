@@ -17,10 +17,12 @@ import type {
   Verification,
   VerifyOptions,
 } from '../../actors/models/store/stored-model.ts'
+import type { CatalogEntry } from '../../machines/models/catalog.ts'
 import { estimateNeeds, fitModel, type Fit } from '../../machines/models/fit.ts'
 import { speedOf } from '../../machines/models/speed.ts'
 import { nearNames, searchModels } from '../../machines/models/search.ts'
 import {
+  modelHashSchema,
   modelIdSchema,
   QMeshError,
   toModelId,
@@ -176,9 +178,10 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
 
   /**
    * A sound model of this machine by its hash, its id, or as much of its hash as no other has. Of several with one id,
-   * that of whoever's word counts most.
+   * that of whoever's word counts most. A whole hash is never an id: a stranger can name another file by it.
    */
   find(name: string): StoredModel | undefined {
+    if (isHash(name)) return this.store.get(name)
     const found = this.store.get(name) ?? this.catalogFiles.catalog.prefer(this.store.named(name))
     if (found || !hashStart.test(name)) return found
     const [only, ...others] = this.store.list().filter(({ hash }) => hash.startsWith(name))
@@ -194,7 +197,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   ): Promise<{ readonly stored: StoredModel } | { readonly manifest: ModelManifest } | undefined> {
     const { catalog } = this.catalogFiles
     const stored = this.find(name)
-    const entry = catalog.resolve(name)
+    const entry = this.#entryOf(name)
     if (!entry) return stored && { stored }
     if (stored && !catalog.isAbove(entry, stored)) return { stored }
     const { manifest } = entry
@@ -232,7 +235,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
       const fit = view.state === 'sound' ? await measureFit(stored.path) : undefined
       return { ...view, manifest: stored.manifest, fit, damaged }
     }
-    const entry = this.catalogFiles.catalog.resolve(name)
+    const entry = this.#entryOf(name)
     if (!entry) throw this.#notFound(name)
     const { facts, artifact } = entry.manifest
     const needs = estimateNeeds(facts, artifact.bytes)
@@ -419,13 +422,18 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return manifest.publisher === null ? 'unsigned' : 'signed'
   }
 
+  /** What the catalog says of an id. */
+  #entryOf(name: string): CatalogEntry | undefined {
+    return isHash(name) ? undefined : this.catalogFiles.catalog.resolve(name)
+  }
+
   #findStored(name: string): StoredModel | BrokenModel | undefined {
     const sound = this.find(name)
     if (sound) return sound
     const models = [...this.store.list(), ...this.store.broken()]
     const isPrefix = hashStart.test(name)
     const found = models.filter(
-      ({ hash, manifest }) => manifest.id === name || (isPrefix && hash.startsWith(name)),
+      ({ hash, manifest }) => (manifest.id === name && !isHash(name)) || (isPrefix && hash.startsWith(name)),
     )
     if (found.length > 1 && isPrefix)
       throw new QMeshError('QM_USAGE', `${found.length} models begin with "${name}"; give more of the hash`)
@@ -435,7 +443,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   #require(name: string): StoredModel | BrokenModel {
     const model = this.#findStored(name)
     if (model) return model
-    if (this.catalogFiles.catalog.resolve(name))
+    if (this.#entryOf(name))
       throw new QMeshError(
         'QM_MODEL_NOT_FOUND',
         `"${name}" is in a catalog, but not on this machine; fetch it with "qmesh-node models pull ${name}"`,
@@ -462,6 +470,8 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return new QMeshError('QM_MODEL_NOT_FOUND', `no model is called "${name.slice(0, 128)}"${hint}`)
   }
 }
+
+const isHash = (name: string): boolean => modelHashSchema.safeParse(name).success
 
 /** Enough of a hash to name a model by. */
 const hashStart = /^[0-9a-f]{8,64}$/

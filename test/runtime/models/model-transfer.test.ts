@@ -144,6 +144,18 @@ describe('a name', { timeout: 30_000 }, () => {
     expect(await transfer.pull('tiny')).toMatchObject({ hash, wasHere: true })
   })
 
+  it('that is a SHA-256 means that file, and not one that somebody gave the same name', async () => {
+    const { library, transfer } = await createTransfer()
+    const { hash } = tinyFile(tempFolder(), { seed: 1 })
+    const other = tinyFile(tempFolder(), { seed: 2 })
+    await library.store.adopt(other.path, manifestOf(hash), 'copy')
+    await library.catalogFiles.offer(manifestOf(hash, { bytes: null, sha256: other.hash, core: null }), 'own')
+    expect(library.find(hash)).toBeUndefined()
+    for (const asked of [library.info(hash), library.remove(hash), transfer.pull(hash)])
+      await expect(asked).rejects.toMatchObject({ code: 'QM_MODEL_NOT_FOUND' })
+    expect(library.find(other.hash)?.hash).toBe(other.hash)
+  })
+
   it('that is no address is refused with what is wrong about it', async () => {
     const { transfer } = await createTransfer()
     await expect(transfer.pull('https://example.org/100%_new.gguf')).rejects.toMatchObject({
