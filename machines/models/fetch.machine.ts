@@ -12,6 +12,8 @@ export interface FetchInput {
   readonly pullId: string
   /** For people; in order of preference. */
   readonly sources: readonly string[]
+  /** Whole files that may be wrong before the rest is left alone; absent: any number. */
+  readonly wrongFilesMax?: number | undefined
 }
 
 /** One reason why a source was given up. */
@@ -37,6 +39,8 @@ export interface FetchContext {
   /** Attempts in a row at it that gained nothing. */
   readonly attempts: number
   readonly totalAttempts: number
+  readonly wrongFiles: number
+  readonly wrongFilesMax: number
   readonly retryAfterMs: number
   readonly finding: FetchFinding | undefined
   readonly hash: string | undefined
@@ -140,7 +144,8 @@ const fetchSetup = setup({
       return isGaining(params.error) || context.attempts + 1 < attemptsMax
     },
     hasNext: ({ context }) => nextSource(context.standings) !== undefined,
-    isWrong: (_, params: { readonly error: unknown }) => params.error instanceof FileWrong,
+    isWrong: ({ context }, params: { readonly error: unknown }) =>
+      params.error instanceof FileWrong && context.wrongFiles + 1 < context.wrongFilesMax,
   },
 })
 
@@ -166,9 +171,11 @@ const withFailure = (context: FetchContext, error: unknown): readonly SourceFail
  */
 export const fetchMachine = fetchSetup.createMachine({
   id: 'fetch',
-  context: ({ input: { pullId, sources } }) => ({
+  context: ({ input: { pullId, sources, wrongFilesMax = Infinity } }) => ({
     pullId,
     sources,
+    wrongFiles: 0,
+    wrongFilesMax,
     standings: sources.map(() => 'fresh'),
     source: 0,
     attempts: 0,
@@ -324,6 +331,7 @@ export const fetchMachine = fetchSetup.createMachine({
               })),
               assign(({ context, event }) => ({
                 failures: withFailure(context, event.error),
+                wrongFiles: context.wrongFiles + 1,
                 standings:
                   event.error instanceof FileWrong
                     ? blame(context.standings, event.error.culprits)

@@ -1,6 +1,6 @@
 import { setup, stopChild } from 'xstate'
 import type { ErrorCode } from '../../protocol/index.ts'
-import { fetchMachine, type FetchOutput } from './fetch.machine.ts'
+import { fetchMachine, type FetchInput, type FetchOutput } from './fetch.machine.ts'
 import { seederMachine, type SeederOutput, seedPauseReasons, type SeedPauseReason } from './seeder.machine.ts'
 
 /** Models that are fetched at the same time; the others wait, because they would only share the same line. */
@@ -10,10 +10,7 @@ export const pullsWaitingMax = 100
 /** Models offered at once. A parent has at most 100 children. */
 export const seedersMax = 90
 
-export interface Pull {
-  readonly pullId: string
-  readonly sources: readonly string[]
-}
+export type Pull = FetchInput
 
 export interface Seed {
   readonly hash: string
@@ -83,16 +80,16 @@ const startNext = managerSetup.enqueueActions(({ context, enqueue }) => {
     waiting: context.waiting.slice(next.length),
     fetching: [...context.fetching, ...next.map(({ pullId }) => pullId)],
   })
-  for (const { pullId, sources } of next) {
-    enqueue.spawnChild('fetch', { id: pullActor(pullId), input: { pullId, sources } })
-    enqueue.emit({ type: 'pull.started', pullId })
+  for (const pull of next) {
+    enqueue.spawnChild('fetch', { id: pullActor(pull.pullId), input: pull })
+    enqueue.emit({ type: 'pull.started', pullId: pull.pullId })
   }
 })
 
 const add = managerSetup.enqueueActions(({ context, event, enqueue }) => {
   if (event.type !== 'model.pull') return
-  const { pullId, sources } = event
-  enqueue.assign({ waiting: [...context.waiting, { pullId, sources }] })
+  const { type: _, ...pull } = event
+  enqueue.assign({ waiting: [...context.waiting, pull] })
 })
 
 const cancel = managerSetup.enqueueActions(({ context, event, enqueue }) => {

@@ -15,6 +15,8 @@ export const modelLimits = {
   knownModelsMax: 4_096,
   /** Different manifests of one SHA-256 by which its file is fetched. */
   manifestsTriedMax: 8,
+  /** Files fetched by the word of a stranger that were wrong as a whole, after which it counts as a lie. */
+  wrongFilesMax: 2,
   /** Publishers that a node trusts. */
   publishersMax: 256,
 

@@ -289,7 +289,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const found = await this.#ask(name, signal)
     const isHash = modelHashSchema.safeParse(name).success
     const [first, ...others] = isHash ? found : []
-    if (first) return { manifests: [first, ...others] }
+    if (first) return { manifests: [first, ...others], isHearsay: true }
     const told = await this.#here(name)
     if (told) return told
     // Says which names are near.
@@ -332,7 +332,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
    * one of them may be a lie; what came by one is kept for the next.
    */
   async #fetch(
-    { manifests, folder, isKnown = false }: Wanted,
+    { manifests, folder, isKnown = false, isHearsay = false }: Wanted,
     options: ModelPullOptions,
   ): Promise<StoredModel> {
     const { store } = this.library
@@ -340,7 +340,10 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const { sha256 } = named.artifact
     const tried = new Set<string>()
     let failure: unknown
-    const attempt = async (manifest: ModelManifest): Promise<StoredModel | undefined> => {
+    const attempt = async (
+      manifest: ModelManifest,
+      wrongFilesMax: number | undefined,
+    ): Promise<StoredModel | undefined> => {
       const way = JSON.stringify([manifest.artifact, manifest.sources])
       if (tried.has(way) || tried.size >= modelLimits.manifestsTriedMax) return undefined
       tried.add(way)
@@ -348,6 +351,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         return await this.#manager.pull(manifest, {
           signal: options.signal,
           folder,
+          wrongFilesMax,
           onProgress: (progress) => {
             options.onProgress?.(progress)
             this.emit('progress', progress)
@@ -367,9 +371,9 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         return undefined
       }
     }
-    const ways = async (all: readonly ModelManifest[]): Promise<StoredModel | undefined> => {
+    const ways = async (all: readonly ModelManifest[], isTold: boolean): Promise<StoredModel | undefined> => {
       for (const manifest of all) {
-        const stored = await attempt(manifest)
+        const stored = await attempt(manifest, isTold ? modelLimits.wrongFilesMax : undefined)
         if (!stored) continue
         // The way was another's; what the model is called and who answers for it was known before.
         if (isKnown && manifest !== named) await store.describe(stored.hash, named)
@@ -378,8 +382,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       return undefined
     }
     const stored =
-      (await ways(manifests)) ??
-      (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true)))
+      (await ways(manifests, isHearsay)) ??
+      (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true), true))
     if (stored) return stored
     throw failure
   }
@@ -409,6 +413,8 @@ interface Wanted {
   readonly folder?: string | undefined
   /** The owner, the package or a publisher who is trusted speaks first. */
   readonly isKnown?: boolean | undefined
+  /** Peers told of it, and nobody who is trusted answers for it. */
+  readonly isHearsay?: boolean | undefined
   /** The owner named the file itself, and not somebody's word for it. */
   readonly isChosen?: boolean | undefined
 }

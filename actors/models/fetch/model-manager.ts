@@ -39,6 +39,8 @@ export interface PullOptions {
     ((failure: { readonly source: string; readonly message: string }) => void) | undefined
   /** Folder that relative paths of the manifest start from. */
   readonly folder?: string | undefined
+  /** Whole files that may be wrong before no other source is asked; absent: any number. */
+  readonly wrongFilesMax?: number | undefined
 }
 
 /** A model that this node offers. */
@@ -132,7 +134,12 @@ export class ModelManager {
     options.signal?.addEventListener('abort', onAbort, { once: true })
     try {
       if (this.#actor.getSnapshot().status !== 'active') throw new QMeshError('QM_NODE_STOPPED')
-      this.#actor.send({ type: 'model.pull', pullId, sources: job.sourceNames })
+      this.#actor.send({
+        type: 'model.pull',
+        pullId,
+        sources: job.sourceNames,
+        wrongFilesMax: options.wrongFilesMax,
+      })
       const output = await ended
       if (output.kind === 'cancelled') throw new QMeshError('QM_CANCELLED')
       if (output.kind === 'failed') throw new QMeshError(output.code, output.message)

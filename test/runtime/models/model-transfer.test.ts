@@ -201,4 +201,29 @@ describe('a SHA-256', () => {
     expect(failed).toEqual(['hf:no/body/x.gguf'])
     expect(pulled).toMatchObject({ id: 'honest', hash, wasHere: false })
   }, 60_000)
+
+  it('costs two wrong files at most for each word of a stranger, however many sources that names', async () => {
+    const { bytes, hash } = tinyFile(tempFolder())
+    const garbage = await ModelServer.start({ data: Buffer.alloc(bytes.length, 7) })
+    onTestFinished(() => garbage.stop())
+    const endpoint = new URL(garbage.url()).origin
+    const { transfer } = await createTransfer({
+      joinTopic: () => () => undefined,
+      sources: { hf: { endpoint } },
+    })
+    const lie: ModelManifest = {
+      ...manifestOf('liar', { bytes: bytes.length, sha256: hash, core: null }),
+      sources: [1, 2, 3, 4, 5].map((n) => ({ kind: 'hf', repo: 'no/body', file: `${n}`, revision: 'main' })),
+    }
+    const liar = new CatalogSharing({
+      catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
+    })
+    const ends = createConnection()
+    onTestFinished(() => ends.close())
+    liar.connect('00'.repeat(32), ends.right)
+    const capabilities = [modelsCapability]
+    transfer.connect(ends.right.publicKey.toString('hex'), ends.left, { capabilities })
+    await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
+    expect(garbage.sentBytes).toBe(2 * bytes.length)
+  }, 60_000)
 })
