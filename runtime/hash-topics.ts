@@ -19,6 +19,7 @@ export class HashTopics {
   readonly #options: HashTopicsOptions
   readonly #held = new Map<ModelHash, () => void>()
   readonly #sought = new Map<ModelHash, { readonly leave: () => void; readonly timer: NodeJS.Timeout }>()
+  #isClosed = false
 
   constructor(options: HashTopicsOptions) {
     this.#options = options
@@ -26,7 +27,7 @@ export class HashTopics {
 
   /** The node serves exactly these, loaded or loadable. */
   announce(hashes: readonly ModelHash[]): void {
-    const held = new Set(hashes)
+    const held = new Set(this.#isClosed ? [] : hashes)
     for (const [hash, leave] of this.#held) {
       if (held.has(hash)) continue
       this.#held.delete(hash)
@@ -41,7 +42,7 @@ export class HashTopics {
 
   /** Somebody here asks for it. Seekers meet under the topic, too; they say at once that they hold nothing. */
   seek(hash: ModelHash): void {
-    if (this.#held.has(hash)) return
+    if (this.#isClosed || this.#held.has(hash)) return
     const before = this.#sought.get(hash)
     if (before) {
       before.timer.refresh()
@@ -54,7 +55,9 @@ export class HashTopics {
     this.#sought.set(hash, { leave: this.#join(hash), timer })
   }
 
+  /** Leaves all of them, for good: a node that stops still says for a while what it serves. */
   close(): void {
+    this.#isClosed = true
     this.announce([])
     for (const hash of this.#sought.keys()) this.#unseek(hash)
   }

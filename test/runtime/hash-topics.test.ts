@@ -33,6 +33,15 @@ it('what is served is announced by its hash, and no longer when it is not', () =
   expect(joined.size).toBe(0)
 })
 
+it('a node that stops is not announced again, whatever it still says', () => {
+  const { topics, joined } = createRig()
+  topics.announce([hash(1)])
+  topics.close()
+  topics.announce([hash(1)])
+  topics.seek(hash(2))
+  expect(joined.size).toBe(0)
+})
+
 it('what is asked for is looked for until a while after the last question', () => {
   const { topics, joined } = createRig()
   topics.seek(hash(1))
