@@ -129,13 +129,15 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
         else work(effort, failure.effort, createRequestId())
       },
     }
+    /** Whether so many bits are not much more than what was known. */
+    const isFair = (bits: number, known: number): boolean =>
+      bits <= known + surpriseBitsMax || toEffortMs(bits) <= surpriseMsMax
     /** Whether the worker only wants to see some work, and not much more than it let us know. */
     const isWorthIt = (failure: PromptFailure): failure is PromptFailure & { effort: Effort } => {
       const { code, effort: wanted } = failure
       if (code !== 'QM_EFFORT_REQUIRED' || !wanted) return false
       effort?.insisted(workerId, wanted)
-      const isFair = wanted.bits <= worked + surpriseBitsMax || toEffortMs(wanted.bits) <= surpriseMsMax
-      return isFair && ++refusals <= refusalsMax
+      return isFair(wanted.bits, worked) && ++refusals <= refusalsMax
     }
     const send = (requestId: RequestId, effortNonce?: string): void => {
       const prompt = { ...job.toPrompt(model), requestId, ...(effortNonce !== undefined && { effortNonce }) }
@@ -144,12 +146,14 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
     }
     const work = (port: EffortPort, first: Effort, requestId: RequestId): void => {
       const beganAtMs = now()
+      let isGreedy = false
       const asked = (): Effort | undefined => {
         const latest = port.asked(workerId)
         const isFresh = latest?.seed === first.seed && now() - beganAtMs < graceMs
         const wanted = latest && isFresh ? { ...latest, bits: Math.min(first.bits, latest.bits) } : latest
         worked = wanted?.bits ?? 0
-        return wanted
+        isGreedy = wanted !== undefined && !isFair(wanted.bits, first.bits)
+        return isGreedy ? undefined : wanted
       }
       sendBack({ type: 'attempt.solving', attempt, bits: first.bits, etaMs: toEffortMs(first.bits) })
       stopWork = port.search({
@@ -158,6 +162,13 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
         // Where nobody is any more, there is nothing to work for: the prompt finds that out.
         asked: () => (dispatcher.isConnected(workerId) ? asked() : undefined),
         done: (nonce) => {
+          if (isGreedy) {
+            fail({
+              code: 'QM_EFFORT_REQUIRED',
+              message: 'The worker asks for much more work than when it was begun.',
+            })
+            return
+          }
           sendBack({ type: 'attempt.solved', attempt, ms: Math.max(0, now() - beganAtMs) })
           send(requestId, nonce)
         },

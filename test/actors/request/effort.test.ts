@@ -135,6 +135,20 @@ test('a worker that is never content is left after a few times, and so is one th
   expect(attempts.map(({ code }) => code)).toEqual(['QM_EFFORT_REQUIRED', 'QM_EFFORT_REQUIRED', undefined])
 })
 
+test('a worker that wants much more while the client works is left, as one that refuses', async () => {
+  const { rig, desk, asker } = createEffortRig()
+  const [greedy, fair] = [rig.addWorker(), rig.addWorker()]
+  desk.told(greedy.peerId, { bits: 21, seed: '0'.repeat(32) })
+  const answer = asker.ask('hello')
+  await settled()
+  desk.told(greedy.peerId, { bits: 24, seed: '1'.repeat(32) })
+  await prompted(fair, 1)
+  fair.tokens(0, 1, toFinish(1))
+  expect((await answer.result).workerId).toBe(fair.peerId)
+  expect(failures(rig)).toEqual([['failed', greedy.peerId, 'QM_EFFORT_REQUIRED']])
+  expect(greedy.heard).toEqual([])
+})
+
 test('work ends with the request, and with the connection', async () => {
   const { rig, desk, asker } = createEffortRig()
   const worker = rig.addWorker()
