@@ -22,5 +22,6 @@ export {
   parseManifest,
   signManifest,
   toManifestHash,
+  toHearsayKey,
   toUnverifiedKey,
 } from './manifest.ts'

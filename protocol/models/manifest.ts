@@ -292,3 +292,7 @@ export function toUnverifiedKey(manifest: Pick<ModelManifest, 'id' | 'sources'>)
   }).write(to, manifest)
   return `unverified-${hash256(to.toBuffer()).toString('hex')}`
 }
+
+/** Where the file is kept on its way that a stranger says these things of: apart from what came by anybody else's word. */
+export const toHearsayKey = ({ bytes, sha256, core }: ModelArtifact): string =>
+  `hearsay-${hash256(Buffer.from(JSON.stringify([bytes, sha256, core]))).toString('hex')}`

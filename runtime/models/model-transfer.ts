@@ -25,6 +25,7 @@ import {
   type ModelManifest,
   type ModelSource,
   parseManifest,
+  toHearsayKey,
 } from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
 import type { ModelLibrary } from './model-library.ts'
@@ -329,7 +330,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   /**
    * Fetches a file by the first manifest that leads to it. Several may name the same SHA-256 with other sources, and
-   * one of them may be a lie; what came by one is kept for the next.
+   * one of them may be a lie; what came by one that is known here is kept for the next of these.
    */
   async #fetch(
     { manifests, folder, isKnown = false, isHearsay = false }: Wanted,
@@ -339,19 +340,19 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const [named] = manifests
     const { sha256 } = named.artifact
     const tried = new Set<string>()
+    /** What strangers' words may have left on the disk. */
+    const begun = new Set<string>()
     let failure: unknown
-    const attempt = async (
-      manifest: ModelManifest,
-      wrongFilesMax: number | undefined,
-    ): Promise<StoredModel | undefined> => {
+    const attempt = async (manifest: ModelManifest, isTold: boolean): Promise<StoredModel | undefined> => {
       const way = JSON.stringify([manifest.artifact, manifest.sources])
       if (tried.has(way) || tried.size >= modelLimits.manifestsTriedMax) return undefined
       tried.add(way)
+      if (isTold) begun.add(toHearsayKey(manifest.artifact))
       try {
         return await this.#manager.pull(manifest, {
           signal: options.signal,
           folder,
-          wrongFilesMax,
+          isHearsay: isTold,
           onProgress: (progress) => {
             options.onProgress?.(progress)
             this.emit('progress', progress)
@@ -373,7 +374,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     }
     const ways = async (all: readonly ModelManifest[], isTold: boolean): Promise<StoredModel | undefined> => {
       for (const manifest of all) {
-        const stored = await attempt(manifest, isTold ? modelLimits.wrongFilesMax : undefined)
+        const stored = await attempt(manifest, isTold)
         if (!stored) continue
         // The way was another's; what the model is called and who answers for it was known before.
         if (isKnown && manifest !== named) await store.describe(stored.hash, named)
@@ -384,8 +385,9 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const stored =
       (await ways(manifests, isHearsay)) ??
       (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true), true))
-    if (stored) return stored
-    throw failure
+    if (!stored) throw failure
+    for (const key of begun) await store.discardUnfinished(key).catch(() => undefined)
+    return stored
   }
 
   /** A file that nobody answers for is loaded once where it can do no harm, before anybody else loads it. */

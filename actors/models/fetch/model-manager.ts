@@ -7,7 +7,7 @@ import {
   type SeedPauseReason,
 } from '../../../machines/models/seeder.machine.ts'
 import { type ModelHash, QMeshError } from '../../../protocol/index.ts'
-import type { ModelManifest } from '../../../protocol/models/index.ts'
+import { modelLimits, type ModelManifest } from '../../../protocol/models/index.ts'
 import { treeOfLeaves } from '../seeding/build-tree.ts'
 import type { CoreExchange, Given } from '../seeding/core-exchange.ts'
 import { type CoreKey, toCoreKey } from '../seeding/static-core.ts'
@@ -39,8 +39,8 @@ export interface PullOptions {
     ((failure: { readonly source: string; readonly message: string }) => void) | undefined
   /** Folder that relative paths of the manifest start from. */
   readonly folder?: string | undefined
-  /** Whole files that may be wrong before no other source is asked; absent: any number. */
-  readonly wrongFilesMax?: number | undefined
+  /** The manifest is a stranger's: it is not trusted with what came before, nor for long. */
+  readonly isHearsay?: boolean | undefined
 }
 
 /** A model that this node offers. */
@@ -121,6 +121,7 @@ export class ModelManager {
     const pullId = String(++this.#count)
     const job = new PullJob({
       manifest,
+      isHearsay: options.isHearsay,
       sources: createSources(manifest, { ...sources, exchange, folder: options.folder }),
       store,
       download: this.#download,
@@ -138,7 +139,7 @@ export class ModelManager {
         type: 'model.pull',
         pullId,
         sources: job.sourceNames,
-        wrongFilesMax: options.wrongFilesMax,
+        ...(options.isHearsay && { wrongFilesMax: modelLimits.wrongFilesMax }),
       })
       const output = await ended
       if (output.kind === 'cancelled') throw new QMeshError('QM_CANCELLED')

@@ -5,7 +5,12 @@ import { dirname, join } from 'node:path'
 import { AttemptFailed, type FetchFinding, FileWrong } from '../../../machines/models/fetch.machine.ts'
 import { RateMeter } from '../../../machines/models/rate-meter.ts'
 import { type ModelHash, QMeshError, toQMeshError } from '../../../protocol/index.ts'
-import { blockBytes, type ModelManifest, toUnverifiedKey } from '../../../protocol/models/index.ts'
+import {
+  blockBytes,
+  type ModelManifest,
+  toHearsayKey,
+  toUnverifiedKey,
+} from '../../../protocol/models/index.ts'
 import { CoreFetch } from '../seeding/core-fetch.ts'
 import { sizeOfBlock } from '../seeding/merkle.ts'
 import type { RateLimit } from '../seeding/rate-limit.ts'
@@ -32,6 +37,8 @@ export interface PullProgress {
 export interface PullJobOptions {
   readonly manifest: ModelManifest
   readonly sources: readonly FileSource[]
+  /** What came by another's word is left alone: of a lie nothing could be told apart from it. */
+  readonly isHearsay?: boolean | undefined
   readonly store: Pick<ModelStore, 'partial' | 'dir' | 'roomBytes' | 'limitBytes'>
   /** For all sources but peers, which have it already. */
   readonly download: RateLimit
@@ -77,13 +84,12 @@ export class PullJob {
   resolve(signal: AbortSignal): Promise<FetchFinding> {
     return this.#run(async () => {
       this.#enter('resolving')
-      const { manifest, store } = this.#options
+      const { manifest, store, isHearsay } = this.#options
       const bytes = await this.#size(signal)
       this.#total = bytes
-      const partial = (this.#partial ??= await store.partial(
-        manifest.artifact.sha256 ?? toUnverifiedKey(manifest),
-        bytes,
-      ))
+      const { artifact } = manifest
+      const key = isHearsay ? toHearsayKey(artifact) : (artifact.sha256 ?? toUnverifiedKey(manifest))
+      const partial = (this.#partial ??= await store.partial(key, bytes))
       this.#memos = await SourceMemos.open(join(dirname(partial.path), 'sources.json'))
       return { bytes, missingBytes: bytes - partial.doneBytes }
     })

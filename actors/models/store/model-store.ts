@@ -120,7 +120,7 @@ export class ModelStore {
   /**
    * Begins or goes on with a model on its way.
    *
-   * @param key SHA-256 of the file, or what `toUnverifiedKey` gives
+   * @param key SHA-256 of the file, or what `toUnverifiedKey` or `toHearsayKey` gives
    * @param bytes size of the whole file; with another one than last time it starts anew
    * @throws QMeshError `QM_MODEL_BUSY` with the process that works on it, `QM_DISK_FULL`
    */
@@ -418,7 +418,7 @@ const isNewer = (known: ModelManifest, other: ModelManifest): boolean =>
   known.id === other.id && known.publisher === other.publisher && known.version > other.version
 
 /** Keys become names of folders: nothing else may. */
-const keyPattern = /^(unverified-|adopt-)?[0-9a-f]{64}$/
+const keyPattern = /^(unverified-|hearsay-|adopt-)?[0-9a-f]{64}$/
 
 function checkKey(key: string): void {
   if (!keyPattern.test(key)) throw new QMeshError('QM_INTERNAL', `"${key.slice(0, 80)}" is no key of a model`)

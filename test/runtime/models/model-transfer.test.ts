@@ -165,6 +165,17 @@ describe('a name', { timeout: 30_000 }, () => {
   })
 })
 
+/** Connects a peer that tells this whatever it is asked for. */
+function meetLiar(transfer: ModelTransfer, lie: ModelManifest): void {
+  const liar = new CatalogSharing({
+    catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
+  })
+  const ends = createConnection()
+  onTestFinished(() => ends.close())
+  liar.connect('00'.repeat(32), ends.right)
+  transfer.connect(ends.right.publicKey.toString('hex'), ends.left, { capabilities: [modelsCapability] })
+}
+
 describe('a SHA-256', () => {
   it('is pulled by the manifest that leads to it, though others came first', async () => {
     const joinTopic = () => () => undefined
@@ -215,15 +226,36 @@ describe('a SHA-256', () => {
       ...manifestOf('liar', { bytes: bytes.length, sha256: hash, core: null }),
       sources: [1, 2, 3, 4, 5].map((n) => ({ kind: 'hf', repo: 'no/body', file: `${n}`, revision: 'main' })),
     }
-    const liar = new CatalogSharing({
-      catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
-    })
-    const ends = createConnection()
-    onTestFinished(() => ends.close())
-    liar.connect('00'.repeat(32), ends.right)
-    const capabilities = [modelsCapability]
-    transfer.connect(ends.right.publicKey.toString('hex'), ends.left, { capabilities })
+    meetLiar(transfer, lie)
     await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
     expect(garbage.sentBytes).toBe(2 * bytes.length)
   }, 60_000)
+
+  it.each([-1, 0])(
+    'keeps what came by an honest way, though a stranger says %i bytes more',
+    async (more) => {
+      const { bytes, hash } = tinyFile(tempFolder())
+      const garbage = await ModelServer.start({ data: Buffer.alloc(bytes.length + more, 7) })
+      onTestFinished(() => garbage.stop())
+      const endpoint = new URL(garbage.url()).origin
+      const { library, transfer } = await createTransfer({
+        joinTopic: () => () => undefined,
+        sources: { hf: { endpoint } },
+      })
+      const begun = await library.store.partial(hash, bytes.length)
+      await begun.write(0, bytes.subarray(0, 100_000))
+      await begun.release()
+      const artifact = { bytes: bytes.length + more, sha256: hash, core: null }
+      const lie: ModelManifest = {
+        ...manifestOf('liar', artifact),
+        sources: [{ kind: 'hf', repo: 'no/body', file: 'x.gguf', revision: 'main' }],
+      }
+      meetLiar(transfer, lie)
+      await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
+      const kept = await library.store.partial(hash, bytes.length)
+      expect(kept.doneBytes).toBe(100_000)
+      await kept.release()
+    },
+    60_000,
+  )
 })
