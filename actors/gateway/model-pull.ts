@@ -11,18 +11,21 @@ import { toEvent } from './sse.ts'
  * file or an address without encryption.
  */
 export const modelPullRequest = z.strictObject({
-  name: z.union([
-    modelIdSchema,
-    modelHashSchema,
-    z
-      .string()
-      .max(512)
-      .regex(/^hf:[^/\s]+\/[^/\s]+\/\S+$/),
-    z
-      .string()
-      .max(2_048)
-      .regex(/^https:\/\/\S+$/),
-  ]),
+  name: z
+    .union([
+      modelIdSchema,
+      modelHashSchema,
+      z
+        .string()
+        .max(512)
+        .regex(/^hf:[^/\s]+\/[^/\s]+\/\S+$/),
+      z
+        .string()
+        .max(2_048)
+        .regex(/^https:\/\/\S+$/),
+    ])
+    // Whatever else it looks like, that is the path of a manifest on this machine.
+    .refine((name) => !/\.json$/i.test(name), { message: 'a model, not the path of a manifest' }),
 })
 
 /** Fetches a model, telling how far it is. A reader that goes away ends it; what came is kept for the next time. */

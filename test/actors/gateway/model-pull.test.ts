@@ -120,14 +120,22 @@ describe(`POST ${path}`, () => {
     expect(pulls).toMatchObject([{ name: 'tiny' }])
   })
 
-  it.each(['/etc/passwd', './manifest.json', 'http://127.0.0.1/x.gguf', 'file:///x', 'hf:../x', '', 5, '-x'])(
-    'does not fetch %j',
-    async (name) => {
-      const { post, pulls } = await createRig(() => Promise.resolve(pulled))
-      expect((await post(path, { name })).statusCode).toBe(400)
-      expect(pulls).toEqual([])
-    },
-  )
+  it.each([
+    '/etc/passwd',
+    './manifest.json',
+    'http://127.0.0.1/x.gguf',
+    'file:///x',
+    'hf:../x',
+    '',
+    5,
+    '-x',
+    'manifest.json',
+    'hf:o/r/x.JSON',
+  ])('does not fetch %j', async (name) => {
+    const { post, pulls } = await createRig(() => Promise.resolve(pulled))
+    expect((await post(path, { name })).statusCode).toBe(400)
+    expect(pulls).toEqual([])
+  })
 
   it.each(['tiny', 'ab'.repeat(32), 'hf:owner/repo/model.gguf@main', 'https://example.org/a.gguf'])(
     'fetches %s',
