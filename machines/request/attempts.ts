@@ -106,6 +106,8 @@ const lostCodes: readonly ErrorCode[] = [
   'QM_DRAINING',
   'QM_ENGINE_CRASHED',
   'QM_ENGINE_HUNG',
+  // It offered the model, and has lost it: while it loads it again.
+  'QM_MODEL_UNKNOWN',
 ]
 
 /**
@@ -146,8 +148,6 @@ const takenAgain = {
     'QM_RATE_LIMITED',
     // It may ask for less by then.
     'QM_EFFORT_REQUIRED',
-    // While it loads the model again.
-    'QM_MODEL_UNKNOWN',
   ]),
 } as const satisfies Record<string, ReadonlySet<ErrorCode>>
 export type Again = keyof typeof takenAgain

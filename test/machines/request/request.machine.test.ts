@@ -461,6 +461,14 @@ test('a failure that leaves nobody else leads back to a worker that was lost, on
   expect(codeOf(rig)).toBe('QM_ATTEMPTS_EXHAUSTED')
 })
 
+test('a worker that lost its model is waited for, as others are that were lost', () => {
+  const rig = createRequestRig({}, 1)
+  rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code: 'QM_MODEL_UNKNOWN', tokens: 0 })
+  expect(codeOf(rig)).toBeUndefined()
+  rig.pass(250)
+  expect(rig.attempts).toHaveLength(2)
+})
+
 test('one worker alone cannot end a request with a verdict; two who agree can', () => {
   const rig = createRequestRig({}, 3)
   rig.attempts[0]?.send({ type: 'attempt.failed', attempt: 0, code: 'QM_CONTEXT_EXCEEDED', tokens: 0 })
