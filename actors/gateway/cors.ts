@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ApiError } from './api-error.ts'
 
 /** What a page's script may read of an answer besides its body. */
@@ -19,7 +19,10 @@ export function guardOrigin(server: FastifyInstance, origins: readonly string[])
   const allowed = new Set(origins.map((origin) => origin.toLowerCase()))
   server.addHook('onRequest', async (request, reply) => {
     const { origin, host } = request.headers
-    if (origin === undefined) return
+    if (origin === undefined) {
+      checkSite(request)
+      return
+    }
     void reply.header('vary', 'Origin')
     if (host !== undefined && origin === `http://${host}`) return
     if (!allowed.has(origin.toLowerCase())) {
@@ -38,5 +41,20 @@ export function guardOrigin(server: FastifyInstance, origins: readonly string[])
     if (request.headers['access-control-request-private-network'] === 'true')
       void reply.header('access-control-allow-private-network', 'true')
     return reply.code(204).send()
+  })
+}
+
+/**
+ * A page that asks for an image or a script names no origin: it reads nothing, and could still hold every place of those
+ * who watch. Browsers say of such a request where it comes from, and pages cannot change that.
+ */
+function checkSite({ headers, routeOptions }: FastifyRequest): void {
+  const site = headers['sec-fetch-site']
+  // A link to what is open to everybody, such as the console, may be anywhere.
+  if (site === undefined || site === 'none' || site === 'same-origin' || routeOptions.config.isOpen) return
+  throw new ApiError('Pages from elsewhere may not use this gateway.', {
+    status: 403,
+    type: 'permission_error',
+    code: 'origin_not_allowed',
   })
 }

@@ -113,6 +113,27 @@ describe('pages', () => {
     expect(asked).toEqual([])
   })
 
+  it.each(['cross-site', 'same-site'])(
+    'from elsewhere (%s) are turned away also when they only fetch an image or a script',
+    async (site) => {
+      const { get, server } = await createGatewayRig()
+      // What a browser sends for <img src> and for a script's request without CORS: no origin.
+      const image = { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }
+      for (const path of ['/v1/mesh/events', '/v1/mesh/models', '/metrics', '/nowhere']) {
+        const reply = await get(path, image)
+        expect(reply.statusCode).toBe(403)
+        expect(reply.json()).toMatchObject({ error: { code: 'origin_not_allowed' } })
+      }
+      const link = { host: 'localhost', 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' }
+      expect((await server.inject({ url: '/healthz', headers: link })).statusCode).toBe(200)
+    },
+  )
+
+  it.each(['same-origin', 'none'])('%s: the console and a typed address may ask', async (site) => {
+    const { get } = await createGatewayRig()
+    expect((await get('/v1/models', { 'sec-fetch-site': site })).statusCode).toBe(200)
+  })
+
   it('that were allowed may ask, and read the headers', async () => {
     const { post, server } = await createGatewayRig({
       settings: { origins: [origin], keys },
