@@ -32,7 +32,7 @@ function toEvent(eventType: string): EventKind {
 }
 
 /** `0.gateway.listening` is what XState calls a child that nobody named. */
-const toInvokeName = (id: string): string => id.replace(/^\d+\..*$/, 'child')
+const toInvokeName = (id: unknown): string => String(id).replace(/^\d+\..*$/, 'child')
 
 /** The name of a guard or an action, as far as it has one. */
 function toName(part: unknown, unnamed: string): string {
@@ -102,7 +102,7 @@ function toState(node: AnyStateNode): GraphState {
         ? toSafeName(src)
         : toSafeName(toInvokeName(id)),
     ),
-    ...(node.description !== undefined && { description: node.description.slice(0, 500) }),
+    ...(typeof node.description === 'string' && { description: node.description.slice(0, 500) }),
     states: Object.values(node.states).map(toState),
   }
 }

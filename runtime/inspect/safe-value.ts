@@ -72,8 +72,9 @@ export function toSafeText(text: string): string {
   return short.length <= wordCharsMax && word.test(short) ? short : lengthOf(text)
 }
 
-/** The name of an actor, an event, an action or a key, which programs give and not people. */
-export function toSafeName(name: string): string {
+/** The name of an actor, an event, an action or a key, which programs give and not people; those without types give anything. */
+export function toSafeName(name: unknown): string {
+  if (typeof name !== 'string') return typeof name === 'number' ? String(name) : 'unnamed'
   if (name.length > 256) return lengthOf(name)
   const short = withoutKeys(name)
   return short.length <= nameCharsMax && /^[\w.:…*$#@/()[\]<>,+=?!& -]*$/.test(short) ? short : lengthOf(name)
@@ -156,8 +157,10 @@ function toSafeError(error: Error): SafeValue {
 }
 
 function nameOf(value: object): string {
-  const { name } = value.constructor
-  return typeof name === 'string' && name !== '' ? toSafeName(name) : 'object'
+  const constructor: unknown = value.constructor
+  return typeof constructor === 'function' && constructor.name !== ''
+    ? toSafeName(constructor.name)
+    : 'object'
 }
 
 /** By its looks: an embedding service may have an XState of its own. */

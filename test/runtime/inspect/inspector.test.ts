@@ -2,6 +2,7 @@ import {
   type AnyActorRef,
   assign,
   createActor,
+  createMachine,
   fromCallback,
   fromPromise,
   sendTo,
@@ -352,6 +353,32 @@ describe('an inspector', () => {
     expect(actor.getSnapshot().value).toBe('full')
     await seen.next()
     expect(seen.events()[0]).toMatchObject({ event: 'visit', value: 'full' })
+  })
+
+  it('names that are no texts, as programs without types give them, harm nobody', async () => {
+    const untyped = (value: unknown): never => value as never
+    const child = createMachine({ id: untyped(7), description: untyped({ by: 'nobody' }) })
+    const actor = createActor(
+      createMachine({
+        invoke: { id: untyped(6), src: child },
+        entry: assign(({ spawn }) => void spawn(child, { id: untyped(5) })),
+        on: { go: { actions: untyped({ params: {} }) } },
+      }),
+    ).start()
+    onTestFinished(() => void actor.stop())
+    const inspector = new Inspector(actor)
+    onTestFinished(() => inspector.close())
+    const { actors } = inspector.tree()
+    expect(actors.map(({ name, source }) => [name, source])).toEqual([
+      ['(machine)', '(machine)'],
+      ['5', '7'],
+      ['6', '7'],
+    ])
+    expect(inspector.graph(actors[1]?.graph ?? '')).toMatchObject({ machine: '7' })
+    const frames: InspectionFrame[] = []
+    inspector.watch({ take: (_, frame) => frames.push(frame) > 0 })
+    actor.send({ type: 'go' })
+    await expect.poll(() => frames[1]).toMatchObject({ entries: [{ event: 'go', actions: ['unnamed'] }] })
   })
 
   it('an event that waits for its actor to be started is told when it was sent, and when it was taken', async () => {

@@ -78,6 +78,9 @@ describe('the safe form', () => {
     expect(JSON.stringify(toSafeValue(loop)).length).toBeLessThan(2_000)
     const hostile = new Proxy({}, { ownKeys: () => { throw new Error('looked at') } }) // prettier-ignore
     expect(toSafeValue(hostile)).toBe('not to be read')
+    // As libraries make them, to have an object without any inherited name.
+    const bare: unknown = Object.create(Object.create(null) as object)
+    expect(toSafeValue({ query: bare, page: 1 })).toEqual({ query: 'object', page: 1 })
   })
 
   it('has a bound for depth, breadth and all', () => {
