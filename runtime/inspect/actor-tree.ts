@@ -1,4 +1,4 @@
-import type { AnyActorRef } from 'xstate'
+import type { AnyActorRef, AnyStateMachine } from 'xstate'
 import type { ActorStatus, ActorView, SafeValue, StateValueView } from '../../protocol/inspection.ts'
 import { isMachine, type GraphBook } from './machine-graph.ts'
 import { toSafeName, toSafeValue } from './safe-value.ts'
@@ -55,14 +55,19 @@ export function childrenOf(actor: AnyActorRef): AnyActorRef[] {
   )
 }
 
+/** The machine that an actor runs, if it runs one. */
+export function machineOf(actor: AnyActorRef): AnyStateMachine | undefined {
+  const logic: unknown = 'logic' in actor ? actor.logic : undefined
+  return isMachine(logic) ? logic : undefined
+}
+
 /** An actor as it is known for all its life; how it stands changes. */
 export function toActorView(
   actor: AnyActorRef,
   graphs: GraphBook,
   snapshot: SomeSnapshot = snapshotOf(actor),
 ): ActorView {
-  const logic: unknown = 'logic' in actor ? actor.logic : undefined
-  const machine = isMachine(logic) ? logic : undefined
+  const machine = machineOf(actor)
   const source =
     machine?.id ?? (typeof actor.src === 'string' && actor.src !== '' ? actor.src : kindOf(snapshot))
   const systemId: unknown = 'systemId' in actor ? actor.systemId : undefined

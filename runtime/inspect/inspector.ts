@@ -8,7 +8,7 @@ import type {
   InspectionFrame,
   MachineGraph,
 } from '../../protocol/inspection.ts'
-import { listActors, snapshotOf, toActorView, toStatus, walk } from './actor-tree.ts'
+import { listActors, machineOf, snapshotOf, toActorView, toStatus, walk } from './actor-tree.ts'
 import { toEndedEntry, toEventEntry } from './entry-maker.ts'
 import { defaultHistoryBounds, History, type HistoryBounds } from './history.ts'
 import { GraphBook } from './machine-graph.ts'
@@ -87,7 +87,10 @@ export class Inspector implements InspectorPort {
   graph(id: string): MachineGraph | undefined {
     const known = this.#graphs.get(id)
     if (known) return known
-    for (const actor of this.#alive()) if (toActorView(actor, this.#graphs).graph === id) break
+    for (const actor of this.#alive()) {
+      const machine = machineOf(actor)
+      if (machine && this.#graphs.idOf(machine) === id) break
+    }
     return this.#graphs.get(id)
   }
 
@@ -158,7 +161,8 @@ export class Inspector implements InspectorPort {
     if (noted.length === 0 && dropped === 0) return
     const entries = noted.map((one) => this.#toEntry(one))
     if (isUnclear) {
-      for (const watching of this.#watchers) this.#greet(watching)
+      const all = this.#all()
+      for (const watching of this.#watchers) this.#greet(watching, all)
       return
     }
     this.#send({ type: 'entries', entries, dropped })
@@ -204,13 +208,13 @@ export class Inspector implements InspectorPort {
     }
   }
 
-  #greet(watching: Watching): void {
-    const frame: HelloFrame = {
-      type: 'hello',
-      ...this.tree(),
-      history: withoutRepeats(this.#history.list()),
-      framesDropped: watching.framesDropped,
-    }
+  /** Everything that there is to know. It takes its time: whoever greets several asks once. */
+  #all(): Omit<HelloFrame, 'framesDropped'> {
+    return { type: 'hello', ...this.tree(), history: withoutRepeats(this.#history.list()) }
+  }
+
+  #greet(watching: Watching, all = this.#all()): void {
+    const frame: HelloFrame = { ...all, framesDropped: watching.framesDropped }
     if (watching.watcher.take(JSON.stringify(frame), frame)) watching.framesDropped = 0
     else watching.framesDropped++
   }

@@ -331,6 +331,30 @@ describe('an inspector', () => {
     expect(slow.frames[2]).toMatchObject({ type: 'entries' })
   })
 
+  it('looks at everybody once for all watchers when it could not tell who came and went', async () => {
+    const { actor, watch } = createRig({ frameMs: 5, frameEntriesMax: 2 })
+    const [one, other] = [watch(), watch()]
+    for (let count = 0; count < 10; count++) actor.send({ type: 'room.open', id: `room-${count}` })
+    await other.next()
+    const [first, second] = [one.frames[1], other.frames[1]]
+    if (first?.type !== 'hello' || second?.type !== 'hello') throw new Error('everybody is told anew')
+    expect(first.actors).toHaveLength(13)
+    expect(first.actors).toBe(second.actors)
+  })
+
+  it('finds a statechart without reading what anybody keeps in mind', () => {
+    let looks = 0
+    const context = new Proxy({}, { ownKeys: () => ((looks += 1), []) })
+    const actor = createActor(createMachine({ id: 'shy', context })).start()
+    onTestFinished(() => void actor.stop())
+    const inspector = new Inspector(actor)
+    expect(inspector.graph('nobody')).toBeUndefined()
+    expect(looks).toBe(0)
+    const [{ graph = '' } = {}] = inspector.tree().actors
+    expect(inspector.graph(graph)).toMatchObject({ machine: 'shy' })
+    expect(looks).toBe(1)
+  })
+
   it('has a bound of watchers', () => {
     const { inspector, watch } = createRig({ watchersMax: 2 })
     const [one] = [watch(), watch()]
