@@ -25,11 +25,11 @@ const word = /^[\w.:…-]+$/
 
 /** Names under which people's words and secrets are kept: below them nothing is shown but sizes. */
 const secretName =
-  /prompt|message|content(?!ion)|(^|[^n])text|answer|secret|password|passphrase|apikey|credential|authori[sz]ation|cookie|signature|^seed|privatekey|^keys?$|tokens$|^words?$|^resume$/i
+  /prompt|message|content(?!ion)|(^|[^n])text|answer|secret|pass(word|phrase|code)|^pass$|(api|access|private)[_-]?key|credential|authori[sz]ation|^auth$|bearer|mnemonic|cookie|signature|^seed|^keys?$|tokens?$|^words?$|^stops?$|^resume$/i
 
 /** Names of what can be somebody's words where it is a text, and is a structure of the program's own otherwise. */
 const openName =
-  /^(input|output|result|data|value|query|question|reply|response|line|body|title|description)$/i
+  /^(input|output|result|error|data|value|query|question|reply|response|line|body|title|description)$/i
 
 /** Numbers in a row can be a text too, by their token ids or their bytes. */
 const numbersShownMax = 8
@@ -117,21 +117,22 @@ export function toSafeValue(value: unknown, bounds: SafeBounds = defaultSafeBoun
   const visitList = (list: readonly unknown[], depth: number, isSecret: boolean): SafeValue => {
     const isNumbers = list.length > 0 && typeof list[0] === 'number'
     if (isNumbers && (isSecret || list.length > numbersShownMax)) return `${list.length} numbers`
-    if (depth >= bounds.depthMax) return `${list.length} entries`
-    const shown = list.slice(0, bounds.entriesMax).map((entry) => visit(entry, depth + 1, isSecret) ?? null)
+    if (isSecret || depth >= bounds.depthMax) return `${list.length} entries`
+    const shown = list.slice(0, bounds.entriesMax).map((entry) => visit(entry, depth + 1, false) ?? null)
     const more = list.length - shown.length
     return more > 0 ? [...shown, `… ${more} more`] : shown
   }
   const visitRecord = (record: object, depth: number, isSecret: boolean): SafeValue | undefined => {
     const names = Object.keys(record)
-    if (depth >= bounds.depthMax) return `${names.length} fields`
+    // The names can be words of an answer, too.
+    if (isSecret || depth >= bounds.depthMax) return `${names.length} fields`
     const shown: [string, SafeValue][] = []
     for (const name of names.slice(0, bounds.entriesMax)) {
       const descriptor = Object.getOwnPropertyDescriptor(record, name)
       // A getter is code of the program: looking must not run it.
       if (!descriptor || !('value' in descriptor)) continue
       const isOpenText = typeof descriptor.value !== 'object' && openName.test(name)
-      const safe = visit(descriptor.value, depth + 1, isSecret || isOpenText || secretName.test(name))
+      const safe = visit(descriptor.value, depth + 1, isOpenText || secretName.test(name))
       if (safe !== undefined) shown.push([toSafeName(name), safe])
     }
     const more = names.length - bounds.entriesMax

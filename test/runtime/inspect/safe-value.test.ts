@@ -51,22 +51,36 @@ describe('the safe form', () => {
     const value = {
       prompt: 'hello',
       messages: [{ role: 'user', content: 'hello' }],
+      answer: { divorce: true, age: 34 },
       text: '',
       secretKey: 'short',
       tokens: [5, 6],
       input: 'hello',
+      error: 'hello',
       context: { mode: 'shown' },
     }
     expect(toSafeValue(value)).toEqual({
       prompt: 'text of 5 characters',
-      messages: [{ role: 'text of 4 characters', content: 'text of 5 characters' }],
+      messages: '1 entries',
+      answer: '2 fields',
       text: '',
       secretKey: 'text of 5 characters',
       tokens: '2 numbers',
       input: 'text of 5 characters',
+      error: 'text of 5 characters',
       context: { mode: 'shown' },
     })
   })
+
+  it.each(['api_key', 'api-key', 'private_key', 'token', 'sessionToken', 'passcode', 'auth', 'stop'])(
+    'shows nothing of what stands under "%s"',
+    (name) => {
+      expect(toSafeValue({ [name]: 'hunter2' })).toEqual({ [name]: 'text of 7 characters' })
+      expect(toSafeValue({ [name]: ['hunter2'] })).toEqual({ [name]: '1 entries' })
+      // A count is one whatever is counted.
+      expect(toSafeValue({ [name]: 3 })).toEqual({ [name]: 3 })
+    },
+  )
 
   it('runs no code of the program, and survives what contains itself', () => {
     const loop: { self?: unknown; readonly trap: string } = {
