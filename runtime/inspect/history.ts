@@ -1,4 +1,4 @@
-import type { InspectionEntry } from '../../protocol/inspection.ts'
+import type { InspectionEntry, SafeValue } from '../../protocol/inspection.ts'
 
 export interface HistoryBounds {
   readonly entriesMax: number
@@ -13,6 +13,12 @@ interface Kept {
   readonly bytes: number
 }
 
+/** A context that one entry after the other had. */
+interface Held {
+  readonly bytes: number
+  holders: number
+}
+
 /** What happened lately, the oldest first. The oldest goes when there is too much of it. */
 export class History {
   readonly #bounds: HistoryBounds
@@ -20,6 +26,8 @@ export class History {
   /** Entries at the front of `#kept` that are gone already; moved out by and by, not one at a time. */
   #gone = 0
   #bytes = 0
+  /** Each counts once, and for as long as one of its entries is kept. */
+  readonly #contexts = new Map<SafeValue, Held>()
 
   constructor(bounds: HistoryBounds = defaultHistoryBounds) {
     this.#bounds = bounds
@@ -33,15 +41,23 @@ export class History {
     return this.#bytes
   }
 
-  push(entry: InspectionEntry, bytes: number): void {
+  /**
+   * @param bytes of the entry without its context
+   * @param contextBytes of the context, which many entries may share
+   */
+  push(entry: InspectionEntry, bytes: number, contextBytes = 0): void {
     const { entriesMax, bytesMax } = this.#bounds
     this.#kept.push({ entry, bytes })
     this.#bytes += bytes
+    this.#hold(entry, contextBytes)
     while (this.size > entriesMax || (this.#bytes > bytesMax && this.size > 1)) {
-      this.#bytes -= this.#kept[this.#gone]?.bytes ?? 0
-      this.#gone++
+      const oldest = this.#kept[this.#gone++]
+      if (!oldest) break
+      this.#bytes -= oldest.bytes
+      this.#release(oldest.entry)
     }
-    if (this.#gone > entriesMax) this.#compact()
+    // What is gone must not take more room than what is kept.
+    if (this.#gone > this.size) this.#compact()
   }
 
   list(): InspectionEntry[] {
@@ -53,6 +69,26 @@ export class History {
     this.#kept = []
     this.#gone = 0
     this.#bytes = 0
+    this.#contexts.clear()
+  }
+
+  #hold(entry: InspectionEntry, bytes: number): void {
+    const context = contextOf(entry)
+    if (context === undefined) return
+    const held = this.#contexts.get(context)
+    if (held) held.holders++
+    else {
+      this.#contexts.set(context, { bytes, holders: 1 })
+      this.#bytes += bytes
+    }
+  }
+
+  #release(entry: InspectionEntry): void {
+    const context = contextOf(entry)
+    const held = context === undefined ? undefined : this.#contexts.get(context)
+    if (context === undefined || !held || --held.holders > 0) return
+    this.#contexts.delete(context)
+    this.#bytes -= held.bytes
   }
 
   #compact(): void {
@@ -61,3 +97,6 @@ export class History {
     this.#gone = 0
   }
 }
+
+const contextOf = (entry: InspectionEntry): SafeValue | undefined =>
+  entry.kind === 'event' ? entry.context : undefined

@@ -176,9 +176,8 @@ export class Inspector implements InspectorPort {
       const before = seen.view
       const entry = toEventEntry(noted, seen)
       const { context, ...rest } = entry
-      const isKnown = context === before
-      this.#keep(entry, JSON.stringify(isKnown ? rest : entry).length)
-      return isKnown ? rest : entry
+      this.#history.push(entry, JSON.stringify(rest).length, seen.json?.length)
+      return context === before ? rest : entry
     }
     const { seq, atMs, actor } = noted
     if (noted.kind === 'ended') {
@@ -196,8 +195,8 @@ export class Inspector implements InspectorPort {
     })
   }
 
-  #keep<Entry extends InspectionEntry>(entry: Entry, bytes = JSON.stringify(entry).length): Entry {
-    this.#history.push(entry, bytes)
+  #keep<Entry extends InspectionEntry>(entry: Entry): Entry {
+    this.#history.push(entry, JSON.stringify(entry).length)
     return entry
   }
 

@@ -308,6 +308,35 @@ describe('an inspector', () => {
     await expect.poll(() => inspector.remembered).toBe(0)
   })
 
+  it('remembers no more than it may when many say the same as before', async () => {
+    const bytesMax = 20_000
+    const list = Array.from({ length: 30 }, (_, index) => `word-${index}`)
+    const child = createMachine({ id: 'child', context: { list }, on: { tick: {} } })
+    const crowd = createMachine({
+      invoke: Array.from({ length: 100 }, (_, index) => ({ id: `child-${index}`, src: child })),
+    })
+    const actor = createActor(crowd).start()
+    onTestFinished(() => void actor.stop())
+    const inspector = new Inspector(actor, { frameMs: 5, history: { entriesMax: 2_000, bytesMax } })
+    onTestFinished(() => inspector.close())
+    let frames = 0
+    inspector.watch({ take: () => (frames += 1) > 0 })
+    for (let round = 0; round < 2; round++) {
+      for (const one of Object.values(actor.getSnapshot().children)) one.send({ type: 'tick' })
+      const before = frames
+      await expect.poll(() => frames).toBeGreaterThan(before)
+    }
+    let told = 0
+    inspector.watch({
+      take: (_, frame) => {
+        if (frame.type === 'hello') told = JSON.stringify(frame.history).length
+        return true
+      },
+    })
+    expect(told).toBeGreaterThan(bytesMax / 2)
+    expect(told).toBeLessThan(1.1 * bytesMax)
+  })
+
   it('drops frames for one who does not read, and tells all anew when that one reads again', async () => {
     const { actor, watch } = createRig({ frameMs: 5 })
     const [slow, quick] = [watch(), watch()]
