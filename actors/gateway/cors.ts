@@ -24,7 +24,9 @@ export function guardOrigin(server: FastifyInstance, origins: readonly string[])
       return
     }
     void reply.header('vary', 'Origin')
-    if (host !== undefined && origin === `http://${host}`) return
+    // Behind a proxy with TLS only the browser knows that the page is of this gateway, whose name `guardAccess` checks.
+    const isOwn = request.headers['sec-fetch-site'] === 'same-origin'
+    if (isOwn || (host !== undefined && origin === `http://${host}`)) return
     if (!allowed.has(origin.toLowerCase())) {
       throw new ApiError(
         `Pages of ${origin.slice(0, 80)} may not use this gateway; its owner can allow them with gatewayOrigins.`,

@@ -167,4 +167,17 @@ describe('pages', () => {
     const own = { origin: 'http://localhost:11500', host: 'localhost:11500' }
     expect((await post('/v1/chat/completions', question, own)).statusCode).toBe(200)
   })
+
+  it('of the gateway itself may ask behind a proxy with TLS, too', async () => {
+    const { post } = await createGatewayRig({ settings: { keys }, reply: answerHello })
+    const proxied = { origin: 'https://llm.example.org', host: 'llm.example.org', 'x-api-key': keys[0] ?? '' }
+    const ask = (site: string) =>
+      post('/v1/chat/completions', question, { ...proxied, 'sec-fetch-site': site })
+    expect((await ask('same-origin')).statusCode).toBe(200)
+    expect((await ask('same-site')).statusCode).toBe(403)
+    // A name that was made to point here is the page's own, too: it needs a key, or the right name.
+    const { post: postOpen } = await createGatewayRig()
+    const rebound = { ...proxied, 'sec-fetch-site': 'same-origin' }
+    expect((await postOpen('/v1/chat/completions', question, rebound)).statusCode).toBe(403)
+  })
 })
