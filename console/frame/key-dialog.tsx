@@ -31,7 +31,16 @@ export function KeyDialog() {
         </p>
         <label>
           Key
-          <input ref={input} type="password" autocomplete="off" required spellcheck={false} />
+          {/* Another character cannot be sent in a header: the page would be stuck with such a key. */}
+          <input
+            ref={input}
+            type="password"
+            pattern="\s*[!-~]+\s*"
+            title="A key has letters from a to z, digits and signs, and no blanks."
+            autocomplete="off"
+            required
+            spellcheck={false}
+          />
         </label>
         <button type="submit" class="primary">
           Continue

@@ -104,3 +104,19 @@ it.skipIf(hasNoBrowser)(
     expect(trouble.slice(before).filter((text) => !text.includes('503'))).toEqual([])
   },
 )
+
+it.skipIf(hasNoBrowser)(
+  'a link that somebody made leads to no other answer of the node; a key that cannot be sent is not taken',
+  async () => {
+    const rig = await createRig()
+    const { page, trouble } = await visit(`${rig.address}/#/requests/../workers?x=`)
+    const main = page.locator('main')
+    for (const given of ['schlüssel-ключ', key]) {
+      await page.getByLabel('Key', { exact: true }).fill(given)
+      await page.keyboard.press('Enter')
+    }
+    await main.getByText('A request id has 32 hexadecimal digits').waitFor()
+    expect(trouble.filter((text) => !/40[01]/.test(text))).toEqual([])
+  },
+  60_000,
+)

@@ -18,7 +18,8 @@ interface TraceProps {
 /** The whole story of a request: each try, what it was chosen from, and how it ended. */
 export function RequestTrace({ requestId, summary }: TraceProps) {
   const { value, error } = useLoaded(
-    (signal) => getJson<RequestWhy>(`/v1/mesh/requests/${requestId}/why`, signal),
+    // It is whatever stands in the address: a link may have been made by anybody.
+    (signal) => getJson<RequestWhy>(`/v1/mesh/requests/${encodeURIComponent(requestId)}/why`, signal),
     [requestId, summary],
   )
   const why = value.value
