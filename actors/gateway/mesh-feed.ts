@@ -1,4 +1,4 @@
-import { QMeshError } from '../../protocol/index.ts'
+import { QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { ApiError } from './api-error.ts'
 import { EventStream } from './event-stream.ts'
 import type { GatewayPort } from './gateway.port.ts'
@@ -53,6 +53,11 @@ export class MeshFeed {
         retryAfterMs: 5_000,
       })
     }
+    // Before anything else: a node that is not up yet is looked at in vain.
+    if (this.#timer === undefined) {
+      this.#picture = toPicture(this.#options.port)
+      this.#timer = setInterval(() => this.#look(), lookMs).unref()
+    }
     let told = nothing
     const stream = new EventStream(
       {
@@ -66,10 +71,6 @@ export class MeshFeed {
       this.#options.limits.heartbeatMs,
     )
     this.#streams.add(stream)
-    if (this.#timer === undefined) {
-      this.#picture = toPicture(this.#options.port)
-      this.#timer = setInterval(() => this.#look(), lookMs).unref()
-    }
     return stream
   }
 
@@ -78,7 +79,13 @@ export class MeshFeed {
       for (const stream of this.#streams) stream.finish()
       return
     }
-    this.#picture = toPicture(this.#options.port, this.#picture)
+    try {
+      this.#picture = toPicture(this.#options.port, this.#picture)
+    } catch (error) {
+      // Thrown in a timer it would end the process; whoever watches anew hears of it.
+      for (const stream of this.#streams) stream.destroy(toQMeshError(error))
+      return
+    }
     for (const stream of this.#streams) stream.wake()
   }
 

@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MeshFeed } from '../../../actors/gateway/mesh-feed.ts'
+import { QMeshError } from '../../../protocol/index.ts'
 import { createGatewayRig, sampleWorker } from '../../support/gateway-rig.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
@@ -45,6 +47,31 @@ describe('the feed of the mesh', () => {
     expect(next.match(/^event: /gm)).toEqual(['event: '])
     // Waiting for it lets the feed look once more.
     expect(/"answers":5[12],/.test(next)).toBe(true)
+  })
+
+  it('a node that cannot be looked at takes nobody a place, and ends no more than the streams', async () => {
+    const { options } = await createGatewayRig()
+    let isUp = false
+    const status: typeof options.port.status = () => {
+      if (!isUp) throw new QMeshError('QM_NODE_STOPPED', 'The node is not up yet.')
+      return options.port.status()
+    }
+    const feed = new MeshFeed({
+      port: { ...options.port, status },
+      limits: { heartbeatMs: 20_000 },
+      isDraining: () => false,
+    })
+    expect(() => feed.watch()).toThrow('not up yet')
+    expect(feed.watchers).toBe(0)
+    isUp = true
+    const stream = feed.watch()
+    const failed = once(stream, 'error')
+    isUp = false
+    vi.advanceTimersByTime(500)
+    expect(await failed).toMatchObject([{ code: 'QM_NODE_STOPPED' }])
+    await vi.waitFor(() => expect(feed.watchers).toBe(0))
+    isUp = true
+    expect(feed.watch()).toBeDefined()
   })
 
   it('looks once for all who watch, and not at all while nobody does', async () => {
