@@ -1,24 +1,10 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import type { Page } from 'playwright-core'
 import { expect, it, onTestFinished } from 'vitest'
 import { createActor, fromCallback, setup } from 'xstate'
 import { inspect } from '../../runtime/inspect/index.ts'
-import { createTestMesh, type TestMesh } from '../mesh/support/mesh.ts'
+import { createTestMesh } from '../mesh/support/mesh.ts'
 import { hasNoBrowser, tabTo, visit } from './support/browser.ts'
-import { createFront, workersSeen } from './support/front.ts'
-
-/** A worker in a process of its own whose answers have no end but the one that is asked for. */
-async function forkWorker(mesh: TestMesh) {
-  const child = fork(
-    new URL('../mesh/support/worker-process.ts', import.meta.url),
-    [mesh.modelPath, await mesh.tempDir(), mesh.secret, ...mesh.bootstrap],
-    { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-  )
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const [id] = (await once(child, 'message')) as [string]
-  return { child, id }
-}
+import { createFront, forkEndlessWorker, workersSeen } from './support/front.ts'
 
 /** States that are lit, with those around them. */
 const litStates = (page: Page): Promise<string[]> =>
@@ -34,7 +20,7 @@ it.skipIf(hasNoBrowser)(
   async () => {
     const mesh = await createTestMesh()
     const [workers, { node, url }] = await Promise.all([
-      Promise.all([forkWorker(mesh), forkWorker(mesh)]),
+      Promise.all([forkEndlessWorker(mesh), forkEndlessWorker(mesh)]),
       createFront(mesh),
     ])
     await workersSeen(node, 2)

@@ -16,15 +16,34 @@ export const workersSeen = (node: QMeshClient, count: number): Promise<void> =>
     .poll(() => node.workers().filter(({ models }) => models.length > 0).length, { timeout: 20_000 })
     .toBe(count)
 
+interface Forked {
+  readonly child: ChildProcess
+  readonly id: string
+}
+
 /** A worker in a process of its own, to be killed. */
-export async function forkWorker(
-  mesh: TestMesh,
-): Promise<{ readonly child: ChildProcess; readonly id: string }> {
-  const child = fork(
-    new URL('worker-process.ts', import.meta.url),
-    [await mesh.tempDir(), mesh.secret, ...mesh.bootstrap],
-    { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-  )
+export const forkWorker = async (mesh: TestMesh): Promise<Forked> =>
+  forkNode(new URL('worker-process.ts', import.meta.url), [
+    await mesh.tempDir(),
+    mesh.secret,
+    ...mesh.bootstrap,
+  ])
+
+/** One whose answers have no end but the one that is asked for. */
+export const forkEndlessWorker = async (mesh: TestMesh): Promise<Forked> =>
+  forkNode(new URL('../../mesh/support/worker-process.ts', import.meta.url), [
+    mesh.modelPath,
+    await mesh.tempDir(),
+    mesh.secret,
+    ...mesh.bootstrap,
+  ])
+
+/** A node that says its id once it is ready. */
+async function forkNode(script: URL, args: readonly string[]): Promise<Forked> {
+  const child = fork(script, args, {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   const [id] = (await once(child, 'message')) as [string]
   return { child, id }
