@@ -8,6 +8,26 @@ import { createClientSide } from '../../runtime/client-side.ts'
 import { effortNetwork } from '../support/effort.ts'
 import { modelAd, samples } from '../support/messages.ts'
 
+/** A client that stands still in time, and whose requests nobody runs. */
+const alone: Parameters<typeof createClientSide>[0] = {
+  selfId: 'f'.repeat(64),
+  now: () => 0,
+  logger: pino({ level: 'silent' }),
+  requester: () => undefined,
+  isOnline: () => true,
+  onWorkers: () => {},
+}
+
+/** One whose requests run, until the test ends. */
+function startClientSide(over: Partial<typeof alone> = {}) {
+  let requester: { send(command: RequesterCommand): void } | undefined
+  const client = createClientSide({ ...alone, requester: () => requester, ...over })
+  const actor = createActor(client.asker.createRequester(), { input: { requestsMax: 10 } }).start()
+  onTestFinished(() => void actor.stop())
+  requester = actor
+  return client
+}
+
 const workerId = 'a'.repeat(64)
 
 const createWire = (heard: ClientMessage[] = []): WorkerWire => ({
@@ -17,14 +37,7 @@ const createWire = (heard: ClientMessage[] = []): WorkerWire => ({
 })
 
 test('a worker that came back before its old connection ended stays known', () => {
-  const client = createClientSide({
-    selfId: 'f'.repeat(64),
-    now: () => 0,
-    logger: pino({ level: 'silent' }),
-    requester: () => undefined,
-    isOnline: () => true,
-    onWorkers: () => {},
-  })
+  const client = createClientSide(alone)
   const open = (): WorkerWire => {
     const wire = createWire()
     client.dispatcher.opened(wire)
@@ -45,18 +58,7 @@ test('a worker that came back before its old connection ended stays known', () =
 
 /** A client side whose workers, one for each number, hold contexts of so many tokens and refuse what is beyond them. */
 function createMesh(contexts: readonly number[], promptTokens: number) {
-  let requester: { send(command: RequesterCommand): void } | undefined
-  const client = createClientSide({
-    selfId: 'f'.repeat(64),
-    now: () => 0,
-    logger: pino({ level: 'silent' }),
-    requester: () => requester,
-    isOnline: () => true,
-    onWorkers: () => {},
-  })
-  const actor = createActor(client.asker.createRequester(), { input: { requestsMax: 10 } }).start()
-  onTestFinished(() => void actor.stop())
-  requester = actor
+  const client = startClientSide()
   for (const [index, contextTokens] of contexts.entries()) {
     const wire: WorkerWire = {
       peerId: index.toString(16).padStart(64, '0'),
@@ -132,18 +134,7 @@ test.each([
   ['no longer than a claim is worth', 3_600_000, 30_000],
 ])('a worker that refuses is left alone %s', async (_, retryAfterMs, pauseMs) => {
   let nowMs = 1_000
-  let requester: { send(command: RequesterCommand): void } | undefined
-  const client = createClientSide({
-    selfId: 'f'.repeat(64),
-    now: () => nowMs,
-    logger: pino({ level: 'silent' }),
-    requester: () => requester,
-    isOnline: () => true,
-    onWorkers: () => {},
-  })
-  const actor = createActor(client.asker.createRequester(), { input: { requestsMax: 10 } }).start()
-  onTestFinished(() => void actor.stop())
-  requester = actor
+  const client = startClientSide({ now: () => nowMs })
   const heard: ClientMessage[] = []
   const wire = createWire(heard)
   client.dispatcher.opened(wire)
@@ -169,12 +160,7 @@ test.each([
 test('work that a worker asks for counts for choosing, unless this client is spared it', () => {
   const spared = 'b'.repeat(64)
   const client = createClientSide({
-    selfId: 'f'.repeat(64),
-    now: () => 0,
-    logger: pino({ level: 'silent' }),
-    requester: () => undefined,
-    isOnline: () => true,
-    onWorkers: () => {},
+    ...alone,
     network: effortNetwork,
     isEffortExempt: (workerId) => workerId === spared,
   })
