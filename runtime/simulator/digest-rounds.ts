@@ -1,6 +1,6 @@
 import { roundPeers } from '../../actors/trust/gossip/gossip-limits.ts'
 import { toBanRef } from '../../actors/trust/gossip/holdings.ts'
-import { differingRanges, type TableDigest } from '../../machines/trust/anti-entropy.ts'
+import { differingRanges, type TableDigest } from '../../machines/trust/head-table.ts'
 import { type BanRef, scoresLimits } from '../../protocol/messages/scores.ts'
 import type { FraudProof, Head } from '../../protocol/trust/index.ts'
 import type { Mesh } from './mesh.ts'

@@ -1,4 +1,4 @@
-import { toRange } from '../../machines/trust/anti-entropy.ts'
+import { toRange } from '../../machines/trust/head-table.ts'
 import { genesisParams, type TrustParams } from '../../machines/trust/index.ts'
 import { createRandom } from '../../machines/selection/random.ts'
 import { cardFormat, type Head, headFormat, scoreStatementFormat } from '../../protocol/trust/index.ts'
@@ -68,7 +68,7 @@ export class Mesh {
       // Spread evenly, so that among the accounts there are as many as among the nodes.
       const isLiar = strategies.length > 0 && Math.floor((index + 1) * misbehaving + 1e-9) > liars
       const strategy = isLiar ? strategies[liars++ % strategies.length] : undefined
-      return new SimNode({ index, strategy, accounts: this.accounts, params: this.params }, this.indexOf)
+      return new SimNode({ index, strategy, accounts: this.accounts, params: this.params })
     })
     connect(this.nodes, this.random)
     for (const { index, logs } of this.accounts) {

@@ -1,10 +1,10 @@
 import { type BanRecord, Books } from '../../actors/trust/books.ts'
 import { toBanRef } from '../../actors/trust/gossip/holdings.ts'
 import type { PeerAllowances } from '../../actors/trust/gossip/peer-allowances.ts'
-import { LengthTable, type TableDigest } from '../../machines/trust/anti-entropy.ts'
+import { HeadTable, type TableDigest, toHeadHash } from '../../machines/trust/head-table.ts'
 import type { TrustParams } from '../../machines/trust/index.ts'
 import type { BanRef } from '../../protocol/messages/scores.ts'
-import { hash256, type Head, type TrustSigner } from '../../protocol/trust/index.ts'
+import type { Head, TrustSigner } from '../../protocol/trust/index.ts'
 import type { NodeStrategy } from './options.ts'
 import type { SimLog } from './sim-log.ts'
 
@@ -20,15 +20,13 @@ export interface SimAccount {
   readonly skewEpochs: number
 }
 
-/** The digest of an entry, with the tree hash in it as in the product's `Holdings`; the same head is hashed once. */
+/** The same head is in many tables, and is hashed once. */
 const headHashes = new WeakMap<Head, Buffer>()
 
-function toHeadHash(head: Head): Buffer {
+function toHashOnce(head: Head): Buffer {
   const known = headHashes.get(head)
   if (known) return known
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(head.length)
-  const hash = hash256(Buffer.from(head.accountId, 'hex'), length, Buffer.from(head.treeHash, 'hex'))
+  const hash = toHeadHash(head)
   headHashes.set(head, hash)
   return hash
 }
@@ -56,14 +54,11 @@ export class SimNode {
   readonly spread = new Set<string>()
   isOnline = true
   readonly #accounts: readonly SimAccount[]
-  readonly #indexOf: ReadonlyMap<string, number>
-  #table: LengthTable
-  #next: Head | undefined
-  #isStale = false
+  readonly #table = new HeadTable()
   #proven: ReadonlyMap<string, BanRef> | undefined
   #bansKey: string | undefined
 
-  constructor(input: SimNodeInput, indexOf: ReadonlyMap<string, number>) {
+  constructor(input: SimNodeInput) {
     const { index, strategy, accounts, params } = input
     this.index = index
     this.strategy = strategy
@@ -72,8 +67,6 @@ export class SimNode {
     this.read = accounts.map(() => 0)
     this.readLogs = Array.from({ length: accounts.length })
     this.#accounts = accounts
-    this.#indexOf = indexOf
-    this.#table = this.#createTable()
   }
 
   get isHonest(): boolean {
@@ -86,7 +79,6 @@ export class SimNode {
   }
 
   get digest(): TableDigest {
-    if (this.#isStale) this.#rebuild()
     return this.#table.digest()
   }
 
@@ -113,11 +105,8 @@ export class SimNode {
   }
 
   takeHead(account: number, head: Head): void {
-    this.#next = head
-    if (!this.#isStale && !this.proven.has(head.accountId))
-      this.#table.raise({ accountId: head.accountId, length: head.length })
+    if (!this.proven.has(head.accountId)) this.#table.raise(head, toHashOnce)
     this.heads[account] = head
-    this.#next = undefined
   }
 
   /** @returns whether that is news */
@@ -125,7 +114,7 @@ export class SimNode {
     if (!this.books.ban(record)) return false
     if (record.proof) {
       // Nobody needs more of the account, and of a fork everybody may hold another branch.
-      this.#isStale = true
+      this.#table.delete(record.accountId)
       this.#proven = undefined
       this.#bansKey = undefined
     }
@@ -135,25 +124,6 @@ export class SimNode {
   /** The product's `Holdings` leaves out those against whom a proof goes round. */
   isExcluded(account: number): boolean {
     return this.proven.has(this.#accounts[account]?.signer.id ?? '')
-  }
-
-  #rebuild(): void {
-    this.#isStale = false
-    this.#table = this.#createTable()
-    for (const head of this.heads) {
-      if (!head || this.proven.has(head.accountId)) continue
-      this.#next = head
-      this.#table.raise({ accountId: head.accountId, length: head.length })
-    }
-    this.#next = undefined
-  }
-
-  #createTable(): LengthTable {
-    return new LengthTable([], ({ accountId, length }) => {
-      const known = this.heads[this.#indexOf.get(accountId) ?? -1]
-      const head = known?.length === length ? known : this.#next
-      return head ? toHeadHash(head) : Buffer.alloc(32)
-    })
   }
 }
 

@@ -2,11 +2,13 @@ import { getLlama, resolveChatWrapper, type LlamaContextSequence, type Token } f
 
 /**
  * The peer to measure against: node-llama-cpp alone, in a process of its own, with the same model, threads, context and
- * sampling. It answers `{streams, maxTokens, prompt}` with what it measured.
+ * sampling. It answers a job with what it measured.
  */
 export interface StreamJob {
   readonly streams: number
   readonly maxTokens: number
+  /** Said first, or the default of a chat template would make one of the two prompts longer. */
+  readonly system: string
   readonly prompt: string
 }
 
@@ -28,9 +30,14 @@ const context = await model.createContext({
 const wrapper = resolveChatWrapper(model)
 const lanes = Array.from({ length: Number(sequences) }, () => context.getSequence())
 
-async function stream(sequence: LlamaContextSequence, { prompt, maxTokens }: StreamJob, startedAt: number) {
+async function stream(
+  sequence: LlamaContextSequence,
+  { system, prompt, maxTokens }: StreamJob,
+  startedAt: number,
+) {
   const { contextText } = wrapper.generateContextState({
     chatHistory: [
+      { type: 'system', text: system },
       { type: 'user', text: prompt },
       { type: 'model', response: [''] },
     ],

@@ -1,13 +1,8 @@
-import {
-  differingRanges,
-  LengthTable,
-  type TableDigest,
-  toRange,
-} from '../../../machines/trust/anti-entropy.ts'
+import { differingRanges, HeadTable, type TableDigest, toRange } from '../../../machines/trust/head-table.ts'
 import type { PeerId } from '../../../protocol/index.ts'
 import { type Holding, toHolding, toPrefix } from '../../../protocol/messages/holdings.ts'
 import { type BanRef, type ScoreHeads, scoresLimits } from '../../../protocol/messages/scores.ts'
-import { type FraudProof, hash256, type Head, toGuilty } from '../../../protocol/trust/index.ts'
+import { type FraudProof, hash256, toGuilty } from '../../../protocol/trust/index.ts'
 import type { GossipLedger, KnownBan } from './gossip.port.ts'
 
 /** Hex characters of a digest on the wire. Who wants to hide accounts of his own from a round may. */
@@ -45,13 +40,10 @@ export function toBanRef(proof: FraudProof): BanRef {
  */
 export class Holdings {
   readonly #ledger: GossipLedger
-  #table = new LengthTable()
-  readonly #heads = new Map<PeerId, Head | undefined>()
+  readonly #table = new HeadTable()
   readonly #ids = new Map<string, PeerId>()
   /** As the books have them; that two nodes date a ban differently makes no difference. */
   #bans: ReadonlyMap<PeerId, KnownBan> = new Map()
-  /** The head that is being entered; see `refresh`. */
-  #next: Head | undefined
 
   constructor(ledger: GossipLedger) {
     this.#ledger = ledger
@@ -61,17 +53,11 @@ export class Holdings {
   /** Takes over what the books learned since. */
   refresh(): void {
     this.#refreshBans()
-    for (const [accountId, length] of this.#ledger.lengths()) {
+    for (const accountId of this.#ledger.lengths().keys()) {
       this.#ids.set(toPrefix(accountId), accountId)
       if (this.#bans.has(accountId)) continue
-      if (length <= this.#table.lengthOf(accountId)) continue
       const head = this.#ledger.headOf(accountId)
-      if (!head) continue
-      // The entry that goes is hashed with the head it came with; only then the new one takes its place.
-      this.#next = head
-      this.#table.raise({ accountId, length: head.length })
-      this.#heads.set(accountId, head)
-      this.#next = undefined
+      if (head) this.#table.raise(head)
     }
   }
 
@@ -161,23 +147,9 @@ export class Holdings {
     )
   }
 
-  /** The table cannot forget, so a new ban builds it again: that is rare. */
   #refreshBans(): void {
-    const before = this.#bans.size
-    const bans = this.#ledger.banned()
-    this.#bans = bans
-    if (bans.size === before && this.#heads.size > 0) return
-    this.#heads.clear()
-    this.#ids.clear()
-    this.#table = new LengthTable([], (entry) => this.#toHash(entry))
-  }
-
-  #toHash({ accountId, length }: { readonly accountId: PeerId; readonly length: number }): Buffer {
-    const kept = this.#heads.get(accountId)
-    const head = kept?.length === length ? kept : this.#next
-    const lengthBytes = Buffer.alloc(4)
-    lengthBytes.writeUInt32LE(length)
-    return hash256(Buffer.from(accountId, 'hex'), lengthBytes, Buffer.from(head?.treeHash ?? '', 'hex'))
+    this.#bans = this.#ledger.banned()
+    for (const accountId of this.#bans.keys()) this.#table.delete(accountId)
   }
 }
 

@@ -26,6 +26,15 @@ describe('a simulated mesh', { timeout: 60_000 }, () => {
     expect(result.roundsToEqual).toBeLessThanOrEqual(8)
   })
 
+  test.each([1, 2, 3])(
+    'agrees among a hundred by rounds alone, thirty of them silent (seed %i)',
+    async (seed) => {
+      const result = await runSmall({ nodes: 100, strategies: ['black-holes'], isEager: false, seed })
+      expect(result).toMatchObject({ isScoreEqual: true, honestBanned: 0 })
+      expect(result.roundsToEqual).toBeLessThanOrEqual(8)
+    },
+  )
+
   test('agrees when two halves that dealt apart meet again', async () => {
     const result = await runSmall({ strategies: ['black-holes'], isSplit: true, epochs: 10 })
     expect(result).toMatchObject({ isScoreEqual: true, honestBanned: 0 })
