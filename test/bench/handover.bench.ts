@@ -75,7 +75,7 @@ async function measureGap(mesh: Mesh, promptTokens: number, answerTokens: number
 const toPrompt = (tokens: number): string =>
   `${Math.random()} ${'the fox went '.repeat(Math.ceil(tokens / 3))}`
 
-/** The part of the gap that is reading: the same resume on a worker that does nothing else. */
+/** What cannot be saved: prompt and answer read in batches, by a worker that does nothing else. */
 async function measureReading(host: EngineHost, promptTokens: number, answerTokens: number): Promise<number> {
   const asked: Asked = {
     messages: [{ role: 'user', content: toPrompt(promptTokens) }],
@@ -84,7 +84,7 @@ async function measureReading(host: EngineHost, promptTokens: number, answerToke
   }
   const { tokens } = await ask(host, { ...asked, maxTokens: answerTokens })
   const fresh = { ...asked, messages: [{ role: 'user' as const, content: toPrompt(promptTokens) }] }
-  const { result } = await ask(host, { ...fresh, resume: { tokens: [...tokens], chars: 0 } })
+  const { result } = await ask(host, { ...fresh, resume: { tokens: [...tokens], chars: 0, mode: 'fast' } })
   return result.firstTokenMs
 }
 
@@ -94,7 +94,7 @@ interface Measure {
   readonly ms: number
 }
 
-/** What is above the reading is noticing, choosing and asking. */
+/** What the gap is above the reading is noticing, choosing and asking. */
 const drawGaps = (measures: readonly Measure[]): Promise<void> =>
   writePlot('handover-gap', {
     data: { values: measures.map((measure) => ({ ...measure, ms: Math.round(measure.ms) })) },
@@ -147,8 +147,8 @@ async function gapRows(root: string, modelPath: string, host: EngineHost): Promi
         gaps.push(await measureGap(mesh, context / 2, context / 2))
         readings.push(await measureReading(host, context / 2, context / 2))
       }
-      measures.push(...gaps.map((ms) => ({ context, what: 'the gap in the stream', ms })))
-      measures.push(...readings.map((ms) => ({ context, what: 'reading alone', ms })))
+      measures.push(...gaps.map((ms) => ({ context, what: 'gap', ms })))
+      measures.push(...readings.map((ms) => ({ context, what: 'reading', ms })))
       const [gap, reading] = [median(gaps), median(readings)]
       rows.push({
         what: `kill -9 to the next token, ${context.toLocaleString('en')} tokens of context (nano)`,
@@ -195,7 +195,7 @@ async function divergenceRows(
       what: `greedy answers that a resume changed, ${mode} (${name})`,
       ours: (100 * differing) / cuts,
       unit: `% of ${cuts}`,
-      note: `taken up at ${Math.round(1 / median(perTokenMs))} tokens/ms`,
+      note: `${median(perTokenMs).toFixed(2)} ms for each token that was there`,
       ...(mode === 'exact' && { target: '0' }),
     })
   }
