@@ -94,6 +94,11 @@ export class Books {
     return this.#records.get(accountId)
   }
 
+  /** Accounts on which books are kept. */
+  get size(): number {
+    return this.#accounts.size
+  }
+
   accounts(): IterableIterator<Account> {
     return this.#accounts.values()
   }

@@ -8,6 +8,7 @@ import {
   type PaidEntry,
   type Receipt,
 } from '../../protocol/trust/index.ts'
+import { folderBytes } from '../files/folder-bytes.ts'
 import type { Account, BanRecord, Books } from './books.ts'
 import { type Broken, LogReader } from './log-reader.ts'
 import type { LogStore } from './log-store.ts'
@@ -36,6 +37,7 @@ export interface LogFollowerPorts {
 export class LogFollower {
   readonly #ports: LogFollowerPorts
   readonly #reader: LogReader
+  readonly #quota: PullQuota
   /** Accounts whose logs are being read. */
   readonly #following = new Set<PeerId>()
   /** The latest head of each account that fitted its log. */
@@ -44,11 +46,14 @@ export class LogFollower {
   constructor(ports: LogFollowerPorts) {
     const { params, networkId, store, books } = ports
     this.#ports = ports
+    this.#quota = new PullQuota(() => books.epoch)
+    void this.#measure()
     this.#reader = new LogReader({
       params,
       networkId,
       store,
-      quota: new PullQuota(() => books.epoch),
+      quota: this.#quota,
+      accounts: () => books.size,
       onBroken: (found) => this.#broken(found),
       onReceipt: ports.onReceipt,
       onPaid: ports.onPaid,
@@ -105,10 +110,19 @@ export class LogFollower {
   /** Once an epoch. */
   sweep(): void {
     for (const id of this.#fitting.keys()) if (!this.#ports.books.get(id)) this.#fitting.delete(id)
+    void this.#measure()
   }
 
   async close(): Promise<void> {
     await this.#reader.close()
+  }
+
+  /** What was deleted makes room again. Never rejects: what cannot be measured is as it was. */
+  async #measure(): Promise<void> {
+    await folderBytes(this.#ports.store.folder).then(
+      (bytes) => this.#quota.measured(bytes),
+      () => undefined,
+    )
   }
 
   #isBehind({ id, head, state }: Account): boolean {

@@ -21,6 +21,8 @@ export interface LogReaderPorts {
   readonly networkId: NetworkId
   readonly store: LogStore
   readonly quota: PullQuota
+  /** How many accounts share the room for logs. */
+  readonly accounts: () => number
   /** The account broke the rules. */
   readonly onBroken: (found: Broken) => void
   /** A receipt that a worker has filed; all its signatures are right. */
@@ -125,7 +127,7 @@ export class LogReader {
 
   /** As much of it as it may have now; nothing when that is nothing. */
   async #pull(id: PeerId, remote: RemoteLog, held: number, length: number): Promise<PullOutcome | undefined> {
-    const { quota } = this.#ports
+    const { quota, accounts } = this.#ports
     if (held >= length) return remote.pull(length)
     const allowed = quota.allow(id, held, length)
     if (!allowed) return undefined
@@ -133,7 +135,7 @@ export class LogReader {
       timeoutMs: pullMs,
       signal: this.#stop.signal,
       bytesMax: allowed.bytes,
-      logBytesMax: quota.bounds.pullBytesMax,
+      logBytesMax: quota.logBytesMax(accounts()),
       onBytes: (bytes) => quota.used(id, 0, bytes),
     })
     quota.used(id, Math.max(0, outcome.length - held), 0)

@@ -9,7 +9,7 @@ export interface PullAllowance {
 
 export type PullBounds = Pick<
   typeof limits,
-  'pullEntriesPerEpochMax' | 'pullBytesPerEpochMax' | 'pullEntriesMax' | 'pullBytesMax'
+  'pullEntriesPerEpochMax' | 'pullBytesPerEpochMax' | 'pullEntriesMax' | 'pullBytesMax' | 'logsBytesMax'
 >
 
 interface Used {
@@ -26,6 +26,8 @@ export class PullQuota {
   readonly bounds: Readonly<Record<keyof PullBounds, number>>
   readonly #epochNow: () => number
   readonly #used = new Map<PeerId, Used>()
+  /** Bytes of all logs: as last measured, and what came since. */
+  #logsBytes = 0
 
   constructor(epochNow: () => number, bounds: Partial<Record<keyof PullBounds, number>> = {}) {
     this.bounds = { ...limits, ...bounds }
@@ -50,6 +52,22 @@ export class PullQuota {
     const used = this.#of(accountId)
     used.entries += entries
     used.bytes += bytes
+    this.#logsBytes += bytes
+  }
+
+  /** @param bytes that all logs take on the disk now */
+  measured(bytes: number): void {
+    this.#logsBytes = bytes
+  }
+
+  /**
+   * Bytes that one log may come to. While there is room that is `pullBytesMax`; then an equal share, so that accounts
+   * with long logs, which cost their owners little, leave room for the others: all together stay below twice the bound.
+   */
+  logBytesMax(accounts: number): number {
+    const { pullBytesMax, logsBytesMax } = this.bounds
+    if (this.#logsBytes < logsBytesMax) return pullBytesMax
+    return Math.min(pullBytesMax, Math.floor(logsBytesMax / Math.max(1, accounts)))
   }
 
   #of(accountId: PeerId): Used {

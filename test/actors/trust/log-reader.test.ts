@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Account } from '../../../actors/trust/books.ts'
 import { type Broken, LogReader } from '../../../actors/trust/log-reader.ts'
-import { PullQuota } from '../../../actors/trust/pull-quota.ts'
+import { type PullBounds, PullQuota } from '../../../actors/trust/pull-quota.ts'
 import { createAccountState, genesisParams as params } from '../../../machines/trust/index.ts'
 import { limits } from '../../../protocol/index.ts'
 import { encodeEntry } from '../../../protocol/trust/index.ts'
@@ -12,7 +12,7 @@ import { connect, makeKeyPair, makeStore, MemoryCounter } from './log-rig.ts'
 const unknownEntry = Buffer.of(200)
 
 /** Somebody's log with so many entries, and a reader that is connected to it, at an epoch that the test sets. */
-async function createRig(count: number) {
+async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
   const owner = await makeStore()
   const own = await owner.own(makeKeyPair(), new MemoryCounter())
   const card = sampleCard({ logKey: own.logKey })
@@ -26,7 +26,8 @@ async function createRig(count: number) {
     params,
     networkId,
     store,
-    quota: new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100 }),
+    quota: new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100, ...bounds }),
+    accounts: () => 10,
     onBroken: (found) => broken.push(found),
     onReceipt: () => {},
     onPaid: () => {},
@@ -70,9 +71,33 @@ describe('a log that is too much', () => {
     expect(outcome).toMatchObject({ kind: 'partial', reason: 'bytes' })
     expect(await remote.length()).toBe(0)
   })
+
+  it('gets an equal share of the room once all logs together are at their bound', async () => {
+    const count = 60
+    const full = await createRig(count, { logsBytesMax: 0 })
+    await full.reader.read(full.account)
+    expect(await full.remote.length()).toBe(0)
+    // Sixty entries and a card are less than a tenth of this.
+    const shared = await createRig(count, { logsBytesMax: 10_000 })
+    await shared.reader.read(shared.account)
+    expect(shared.account.state.length).toBe(count)
+    expect(full.broken).toEqual([])
+    await Promise.all([full.reader.close(), shared.reader.close()])
+  })
 })
 
 describe('what may be fetched of one log', () => {
+  it('is all there may be while there is room, and then an equal share', () => {
+    const quota = new PullQuota(() => 7, { logsBytesMax: 1_000 })
+    expect(quota.logBytesMax(4)).toBe(limits.pullBytesMax)
+    quota.used('a', 1, 600)
+    quota.used('b', 1, 400)
+    expect(quota.logBytesMax(4)).toBe(250)
+    expect(quota.logBytesMax(0)).toBe(1_000)
+    quota.measured(999)
+    expect(quota.logBytesMax(4)).toBe(limits.pullBytesMax)
+  })
+
   it('is bounded in bytes, too, for each account, and anew in each epoch', () => {
     const clock = { epoch: 7 }
     const quota = new PullQuota(() => clock.epoch)
