@@ -1,4 +1,5 @@
 import { lazy, Suspense } from 'preact/compat'
+import { Boundary } from './frame/boundary.tsx'
 import { ChatIcon, MachinesIcon, MeshIcon, ModelsIcon, RequestsIcon, ScoresIcon } from './frame/icons.tsx'
 import { KeyDialog } from './frame/key-dialog.tsx'
 import { NodeBadge } from './frame/node-badge.tsx'
@@ -61,9 +62,11 @@ export function App() {
         <NodeBadge />
       </header>
       <main id="main" class={`view view-${current}`} tabIndex={-1}>
-        <Suspense fallback={<p class="quiet loading">Loading…</p>}>
-          <View />
-        </Suspense>
+        <Boundary key={current}>
+          <Suspense fallback={<p class="quiet loading">Loading…</p>}>
+            <View />
+          </Suspense>
+        </Boundary>
       </main>
       <KeyDialog />
     </div>

@@ -1,4 +1,5 @@
 import { lazy, Suspense } from 'preact/compat'
+import { Boundary } from '../../frame/boundary.tsx'
 import { KeyDialog } from '../../frame/key-dialog.tsx'
 
 const MachinesView = lazy(() => import('./machines-view.tsx'))
@@ -8,9 +9,11 @@ export function MachinesAlone() {
   document.title = 'Machines'
   return (
     <main class="machines-alone">
-      <Suspense fallback={null}>
-        <MachinesView />
-      </Suspense>
+      <Boundary>
+        <Suspense fallback={null}>
+          <MachinesView />
+        </Suspense>
+      </Boundary>
       <KeyDialog />
     </main>
   )
