@@ -21,7 +21,7 @@ export class Boundary extends Component<Props, State> {
     return (
       <div class="failure" role="alert">
         <p>
-          <strong>This view has failed.</strong> {error instanceof Error ? error.message : String(error)}
+          <strong>This view has failed.</strong> {error instanceof Error && error.message}
         </p>
         <p>
           Its files are read from the node: is it still running? After an upgrade of the node, the page has to

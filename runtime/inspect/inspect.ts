@@ -1,11 +1,10 @@
-import fastify from 'fastify'
 import type { AnyActorRef } from 'xstate'
 import { guardAccess, isLoopback } from '../../actors/gateway/access.ts'
-import { ApiError, toApiFailure } from '../../actors/gateway/api-error.ts'
+import { createBoundedServer } from '../../actors/gateway/bounded-server.ts'
 import { guardOrigin } from '../../actors/gateway/cors.ts'
-import { sendFailure } from '../../actors/gateway/error-shapes.ts'
 import { addConsoleRoutes } from '../../actors/gateway/routes/console-routes.ts'
 import { addMachinesRoutes } from '../../actors/gateway/routes/machines-routes.ts'
+import { defaultGatewayLimits } from '../../actors/gateway/settings.ts'
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { packageFile } from '../package-file.ts'
 import { Inspector } from './inspector.ts'
@@ -26,8 +25,8 @@ export interface InspectServer {
   close(): Promise<void>
 }
 
-/** Milliseconds of silence after which a stream says that it is still there. */
-const heartbeatMs = 20_000
+/** Nobody sends it anything but heads. */
+const limits = { ...defaultGatewayLimits, bodyBytesMax: 1_024, connectionsMax: 64 }
 
 /**
  * Serves a page that shows a system of actors at work: who lives, each one's statechart with its current states lit, and
@@ -42,20 +41,15 @@ export async function inspect(actor: AnyActorRef, options: InspectOptions = {}):
   check(actor, { host, port, keys })
   const inspector = new Inspector()
   inspector.system = actor
-  const server = fastify({ bodyLimit: 1_024, forceCloseConnections: true, exposeHeadRoutes: false })
+  const server = createBoundedServer(limits, () => undefined)
   guardOrigin(server, [])
   guardAccess(server, { host, keys })
   server.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-content-type-options', 'nosniff')
     // The page is the console of a node; told by its address, it shows this view and no other.
     if (request.url === '/') return reply.redirect(`/?only=machines#/machines`)
   })
-  const machines = addMachinesRoutes(server, { inspector, heartbeatMs })
+  const machines = addMachinesRoutes(server, { inspector, heartbeatMs: limits.heartbeatMs })
   addConsoleRoutes(server, packageFile('dist/console'))
-  server.setNotFoundHandler((request, reply) =>
-    sendFailure(request, reply, toApiFailure(new ApiError('There is no such page.', { status: 404 }))),
-  )
-  server.setErrorHandler((error, request, reply) => sendFailure(request, reply, toApiFailure(error)))
   try {
     const address = await server.listen({ host, port })
     // An address that stands for all is not one to go to.

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { createActor, createMachine } from 'xstate'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ActorTree } from '../../../protocol/inspection.ts'
@@ -36,6 +38,21 @@ describe('inspect()', () => {
     let isDone = false
     while (!isDone) isDone = (await reader?.read())?.done ?? true
     expect(isDone).toBe(true)
+  })
+
+  it('has room for so many, and what is no HTTP is told so', async () => {
+    const { page } = await createPage()
+    const { port } = new URL(page.url)
+    const open = async () => {
+      const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+      onTestFinished(() => void socket.destroy())
+      await once(socket, 'connect')
+      return socket
+    }
+    const [first] = await Promise.all(Array.from({ length: 64 }, open))
+    await once((await open()).resume(), 'close')
+    first?.write('hello\r\n\r\n')
+    expect(String(await new Promise((resolve) => first?.once('data', resolve)))).toContain('400 Bad Request')
   })
 
   it('answers to its own name only, and to no page from elsewhere', async () => {
