@@ -60,7 +60,7 @@ export class EventStream extends Readable {
 }
 
 /** Sends it, and closes it when the reader goes away. */
-export function sendEvents(reply: FastifyReply, stream: EventStream): FastifyReply {
+export function sendEvents(reply: FastifyReply, stream: Readable): FastifyReply {
   const close = (): void => void stream.destroy()
   reply.raw.once('close', close)
   if (reply.raw.destroyed) close()

@@ -1,17 +1,14 @@
-import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { ApiError } from '../api-error.ts'
-import type { Inspection, InspectorPort } from '../inspector.port.ts'
-import { toComment } from '../sse.ts'
+import { sendEvents } from '../event-stream.ts'
+import type { InspectorPort } from '../inspector.port.ts'
+import { type InspectionStream, openInspection } from '../inspection-stream.ts'
 
 export interface MachinesRoutesOptions {
   readonly inspector: InspectorPort
   /** Milliseconds of silence after which a stream says that it is still there. */
   readonly heartbeatMs: number
 }
-
-/** Bytes that wait for a watcher who reads slowly; what comes beyond is dropped, and it is told anew later. */
-const waitingBytesMax = 1024 * 1024
 
 /**
  * The actors of this node and their statecharts, for the page that draws them.
@@ -22,7 +19,7 @@ export function addMachinesRoutes(
   server: FastifyInstance,
   { inspector, heartbeatMs }: MachinesRoutesOptions,
 ): { close(): void } {
-  const streams = new Set<EventStream>()
+  const streams = new Set<InspectionStream>()
   server.get('/machines/tree', async () => inspector.tree())
 
   server.get<{ Params: { id: string } }>('/machines/graphs/:id', async ({ params }, reply) => {
@@ -38,7 +35,7 @@ export function addMachinesRoutes(
   })
 
   server.get('/machines/events', async (_request, reply) => {
-    const stream = createEventStream(inspector, heartbeatMs)
+    const stream = openInspection(inspector, heartbeatMs)
     if (!stream) {
       throw new ApiError('As many as may are watching already: close another page of the machines.', {
         status: 429,
@@ -48,61 +45,12 @@ export function addMachinesRoutes(
       })
     }
     streams.add(stream)
-    reply.raw.once('close', () => {
-      streams.delete(stream)
-      stream.readable.destroy()
-    })
-    return reply
-      .header('cache-control', 'no-cache')
-      .header('x-accel-buffering', 'no')
-      .type('text/event-stream; charset=utf-8')
-      .send(stream.readable)
+    stream.readable.once('close', () => streams.delete(stream))
+    return sendEvents(reply, stream.readable)
   })
   return {
     close: () => {
       for (const stream of streams) stream.end()
     },
   }
-}
-
-interface EventStream {
-  readonly readable: Readable
-  /** After what was written before. */
-  end(): void
-}
-
-/** What happens, as server-sent events. Undefined when nobody else may watch. */
-function createEventStream(inspector: InspectorPort, heartbeatMs: number): EventStream | undefined {
-  let inspection: Inspection | undefined
-  let isOver = false
-  const stream = new Readable({
-    highWaterMark: 64 * 1024,
-    // The reader has taken all or nearly all of what there was.
-    read: () => inspection?.resume(),
-    destroy: (error, done) => {
-      isOver = true
-      clearInterval(heartbeat)
-      inspection?.close()
-      done(error)
-    },
-  })
-  const heartbeat = setInterval(() => {
-    if (!isOver && stream.readableLength === 0) stream.push(toComment('still here'))
-  }, heartbeatMs).unref()
-  const end = (): void => {
-    if (isOver) return
-    isOver = true
-    stream.push(null)
-  }
-  inspection = inspector.watch({
-    take: (json, { type }) => {
-      if (isOver || stream.readableLength > waitingBytesMax) return false
-      stream.push(`data: ${json}\n\n`)
-      if (type === 'bye') end()
-      return true
-    },
-  })
-  if (inspection) return { readable: stream, end }
-  stream.destroy()
-  return undefined
 }

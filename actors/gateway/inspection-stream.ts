@@ -1,0 +1,48 @@
+import { Readable } from 'node:stream'
+import type { Inspection, InspectorPort } from './inspector.port.ts'
+import { toComment } from './sse.ts'
+
+/** Bytes that wait for a watcher who reads slowly; what comes beyond is dropped, and it is told anew later. */
+const waitingBytesMax = 1024 * 1024
+
+export interface InspectionStream {
+  readonly readable: Readable
+  /** After what was written before. */
+  end(): void
+}
+
+/** What happens, as server-sent events. Undefined when nobody else may watch. */
+export function openInspection(inspector: InspectorPort, heartbeatMs: number): InspectionStream | undefined {
+  let inspection: Inspection | undefined
+  let isOver = false
+  const stream = new Readable({
+    highWaterMark: 64 * 1024,
+    // The reader has taken all or nearly all of what there was.
+    read: () => inspection?.resume(),
+    destroy: (error, done) => {
+      isOver = true
+      clearInterval(heartbeat)
+      inspection?.close()
+      done(error)
+    },
+  })
+  const heartbeat = setInterval(() => {
+    if (!isOver && stream.readableLength === 0) stream.push(toComment('still here'))
+  }, heartbeatMs).unref()
+  const end = (): void => {
+    if (isOver) return
+    isOver = true
+    stream.push(null)
+  }
+  inspection = inspector.watch({
+    take: (json, { type }) => {
+      if (isOver || stream.readableLength > waitingBytesMax) return false
+      stream.push(`data: ${json}\n\n`)
+      if (type === 'bye') end()
+      return true
+    },
+  })
+  if (inspection) return { readable: stream, end }
+  stream.destroy()
+  return undefined
+}
