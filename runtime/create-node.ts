@@ -5,7 +5,7 @@ import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
 import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
-import type { Tier, TierPort } from '../machines/scheduling/index.ts'
+import { entryOf, type PrecedencePort, type Tier } from '../machines/scheduling/index.ts'
 import type { EffortPolicy } from '../machines/trust/index.ts'
 import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
 import { configFromOptions, withoutEngine, type Config, type ConfigInput } from './config/index.ts'
@@ -44,7 +44,10 @@ export interface NodeOptions extends ConfigInput {
    * `status().gateway` says why. Default true.
    */
   readonly isGatewayRequired?: boolean
-  /** The tiers of clients that this node's worker knows, until credit decides; everybody else is Bronze. */
+  /**
+   * The tiers of clients that this node's worker knows, instead of what they earned: each stands where its tier begins.
+   * Everybody else is a newcomer.
+   */
   readonly tiers?: Readonly<Record<PeerId, Tier>>
   /** When its full queue asks newcomers for work, and for how much, where it differs from what everybody does. */
   readonly effort?: Partial<EffortPolicy>
@@ -212,7 +215,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       trust,
       gateway,
       modelsSide,
-      tiers: tiers && tiersFrom(tiers),
+      precedence: tiers && precedenceFrom(tiers),
       effort,
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
@@ -430,9 +433,9 @@ class Node implements QMeshNode {
   }
 }
 
-function tiersFrom(given: Readonly<Record<PeerId, Tier>>): TierPort {
+function precedenceFrom(given: Readonly<Record<PeerId, Tier>>): PrecedencePort {
   const tiers = new Map(Object.entries(given))
-  return { tierOf: (clientId) => tiers.get(clientId) ?? 'bronze' }
+  return { precedenceOf: (clientId) => entryOf(tiers.get(clientId) ?? 'bronze') }
 }
 
 /** Rejects when there are models and none of them came up. */

@@ -30,12 +30,12 @@ import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
 import { subsystemMachine, type SubsystemName } from '../machines/node/subsystem.machine.ts'
 import type { RequesterCommand, RequesterInput } from '../machines/request/index.ts'
 import {
-  bronzeForAll,
+  newcomersOnly,
   schedulerMachine,
+  type PrecedencePort,
   type SchedulerCommand,
   type SchedulerEmitted,
   type SchedulerInput,
-  type TierPort,
 } from '../machines/scheduling/index.ts'
 import type { GossiperCommand, GossiperEmitted, GossiperInput } from '../machines/trust/gossiper.machine.ts'
 import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
@@ -74,7 +74,7 @@ export interface NodeSystemOptions {
   /** Who did what for the mesh; absent: nothing is written down, and everybody is a newcomer. */
   readonly trust?: TrustSide | undefined
   /** Instead of what `trust` says. */
-  readonly tiers?: TierPort | undefined
+  readonly precedence?: PrecedencePort | undefined
   /** When newcomers are asked for work, and for how much, where it differs from what everybody does. */
   readonly effort?: Partial<EffortPolicy> | undefined
   /** Answers HTTP; absent: nobody listens. */
@@ -148,8 +148,8 @@ export class NodeSystem {
       network,
       queueCapacity: config.queueCapacity,
       pauseWhenBusy: config.pauseWhenBusy,
-      tiers: options.tiers ?? trust?.ledger ?? bronzeForAll,
-      areTiersEarned: options.tiers === undefined,
+      precedence: options.precedence ?? trust?.ledger ?? newcomersOnly,
+      isPrecedenceEarned: options.precedence === undefined,
       earnings: trust?.earnings,
       onDefect: (error) => logger.error({ err: error }, 'a defect in the books: answers are not paid'),
       scheduler: () => this.#to('scheduler'),
@@ -168,9 +168,11 @@ export class NodeSystem {
       defaults: options.askDefaults,
       deals: trust?.deals,
       network,
-      // Only who promises something there is served by its tier.
+      // Only who promises something there is served by what it earned.
       isEffortExempt: (workerId) =>
-        trust !== undefined && trust.gossip.isPeer(workerId) && isEffortExempt(trust.ledger.tierOf(selfId)),
+        trust !== undefined &&
+        trust.gossip.isPeer(workerId) &&
+        isEffortExempt(trust.ledger.precedenceOf(selfId).tier),
     })
     const isServing = config.serve && models.length > 0
     this.#swarm = createSwarm({

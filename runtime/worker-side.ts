@@ -15,13 +15,14 @@ import type {
 import type { PauseReason } from '../machines/duty/index.ts'
 import { type Health, toCapacity } from '../machines/health/index.ts'
 import {
+  entryOf,
   RateLimiter,
+  type PrecedencePort,
   type QueueReport,
   type SchedulerCommand,
   type SchedulerEmitted,
   type SlotId,
   type Tier,
-  type TierPort,
 } from '../machines/scheduling/index.ts'
 import {
   limits,
@@ -42,9 +43,9 @@ export interface WorkerSideOptions {
   readonly queueCapacity: number
   /** Whether other programs' load makes the worker take fewer requests, and in the end none. */
   readonly pauseWhenBusy: boolean
-  readonly tiers: TierPort
-  /** Whether a client's tier is for requests that it pays for. */
-  readonly areTiersEarned?: boolean | undefined
+  readonly precedence: PrecedencePort
+  /** Whether a client's precedence is for requests that it pays for. */
+  readonly isPrecedenceEarned?: boolean | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
   /** A defect in the books. */
@@ -121,10 +122,10 @@ export class WorkerSide {
       onDefect: options.onDefect,
       admit: (clientId) => {
         // The owner comes first on the owner's machine, and is never told to wait.
-        if (clientId === options.selfId) return { tier: 'master', waitMs: 0 }
-        const tier = options.tiers.tierOf(clientId)
-        const waitMs = this.#limiter.take(clientId, tier, options.now())
-        return { tier, waitMs, isEarned: options.areTiersEarned ?? false }
+        if (clientId === options.selfId) return { precedence: entryOf('master'), retryAfterMs: 0 }
+        const precedence = options.precedence.precedenceOf(clientId)
+        const retryAfterMs = this.#limiter.take(clientId, precedence.tier, options.now())
+        return { precedence, retryAfterMs, isEarned: options.isPrecedenceEarned ?? false }
       },
     })
   }
@@ -413,7 +414,7 @@ export class WorkerSide {
       jobId: job.id,
       clientId: job.wire.peerId,
       modelId,
-      tier: job.tier,
+      waitMs: job.precedence.waitMs,
       // Tokens that another worker generated are read here, not written.
       promptTokens: job.promptTokens + resumed,
       maxTokens: Math.max(1, maxTokens - resumed),

@@ -15,7 +15,7 @@ import {
 } from '../../protocol/index.ts'
 import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
-import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
+import { newcomer, type Precedence, type SlotId, type Tier } from '../../machines/scheduling/index.ts'
 import { isEffortExempt } from '../../machines/trust/index.ts'
 import type { Earning, EarningsPort } from './earnings.port.ts'
 import type { EffortGate } from './effort-gate.ts'
@@ -38,12 +38,12 @@ export interface IntakePorts {
   /** Why the worker takes nothing from this client now, if so. */
   readonly closedBecause: (clientId: PeerId) => ErrorCode | undefined
   /**
-   * The client's tier, and the milliseconds until it may send one more request: 0 for now. `isEarned`: the tier is
-   * for requests that are paid.
+   * The client's precedence, and the milliseconds until it may send one more request: 0 for now. `isEarned`: the
+   * precedence is for requests that are paid.
    */
   readonly admit: (clientId: PeerId) => {
-    readonly tier: Tier
-    readonly waitMs: number
+    readonly precedence: Precedence
+    readonly retryAfterMs: number
     readonly isEarned?: boolean
   }
   /** Absent: no work is asked for. */
@@ -153,7 +153,7 @@ export class Intake implements ClientDesk {
 
   /** The tier that a request waits or runs with. */
   tierOf(jobId: JobId): Tier | undefined {
-    return this.#jobs.get(jobId)?.tier
+    return this.#jobs.get(jobId)?.precedence.tier
   }
 
   /** The scheduler has given the request a slot, after this long in the queue. */
@@ -229,13 +229,13 @@ export class Intake implements ClientDesk {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
       return 'refused'
     }
-    const { tier, waitMs, isEarned = false } = this.#ports.admit(wire.peerId)
-    if (waitMs > 0) {
-      refuse('QM_RATE_LIMITED', undefined, waitMs)
+    const { precedence, retryAfterMs, isEarned = false } = this.#ports.admit(wire.peerId)
+    if (retryAfterMs > 0) {
+      refuse('QM_RATE_LIMITED', undefined, retryAfterMs)
       return 'refused'
     }
-    // An earned tier is for requests that are paid, and reading an offer costs more than a hash does.
-    const isExempt = isEffortExempt(tier) && (!isEarned || prompt.evidence !== undefined)
+    // What was earned is for requests that are paid, and reading an offer costs more than a hash does.
+    const isExempt = isEffortExempt(precedence.tier) && (!isEarned || prompt.evidence !== undefined)
     const slacking = isExempt ? undefined : this.#checkEffort(wire, prompt)
     if (slacking) return slacking
     let earning: Earning | undefined
@@ -249,8 +249,8 @@ export class Intake implements ClientDesk {
     }
     // Who promises nothing is a newcomer this time, whatever it earned before.
     const isPaid = earning !== undefined && !earning.isGratis
-    const servedAs = isEarned && !isPaid ? 'bronze' : tier
-    const late = isExempt && !isEffortExempt(servedAs) ? this.#checkEffort(wire, prompt) : undefined
+    const servedAs = isEarned && !isPaid ? newcomer : precedence
+    const late = isExempt && !isEffortExempt(servedAs.tier) ? this.#checkEffort(wire, prompt) : undefined
     if (late) {
       earning?.ended(false, 0)
       return late

@@ -1,4 +1,4 @@
-import type { SlotId, Tier } from '../../machines/scheduling/index.ts'
+import type { Precedence, SlotId } from '../../machines/scheduling/index.ts'
 import { limits, type Prompt, type Response } from '../../protocol/index.ts'
 import type { EngineHost, Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
 import type { ClientWire } from '../peer/wire.ts'
@@ -24,7 +24,7 @@ export class Job {
   readonly wire: ClientWire
   readonly prompt: Prompt
   /** Asked once, when it arrived. */
-  readonly tier: Tier
+  readonly precedence: Precedence
   readonly arrivedAtMs: number
   phase: JobPhase = 'preparing'
   promptTokens = 0
@@ -41,14 +41,20 @@ export class Job {
   /** What the worker earns with it; undefined when the client offered nothing. */
   readonly earning: Earning | undefined
 
-  constructor(wire: ClientWire, prompt: Prompt, tier: Tier, arrivedAtMs: number, earning?: Earning) {
+  constructor(
+    wire: ClientWire,
+    prompt: Prompt,
+    precedence: Precedence,
+    arrivedAtMs: number,
+    earning?: Earning,
+  ) {
     this.earning = earning
     this.name = toJobName(wire.peerId, prompt.requestId)
     this.id = `${this.name}#${++jobs}`
     this.#sentTokens = prompt.resume?.tokens.length ?? 0
     this.wire = wire
     this.prompt = prompt
-    this.tier = tier
+    this.precedence = precedence
     this.arrivedAtMs = arrivedAtMs
   }
 

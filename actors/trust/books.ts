@@ -9,11 +9,11 @@ import {
   type Score,
   toClientTerms,
   toCredit,
+  toPrecedence,
   toScore,
-  toTrustTier,
   type TrustParams,
 } from '../../machines/trust/index.ts'
-import type { Tier } from '../../machines/scheduling/index.ts'
+import { newcomer, type Precedence } from '../../machines/scheduling/index.ts'
 import type { PeerId } from '../../protocol/index.ts'
 import type { FraudProof, Head, IdentityCard } from '../../protocol/trust/index.ts'
 
@@ -213,9 +213,9 @@ export class Books {
   }
 
   /** By what is known at this moment: one comparison and, once an epoch, one computation. */
-  tierOf(accountId: PeerId): Tier {
+  precedenceOf(accountId: PeerId): Precedence {
     const account = this.#accounts.get(accountId)
-    if (!account || this.isBanned(accountId)) return 'bronze'
-    return toTrustTier(this.score(account).s, this.params)
+    if (!account || this.isBanned(accountId)) return newcomer
+    return toPrecedence(this.score(account).s, this.params)
   }
 }

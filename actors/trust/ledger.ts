@@ -1,5 +1,5 @@
 import type { NoiseStream } from 'hyperswarm'
-import type { Tier } from '../../machines/scheduling/index.ts'
+import type { Precedence } from '../../machines/scheduling/index.ts'
 import { type PeerId, toQMeshError } from '../../protocol/index.ts'
 import {
   type FraudProof,
@@ -158,8 +158,8 @@ export class Ledger implements GossipLedger {
     return { balance: balance - owed, line, headLength: length, headHash: treeHash.slice(0, 32), spentSeq }
   }
 
-  tierOf(accountId: PeerId): Tier {
-    return this.books.tierOf(accountId)
+  precedenceOf(accountId: PeerId): Precedence {
+    return this.books.precedenceOf(accountId)
   }
 
   lengths(): ReadonlyMap<PeerId, number> {

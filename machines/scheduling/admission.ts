@@ -10,7 +10,7 @@ export interface Occupancy {
 export type Admission =
   | { readonly kind: 'admit' }
   | { readonly kind: 'refuse' }
-  /** The last one waiting of this rank makes room. */
+  /** Whoever of this rank would go last makes room. */
   | { readonly kind: 'displace'; readonly rank: number }
 
 /** Places that only Bronze may take: a tenth, so that those who gave nothing yet get a chance to. */

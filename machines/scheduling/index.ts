@@ -1,6 +1,6 @@
 export { schedulerMachine } from './scheduler.machine.ts'
 export type { SchedulerContext, SchedulerInput } from './scheduler.machine.ts'
 export type { JobId, QueueReport, SchedulerCommand, SchedulerEmitted, SlotId } from './scheduler.events.ts'
-export { bronzeForAll, tiers, tierTerms } from './tiers.ts'
-export type { Tier, TierPort } from './tiers.ts'
+export { entryOf, headStartMsMax, newcomer, newcomersOnly, tiers, tierTerms } from './tiers.ts'
+export type { Precedence, PrecedencePort, Tier } from './tiers.ts'
 export { RateLimiter, tierRates } from './token-bucket.ts'

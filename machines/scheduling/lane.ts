@@ -6,7 +6,7 @@ import { HoleCounter } from './hole-counter.ts'
  */
 export interface Ticket<T> {
   readonly value: T
-  readonly rank: number
+  readonly lane: number
   /** Place in its lane; `notWaiting` before and after. */
   index: number
 }
@@ -17,7 +17,7 @@ export const notWaiting = -1
 const slotsMin = 16
 
 /**
- * One FIFO of a single tier, in a ring that doubles when full:
+ * One FIFO of those with the same wait, in a ring that doubles when full:
  *
  *     slots    [ . . A B x C x D . . ]     x = a hole: removed while waiting
  *                    ^head     ^tail       head and the one before tail are never holes

@@ -4,7 +4,6 @@ import { ServiceEstimate, Timeline } from './eta.ts'
 import type { SlotFreed, SlotId, Submission } from './scheduler.events.ts'
 import { TieredQueue, type Ticket } from './tiered-queue.ts'
 import { Presence } from './presence.ts'
-import { tierTerms } from './tiers.ts'
 
 /** A request between admission and the end of its run. */
 export interface Job extends Submission {
@@ -118,8 +117,8 @@ export class Line {
   }
 
   join(job: Job, nowMs: number): void {
-    this.#rates.arrived(tierTerms[job.tier].rank, nowMs)
-    job.ticket = this.queue.enqueue(job, job.tier, job.atMs)
+    this.#rates.arrived(job.waitMs, nowMs)
+    job.ticket = this.queue.enqueue(job, job.waitMs, job.atMs)
     this.#promptTokens += job.promptTokens
     job.answerTokens = this.estimate.answerTokens(job.maxTokens)
     this.#answerTokens += job.answerTokens
@@ -181,7 +180,7 @@ export class Line {
     let laterMs = startMs
     const eachMs = this.meanRunMs() / Math.max(1, this.slots)
     for (let round = 0; round < 3; round++) {
-      const overtaking = this.#rates.overtaking(tierTerms[job.tier].rank, nowMs - job.atMs, laterMs, nowMs)
+      const overtaking = this.#rates.overtaking(job.waitMs, nowMs - job.atMs, laterMs, nowMs)
       if (overtaking === 0) break
       laterMs = startMs + overtaking * eachMs
     }

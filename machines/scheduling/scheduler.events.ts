@@ -1,5 +1,4 @@
 import type { ErrorCode, ModelId, PeerId } from '../../protocol/index.ts'
-import type { Tier } from './tiers.ts'
 
 /** `${clientId}:${requestId}`, unique on this worker. */
 export type JobId = string
@@ -10,7 +9,8 @@ export interface Submission {
   readonly jobId: JobId
   readonly clientId: PeerId
   readonly modelId: ModelId
-  readonly tier: Tier
+  /** What the client's precedence adds to its arrival: its tier follows from it. */
+  readonly waitMs: number
   readonly promptTokens: number
   readonly maxTokens: number
   /** Milliseconds from `atMs` after which waiting any longer is of no use. */
@@ -70,7 +70,7 @@ export type SchedulerCommand =
     }
 
 /** Where a request stands. `position` 1 goes next, 0 has a slot; `etaMs` is milliseconds until the first token. */
-interface Standing {
+interface Place {
   readonly jobId: JobId
   readonly position: number
   readonly etaMs: number
@@ -86,14 +86,14 @@ export interface QueueReport {
 
 export type SchedulerEmitted =
   /** Always the first word about a request that is not refused; `request.assigned` may follow at once. */
-  | ({ readonly type: 'request.admitted' } & Standing)
+  | ({ readonly type: 'request.admitted' } & Place)
   | {
       readonly type: 'request.refused'
       readonly jobId: JobId
       readonly code: ErrorCode
       readonly retryAfterMs?: number | undefined
     }
-  | ({ readonly type: 'request.moved' } & Standing)
+  | ({ readonly type: 'request.moved' } & Place)
   | {
       readonly type: 'request.assigned'
       readonly jobId: JobId

@@ -12,7 +12,7 @@ import type {
   SlotId,
   Submission,
 } from './scheduler.events.ts'
-import { tiers, tierTerms } from './tiers.ts'
+import { rankOfWait, tiers } from './tiers.ts'
 
 export interface SchedulerOptions {
   /** Places in the queue until health says otherwise. */
@@ -103,7 +103,7 @@ export class Scheduler {
   }
 
   submit(submission: Submission, clockMs: number): SchedulerEmitted[] {
-    const { jobId, clientId, modelId, tier, deadlineMs } = submission
+    const { jobId, clientId, modelId, waitMs, deadlineMs } = submission
     const refuse = (code: ErrorCode, retryAfterMs?: number): SchedulerEmitted[] => [
       { type: 'request.refused', jobId, code, ...(retryAfterMs !== undefined && { retryAfterMs }) },
     ]
@@ -121,10 +121,11 @@ export class Scheduler {
     if (expiresAtMs <= nowMs) return refuse('QM_DEADLINE_PASSED')
 
     const said: SchedulerEmitted[] = []
+    const rank = rankOfWait(waitMs)
     if (!line.hasFreeSlot) {
       // Nobody is refused or put out for the sake of one whose time is over and whose timer is late.
       said.push(...this.#expireDue(nowMs))
-      const admission = admit(tierTerms[tier].rank, { capacity: this.#capacity, waiting: this.#waiting })
+      const admission = admit(rank, { capacity: this.#capacity, waiting: this.#waiting })
       if (admission.kind === 'refuse') return [...said, ...refuse('QM_QUEUE_FULL', this.#retryAfterMs(line))]
       if (admission.kind === 'displace') said.push(...this.#displace(admission.rank))
     }
@@ -148,7 +149,7 @@ export class Scheduler {
       return said
     }
     line.join(job, nowMs)
-    this.#waiting[tierTerms[tier].rank] = (this.#waiting[tierTerms[tier].rank] ?? 0) + 1
+    this.#waiting[rank] = (this.#waiting[rank] ?? 0) + 1
     if (expiresAtMs !== Infinity) this.#expiries.add(job, expiresAtMs)
     const ahead = job.ticket === undefined ? 0 : line.queue.aheadOf(job.ticket)
     job.toldPosition = ahead + 1
@@ -319,12 +320,19 @@ export class Scheduler {
     return [{ type: 'request.assigned', jobId: job.jobId, slotId, queuedMs: Math.max(0, nowMs - job.atMs) }]
   }
 
+  /** Puts out whoever of a tier would go last, whatever its model. */
   #displace(rank: number): SchedulerEmitted[] {
     const tier = tiers[rank]
     let victim: Job | undefined
-    for (const line of this.#lines.values()) {
-      const last = tier && line.queue.lastOf(tier)?.value
-      if (last !== undefined && (victim === undefined || last.order > victim.order)) victim = last
+    let victimDueMs = -Infinity
+    for (const { queue } of this.#lines.values()) {
+      const ticket = tier && queue.lastOf(tier)
+      if (ticket === undefined) continue
+      const dueMs = queue.dueMsOf(ticket)
+      const isEqual = dueMs === victimDueMs && ticket.value.order > (victim?.order ?? -1)
+      if (dueMs <= victimDueMs && !isEqual) continue
+      victim = ticket.value
+      victimDueMs = dueMs
     }
     const line = victim && this.#lines.get(victim.modelId)
     if (victim === undefined || line === undefined) return []
@@ -347,7 +355,7 @@ export class Scheduler {
   }
 
   #left(job: Job, isTimed = true): void {
-    const { rank } = tierTerms[job.tier]
+    const rank = rankOfWait(job.waitMs)
     this.#waiting[rank] = (this.#waiting[rank] ?? 0) - 1
     if (isTimed && job.expiresAtMs !== Infinity) this.#expiries.left()
   }

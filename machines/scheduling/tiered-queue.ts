@@ -1,24 +1,27 @@
+import { EarliestLane } from './earliest-lane.ts'
 import { Lane, notWaiting, type Ticket } from './lane.ts'
-import { tiers, tierTerms, type Tier } from './tiers.ts'
+import { laneCount, laneTiers, waitStepMs, type Tier } from './tiers.ts'
 
 export type { Ticket } from './lane.ts'
 
 /**
- * Who goes next: six FIFO lanes, one a tier, and the earliest virtual deadline among the six heads.
+ * Who goes next: one FIFO lane for every wait that there is, and the earliest virtual deadline among their heads.
  *
- *     master    | A B        due = arrival + 0 ms
- *     …         |
- *     bronze    | C D E F    due = arrival + 5,000 ms
+ *     lane  0   master   | A B        due = arrival + 0 ms
+ *     lane  1   diamond  |            due = arrival + 100 ms
+ *     …
+ *     lane 41   bronze   | C          due = arrival + 4,100 ms
+ *     …
+ *     lane 50   bronze   | D E F      due = arrival + 5,000 ms
  *
- * At equal deadlines the lower tier goes first: its request came earlier. So a request is overtaken only by those that
+ * At equal deadlines the longer wait goes first: its request came earlier. So a request is overtaken only by those that
  * came within the head start, and after that by nobody, whatever arrives. Everything here is O(1) amortised in the
  * number waiting, except leaving from the middle and asking a position, which are O(log n).
  */
 export class TieredQueue<T> {
-  readonly #lanes: readonly Lane<T>[] = tiers.map(() => new Lane<T>())
-  readonly #waits: readonly number[] = tiers.map((tier) => tierTerms[tier].waitMs)
-  /** The deadline of each lane's head, side by side so that the next is found without touching the lanes. */
-  readonly #heads = new Float64Array(tiers.length).fill(Infinity)
+  /** Those in which somebody has waited: a queue that is hardly used stays small. */
+  readonly #lanes: (Lane<T> | undefined)[] = Array.from({ length: laneCount }, () => undefined)
+  readonly #heads = new EarliestLane(laneCount)
   #lastAtMs = -Infinity
   #size = 0
 
@@ -28,32 +31,38 @@ export class TieredQueue<T> {
 
   /** How many wait in one tier. */
   sizeOf(tier: Tier): number {
-    return this.#lane(tierTerms[tier].rank).size
+    return this.#lanes.reduce(
+      (sum, lane, index) => (lane && laneTiers[index] === tier ? sum + lane.size : sum),
+      0,
+    )
   }
 
   /**
-   * Adds to the end of its tier. A clock that jumps back is taken as standing still: within a tier nobody may end up
+   * Adds to the end of its lane. A clock that jumps back is taken as standing still: within a lane nobody may end up
    * in front of one who came before.
+   * @param waitMs added to the arrival: a multiple of `waitStepMs` up to `headStartMsMax`
    */
-  enqueue(value: T, tier: Tier, atMs: number): Ticket<T> {
-    const { rank } = tierTerms[tier]
+  enqueue(value: T, waitMs: number, atMs: number): Ticket<T> {
+    const index = waitMs / waitStepMs
+    const lane = this.#lanes[index] ?? this.#open(index)
     if (atMs > this.#lastAtMs) this.#lastAtMs = atMs
-    const dueMs = this.#lastAtMs + (this.#waits[rank] ?? 0)
-    const ticket: Ticket<T> = { value, rank, index: notWaiting }
-    this.#lane(rank).push(ticket, dueMs)
-    if (dueMs < (this.#heads[rank] ?? Infinity)) this.#heads[rank] = dueMs
+    const dueMs = this.#lastAtMs + waitMs
+    const ticket: Ticket<T> = { value, lane: index, index: notWaiting }
+    const wasEmpty = lane.head === lane.tail
+    lane.push(ticket, dueMs)
+    if (wasEmpty) this.#heads.set(index, dueMs)
     this.#size++
     return ticket
   }
 
   /** Takes whoever goes next. */
   dequeue(): Ticket<T> | undefined {
-    const rank = this.#nextRank()
-    if (rank < 0) return undefined
-    const lane = this.#lane(rank)
-    const ticket = lane.shift()
-    this.#heads[rank] = lane.headDueMs
-    if (ticket === undefined) return undefined
+    if (this.#size === 0) return undefined
+    const index = this.#heads.first
+    const lane = this.#lanes[index]
+    const ticket = lane?.shift()
+    if (lane === undefined || ticket === undefined) return undefined
+    this.#heads.set(index, lane.headDueMs)
     ticket.index = notWaiting
     this.#size--
     return ticket
@@ -61,22 +70,34 @@ export class TieredQueue<T> {
 
   /** Whoever goes next, left in place. */
   peek(): Ticket<T> | undefined {
-    const rank = this.#nextRank()
-    const lane = rank < 0 ? undefined : this.#lane(rank)
+    const lane = this.#size === 0 ? undefined : this.#lanes[this.#heads.first]
     return lane?.at(lane.head)
   }
 
-  /** The last one of a tier, left in place. */
+  /** Whoever of a tier would go last, left in place. */
   lastOf(tier: Tier): Ticket<T> | undefined {
-    return this.#lane(tierTerms[tier].rank).last
+    let last: Ticket<T> | undefined
+    let lastDueMs = -Infinity
+    for (let index = laneCount - 1; index >= 0; index--) {
+      const ticket = laneTiers[index] === tier ? this.#lanes[index]?.last : undefined
+      if (ticket === undefined || this.dueMsOf(ticket) < lastDueMs) continue
+      last = ticket
+      lastDueMs = this.dueMsOf(ticket)
+    }
+    return last
+  }
+
+  /** The virtual deadline of one that waits. */
+  dueMsOf(ticket: Ticket<T>): number {
+    return this.#lanes[ticket.lane]?.dueMsAt(ticket.index) ?? Infinity
   }
 
   /** Takes a ticket out, wherever it stands. False when it was not waiting any more. */
   remove(ticket: Ticket<T>): boolean {
-    if (ticket.index === notWaiting) return false
-    const lane = this.#lane(ticket.rank)
+    const lane = this.#lanes[ticket.lane]
+    if (lane === undefined || ticket.index === notWaiting) return false
     lane.remove(ticket)
-    this.#heads[ticket.rank] = lane.headDueMs
+    this.#heads.set(ticket.lane, lane.headDueMs)
     ticket.index = notWaiting
     this.#size--
     return true
@@ -85,53 +106,40 @@ export class TieredQueue<T> {
   /** How many of those waiting now go before this ticket. */
   aheadOf(ticket: Ticket<T>): number {
     let ahead = 0
-    const dueMs = this.#lane(ticket.rank).dueMsAt(ticket.index)
-    for (let rank = 0; rank < this.#lanes.length; rank++) {
-      const lane = this.#lane(rank)
-      if (lane.head === lane.tail) continue
-      const index = rank === ticket.rank ? ticket.index : lane.search(dueMs, rank > ticket.rank)
-      ahead += lane.countBefore(index)
+    const dueMs = this.dueMsOf(ticket)
+    for (let index = 0; index < laneCount; index++) {
+      const lane = this.#lanes[index]
+      if (lane === undefined || lane.headDueMs > dueMs) continue
+      const end = index === ticket.lane ? ticket.index : lane.search(dueMs, index > ticket.lane)
+      ahead += lane.countBefore(end)
     }
     return ahead
   }
 
   /** Visits the first `limit` tickets in the order in which they would go, without taking them. */
   walk(visit: (ticket: Ticket<T>, ahead: number) => void, limit = Infinity): void {
-    const cursors = this.#lanes.map((lane) => lane.head)
-    for (let ahead = 0; ahead < limit; ahead++) {
-      let first: Ticket<T> | undefined
-      let firstDueMs = Infinity
-      for (let rank = this.#lanes.length - 1; rank >= 0; rank--) {
-        const lane = this.#lane(rank)
-        let cursor = cursors[rank] ?? 0
-        while (cursor < lane.tail && lane.at(cursor) === undefined) cursor++
-        cursors[rank] = cursor
-        if (cursor === lane.tail || lane.dueMsAt(cursor) >= firstDueMs) continue
-        first = lane.at(cursor)
-        firstDueMs = lane.dueMsAt(cursor)
-      }
-      if (first === undefined) return
-      cursors[first.rank] = first.index + 1
-      visit(first, ahead)
+    const heads = new EarliestLane(this.#heads)
+    const cursors = this.#lanes.map((lane) => lane?.head ?? 0)
+    for (let ahead = 0; ahead < limit && ahead < this.#size; ahead++) {
+      const index = heads.first
+      const lane = this.#lanes[index]
+      const ticket = lane?.at(cursors[index] ?? 0)
+      if (lane === undefined || ticket === undefined) return
+      let cursor = ticket.index + 1
+      while (cursor < lane.tail && lane.at(cursor) === undefined) cursor++
+      cursors[index] = cursor
+      heads.set(index, cursor < lane.tail ? lane.dueMsAt(cursor) : Infinity)
+      visit(ticket, ahead)
     }
   }
 
-  #nextRank(): number {
-    let best = -1
-    let bestDueMs = Infinity
-    for (let rank = tiers.length - 1; rank >= 0; rank--) {
-      const dueMs = this.#heads[rank] ?? Infinity
-      if (dueMs < bestDueMs) {
-        best = rank
-        bestDueMs = dueMs
-      }
+  #open(index: number): Lane<T> {
+    if (!Number.isInteger(index) || index < 0 || index >= laneCount) {
+      const waitMsMax = (laneCount - 1) * waitStepMs
+      throw new RangeError(
+        `a wait is a multiple of ${waitStepMs} ms up to ${waitMsMax} ms, got ${index * waitStepMs} ms`,
+      )
     }
-    return best
-  }
-
-  #lane(rank: number): Lane<T> {
-    const lane = this.#lanes[rank]
-    if (lane === undefined) throw new RangeError(`a tier's rank is 0 to ${tiers.length - 1}, got ${rank}`)
-    return lane
+    return (this.#lanes[index] = new Lane<T>())
   }
 }

@@ -1,6 +1,6 @@
 import type { Tier } from '../../machines/scheduling/index.ts'
 import { createRandom } from '../../machines/selection/random.ts'
-import { BanSet, genesisParams, toCredit, toScore, toTrustTier } from '../../machines/trust/index.ts'
+import { BanSet, genesisParams, toCredit, toPrecedence, toScore } from '../../machines/trust/index.ts'
 import { Members } from './members.ts'
 import { firstEpoch } from './mesh.ts'
 import type { Notary } from './notary.ts'
@@ -52,7 +52,7 @@ export function circle(name: string, members: number, seed: number, notary: Nota
     scorePerAnswer: score / each,
     balance,
     balancePerAnswer: balance / each,
-    tier: toTrustTier(Math.floor(score), genesisParams),
+    tier: toPrecedence(Math.floor(score), genesisParams).tier,
   }
 }
 

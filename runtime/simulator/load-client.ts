@@ -1,6 +1,6 @@
-import { type Tier, tiers } from '../../machines/scheduling/index.ts'
+import { newcomer, type Precedence, type Tier } from '../../machines/scheduling/index.ts'
 import { WorkerDirectory } from '../../machines/selection/index.ts'
-import { BanSet, genesisParams, toBurn, toCredit, toScore, toTrustTier } from '../../machines/trust/index.ts'
+import { BanSet, genesisParams, toBurn, toCredit, toPrecedence, toScore } from '../../machines/trust/index.ts'
 import { type PeerId, protocolVersion, type Status } from '../../protocol/index.ts'
 import { loadTerms, toWish, type Wish } from './load-terms.ts'
 import type { LoadWorker } from './load-worker.ts'
@@ -58,7 +58,8 @@ export class LoadClient {
     const maxPrice = toOffered(wish, funds.free + funds.line, params)
     const offer = { maxPrice, balanceAfter: funds.free - maxPrice - toBurn(maxPrice, params) }
     this.#hearStatuses()
-    this.#try({ wish, offer, askedAtMs: this.#ports.clock.nowMs, tier: this.#tier(maxPrice) }, new Set())
+    const precedence = this.#precedence(maxPrice)
+    this.#try({ wish, offer, askedAtMs: this.#ports.clock.nowMs, precedence }, new Set())
   }
 
   /** Statuses come by themselves; those between two requests change nothing. */
@@ -77,17 +78,17 @@ export class LoadClient {
   }
 
   /** Who offers nothing is served as a newcomer, whatever it has done. */
-  #tier(maxPrice: number): Tier {
-    if (!this.#ports.hasTiers || maxPrice === 0) return tiers[tiers.length - 1] ?? 'bronze'
+  #precedence(maxPrice: number): Precedence {
+    if (!this.#ports.hasTiers || maxPrice === 0) return newcomer
     const options = { bans: BanSet.empty, params: genesisParams }
-    return toTrustTier(toScore(this.member.state, this.#ports.epoch(), options).s, genesisParams)
+    return toPrecedence(toScore(this.member.state, this.#ports.epoch(), options).s, genesisParams)
   }
 
   #try(request: Open, exclude: ReadonlySet<PeerId>): void {
     const { clock, random, settle } = this.#ports
-    const { wish, offer, askedAtMs, tier } = request
+    const { wish, offer, askedAtMs, precedence } = request
     const end = (waitMs: number | undefined): void =>
-      void this.outcomes.push({ askedAtMs, tier, isPaid: offer.maxPrice > 0, waitMs })
+      void this.outcomes.push({ askedAtMs, tier: precedence.tier, isPaid: offer.maxPrice > 0, waitMs })
     const seed = Math.floor(random() * 2 ** 32)
     const { workerId } = this.#directory.choose({ exclude }, seed, clock.nowMs)
     const worker = workerId === null ? undefined : this.#workers.get(workerId)
@@ -100,7 +101,7 @@ export class LoadClient {
     worker.submit({
       jobId: `${this.member.signer.id}:${this.#count++}`,
       clientId: this.member.signer.id,
-      tier,
+      waitMs: precedence.waitMs,
       wish,
       started: () => {
         end(clock.nowMs - askedAtMs)
@@ -126,5 +127,5 @@ interface Open {
   readonly wish: Wish
   readonly offer: { readonly maxPrice: number; readonly balanceAfter: number }
   readonly askedAtMs: number
-  readonly tier: Tier
+  readonly precedence: Precedence
 }

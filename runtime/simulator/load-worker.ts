@@ -1,6 +1,5 @@
 import { Scheduler } from '../../machines/scheduling/scheduler.ts'
 import type { SchedulerEmitted } from '../../machines/scheduling/scheduler.events.ts'
-import type { Tier } from '../../machines/scheduling/index.ts'
 import type { ErrorCode, ModelAd, PeerId, Status } from '../../protocol/index.ts'
 import type { Wish } from './load-terms.ts'
 import { loadTerms } from './load-terms.ts'
@@ -10,7 +9,7 @@ import type { VirtualClock } from './virtual-clock.ts'
 export interface LoadRequest {
   readonly jobId: string
   readonly clientId: PeerId
-  readonly tier: Tier
+  readonly waitMs: number
   readonly wish: Wish
   started(): void
   finished(): void
@@ -44,12 +43,15 @@ export class LoadWorker {
   }
 
   submit(request: LoadRequest): void {
-    const { jobId, clientId, tier, wish } = request
+    const { jobId, clientId, waitMs, wish } = request
     this.#requests.set(jobId, request)
     const { promptTokens, maxOut } = wish
     const atMs = this.#clock.nowMs
     this.#hear(
-      this.#scheduler.submit({ jobId, clientId, modelId, tier, promptTokens, maxTokens: maxOut, atMs }, atMs),
+      this.#scheduler.submit(
+        { jobId, clientId, modelId, waitMs, promptTokens, maxTokens: maxOut, atMs },
+        atMs,
+      ),
     )
   }
 

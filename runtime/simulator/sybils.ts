@@ -1,6 +1,6 @@
 import type { Tier } from '../../machines/scheduling/index.ts'
 import { createRandom } from '../../machines/selection/random.ts'
-import { BanSet, genesisParams, toScore, toTrustTier, type TrustParams } from '../../machines/trust/index.ts'
+import { BanSet, genesisParams, toPrecedence, toScore, type TrustParams } from '../../machines/trust/index.ts'
 import { Members } from './members.ts'
 import { firstEpoch } from './mesh.ts'
 import type { Notary } from './notary.ts'
@@ -44,8 +44,8 @@ export function pump(sybils: number, seed: number, notary: Notary): SybilsResult
   return {
     sybils,
     receipts: worker.state.receipts,
-    genesis: { score: genesis, tier: toTrustTier(genesis, genesisParams) },
-    mature: { score: mature, tier: toTrustTier(mature, matureParams) },
+    genesis: { score: genesis, tier: toPrecedence(genesis, genesisParams).tier },
+    mature: { score: mature, tier: toPrecedence(mature, matureParams).tier },
     credit: worker.state.earned,
   }
 }

@@ -2,6 +2,7 @@ import type { Ledger } from '../../actors/trust/ledger.ts'
 import type { Account } from '../../actors/trust/books.ts'
 import type { Gossip } from '../../actors/trust/gossip/gossip.ts'
 import type { Agreement } from '../../actors/trust/gossip/inquiries.ts'
+import { headStartMsMax } from '../../machines/scheduling/index.ts'
 import { achievements, toDue, toEvidence, type TrustParams } from '../../machines/trust/index.ts'
 import { type PeerId, QMeshError } from '../../protocol/index.ts'
 import { type LogEntry, type NetworkId, toReceiptId } from '../../protocol/trust/index.ts'
@@ -102,12 +103,14 @@ function toRow(ledger: Ledger, account: Account): ScoreRow {
   const { s, rep } = books.score(account)
   const { balance, line } = books.credit(account)
   const { id, state, head } = account
+  const { tier, waitMs } = books.precedenceOf(id)
   const ban = books.banRecords.find(({ accountId }) => accountId === id)
   return {
     id,
     ...toName(ledger, id),
     isSelf: id === ledger.ownId,
-    tier: books.tierOf(id),
+    tier,
+    headStartMs: headStartMsMax - waitMs,
     score: ban ? 0 : s,
     reputation: toPlain(rep),
     receipts: state.receipts,

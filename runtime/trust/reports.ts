@@ -13,6 +13,8 @@ export const scoreRowSchema = z.object({
   name: z.string().optional(),
   isSelf: z.boolean(),
   tier: z.enum(tiers),
+  /** Milliseconds that its paid requests go ahead of a newcomer's that came at the same time. */
+  headStartMs: count,
   /** Whole points. */
   score: count,
   /** 0 to 1: what audits say of it. */

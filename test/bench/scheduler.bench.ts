@@ -1,14 +1,14 @@
 import fastq from 'fastq'
 import { Heap } from 'heap-js'
 import { TieredQueue } from '../../machines/scheduling/tiered-queue.ts'
-import { tiers, tierTerms, type Tier } from '../../machines/scheduling/tiers.ts'
+import { laneCount, waitStepMs } from '../../machines/scheduling/tiers.ts'
 import { createRandom } from '../../machines/selection/random.ts'
 import type { BenchRow } from './bench-row.ts'
 import { median } from './median.ts'
 
 /** One arrival of the trace that all queues are fed with. */
 interface Arrival {
-  readonly tier: Tier
+  readonly waitMs: number
   readonly atMs: number
 }
 
@@ -24,11 +24,11 @@ const runs = 5
 /** Clocks count milliseconds since 1970, and numbers of that size do not fit a small integer. */
 const epochMs = 1.8e12
 
-/** Ten arrivals a millisecond, every tier equally often. */
+/** Ten arrivals a millisecond, every wait equally often. */
 function trace(length: number): Arrival[] {
   const random = createRandom(length)
   return Array.from({ length }, (_, index) => ({
-    tier: tiers[Math.floor(random() * tiers.length)] ?? 'bronze',
+    waitMs: Math.floor(random() * laneCount) * waitStepMs,
     atMs: epochMs + index / 10,
   }))
 }
@@ -54,7 +54,7 @@ function ours(arrivals: readonly Arrival[], depth: number): number {
   return pairsPerSecond(
     arrivals,
     depth,
-    (arrival) => queue.enqueue(arrival, arrival.tier, arrival.atMs),
+    (arrival) => queue.enqueue(arrival, arrival.waitMs, arrival.atMs),
     () => queue.dequeue(),
   )
 }
@@ -65,12 +65,12 @@ function heap(arrivals: readonly Arrival[], depth: number): number {
   return pairsPerSecond(
     arrivals,
     depth,
-    ({ tier, atMs }) => queue.push({ tier, atMs, dueMs: atMs + tierTerms[tier].waitMs, order: order++ }),
+    ({ waitMs, atMs }) => queue.push({ waitMs, atMs, dueMs: atMs + waitMs, order: order++ }),
     () => queue.pop(),
   )
 }
 
-/** A plain FIFO of one running task: finishing it starts the next. It knows no tiers, so it bounds what is possible. */
+/** A plain FIFO of one running task: finishing it starts the next. It knows no scores, so it bounds what is possible. */
 function fifo(arrivals: readonly Arrival[], depth: number): number {
   let finish: () => void = () => {}
   const queue = fastq<null, Arrival>((_arrival, done) => {
@@ -90,7 +90,7 @@ function fifo(arrivals: readonly Arrival[], depth: number): number {
 function leavingUs(depth: number): { readonly remove: number; readonly ahead: number } {
   const queue = new TieredQueue<Arrival>()
   const random = createRandom(depth)
-  const tickets = trace(depth).map((arrival) => queue.enqueue(arrival, arrival.tier, arrival.atMs))
+  const tickets = trace(depth).map((arrival) => queue.enqueue(arrival, arrival.waitMs, arrival.atMs))
   const shuffled = tickets.map((ticket) => ({ ticket, key: random() })).toSorted((a, b) => a.key - b.key)
   const half = depth >> 1
   const startedAt = performance.now()
@@ -129,7 +129,7 @@ export async function run(): Promise<BenchRow[]> {
         peer: { name, value },
         ratio: our / value,
         ...(depth === 100_000 && key === 'heap' && { target: '≥ 1,000,000/s and ahead' }),
-        ...(key === 'fifo' && { note: 'a FIFO without tiers' }),
+        ...(key === 'fifo' && { note: 'a FIFO without scores' }),
       })
     }
   }

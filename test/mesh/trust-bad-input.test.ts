@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { Books } from '../../actors/trust/books.ts'
 import { Deals } from '../../actors/trust/deals.ts'
 import { Earnings } from '../../actors/trust/earnings.ts'
+import { newcomer } from '../../machines/scheduling/index.ts'
 import { toPrice } from '../../machines/trust/index.ts'
 import { type Prompt, promptSchema } from '../../protocol/index.ts'
 import {
@@ -225,7 +226,7 @@ describe('the books', () => {
     expect(ledger.learnStatement(state([1, 2, 3, 4, 6]))).toBe('known')
     expect(banned).toMatchObject([{ accountId: liar.id, isLocal: true }])
     expect(ledger.books.isBanned(liar.id)).toBe(true)
-    expect(ledger.tierOf(liar.id)).toBe('bronze')
+    expect(ledger.precedenceOf(liar.id)).toEqual(newcomer)
     expect(ledger.books.bans.root).toBe(root)
   })
 

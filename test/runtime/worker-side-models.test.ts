@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { EngineHost } from '../../actors/inference/engine.port.ts'
 import type { InferenceCommand, LoadedModel } from '../../machines/inference/index.ts'
-import { bronzeForAll, type SchedulerCommand } from '../../machines/scheduling/index.ts'
+import { newcomersOnly, type SchedulerCommand } from '../../machines/scheduling/index.ts'
 import { WorkerSide } from '../../runtime/worker-side.ts'
 
 const hash = 'c'.repeat(64)
@@ -18,7 +18,7 @@ function createRig() {
     now: () => 0,
     queueCapacity: 10,
     pauseWhenBusy: true,
-    tiers: bronzeForAll,
+    precedence: newcomersOnly,
     scheduler: () => ({ send: (command) => toScheduler.push(command) }),
     inference: () => ({ send: (command) => toInference.push(command) }),
     onChanged: () => {},

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { EngineHost } from '../../actors/inference/engine.port.ts'
 import type { ClientWire } from '../../actors/peer/wire.ts'
 import type { PauseReason } from '../../machines/duty/index.ts'
-import { bronzeForAll, type SchedulerCommand } from '../../machines/scheduling/index.ts'
+import { newcomersOnly, type SchedulerCommand } from '../../machines/scheduling/index.ts'
 import { createRequestId, defaultSampling, type WorkerMessage } from '../../protocol/index.ts'
 import { WorkerSide } from '../../runtime/worker-side.ts'
 import { effortNetwork as network } from '../support/effort.ts'
@@ -42,7 +42,7 @@ function createRig() {
     network,
     queueCapacity: 10,
     pauseWhenBusy: true,
-    tiers: bronzeForAll,
+    precedence: newcomersOnly,
     scheduler: () => scheduler,
     inference: () => ({ send: () => {} }),
     onChanged: () => {},

@@ -4,7 +4,7 @@ import type { ClientWire } from '../../../actors/peer/wire.ts'
 import type { EarningsPort } from '../../../actors/scheduling/earnings.port.ts'
 import { EffortGate } from '../../../actors/scheduling/effort-gate.ts'
 import { Intake } from '../../../actors/scheduling/intake.ts'
-import { tiers, type Tier } from '../../../machines/scheduling/index.ts'
+import { entryOf, tiers, type Tier } from '../../../machines/scheduling/index.ts'
 import { defaultSampling, type Prompt, type WorkerMessage } from '../../../protocol/index.ts'
 import { effortNetwork as network, solveEffort } from '../../support/effort.ts'
 
@@ -69,7 +69,7 @@ function createRig({ tier = 'bronze', isEarned = true, isGratis }: RigOptions = 
     hosts: new Map([['tiny', host]]),
     queue: { submit: () => did.push('queued'), cancel: () => {} },
     closedBecause: () => undefined,
-    admit: () => ({ tier, waitMs: 0, isEarned }),
+    admit: () => ({ precedence: entryOf(tier), retryAfterMs: 0, isEarned }),
     effort: gate,
     earnings,
     stopSlot: () => {},

@@ -9,7 +9,7 @@ import type { ClientWire } from '../../../actors/peer/wire.ts'
 import { Intake, type JobReport } from '../../../actors/scheduling/intake.ts'
 import type { EarningsPort } from '../../../actors/scheduling/earnings.port.ts'
 import type { Job } from '../../../actors/scheduling/job.ts'
-import type { Tier } from '../../../machines/scheduling/index.ts'
+import { newcomer, type Precedence } from '../../../machines/scheduling/index.ts'
 import {
   defaultSampling,
   type ErrorCode,
@@ -45,13 +45,13 @@ const prompt = (requestId: number, over: Partial<Prompt> = {}): Prompt => ({
 /** An engine whose every answer the test decides, and an intake before it. */
 interface RigOptions {
   readonly closedBecause?: ErrorCode
-  readonly waitMs?: number
-  readonly tier?: { readonly tier: Tier; readonly isEarned: boolean }
+  readonly retryAfterMs?: number
+  readonly admitted?: { readonly precedence: Precedence; readonly isEarned: boolean }
   readonly earnings?: EarningsPort
   readonly onDefect?: (error: unknown) => void
 }
 
-function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigOptions = {}) {
+function createRig({ closedBecause, retryAfterMs = 0, admitted, earnings, onDefect }: RigOptions = {}) {
   const prepared = withResolvers<{ promptTokens: number }>()
   const finished = withResolvers<GenerationResult>()
   const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
@@ -89,7 +89,7 @@ function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigO
     hosts: new Map([['tiny', host]]),
     queue: { submit: (job) => submitted.push(job), cancel: (jobId) => withdrawn.push(jobId) },
     closedBecause: () => closedBecause,
-    admit: () => ({ tier: 'bronze', waitMs, ...tier }),
+    admit: () => ({ precedence: newcomer, retryAfterMs, ...admitted }),
     earnings,
     onDefect,
     stopSlot: () => generation.cancel(),
@@ -139,19 +139,20 @@ function createRig({ closedBecause, waitMs = 0, tier, earnings, onDefect }: RigO
 const codesOf = (sent: readonly WorkerMessage[]) =>
   sent.map((message) => (message.type === 'inference_error' ? message.code : message.type))
 
-describe('the tier of a request', () => {
+describe('the precedence of a request', () => {
   const offering = (isGratis: boolean): EarningsPort => ({
     begin: () => ({ isGratis, sent: () => {}, finished: () => '', ended: () => {} }),
     acked: () => 'ok',
   })
   it.each([
-    ['that its client pays for is the one it earned', offering(false), true, 'gold'],
-    ['for nothing is that of newcomers', offering(true), true, 'bronze'],
-    ['without an offer is that of newcomers', undefined, true, 'bronze'],
-    ['that the owner of the worker gave it stays', undefined, false, 'gold'],
-  ])('%s', async (_, earnings, isEarned, tier) => {
-    const rig = createRig({ tier: { tier: 'gold', isEarned }, ...(earnings && { earnings }) })
-    expect((await rig.run()).tier).toBe(tier)
+    ['that its client pays for is the one it earned', offering(false), true, 4_100],
+    ['for nothing is that of newcomers', offering(true), true, 5_000],
+    ['without an offer is that of newcomers', undefined, true, 5_000],
+    ['that the owner of the worker gave it stays', undefined, false, 4_100],
+  ])('%s', async (_, earnings, isEarned, waitMs) => {
+    const precedence = { tier: 'bronze', waitMs: 4_100 } as const
+    const rig = createRig({ admitted: { precedence, isEarned }, ...(earnings && { earnings }) })
+    expect((await rig.run()).precedence).toEqual({ tier: 'bronze', waitMs })
   })
 
   it('is not asked for an offer that is wrong: the client is told, and only nonsense is an offence', () => {
@@ -270,7 +271,7 @@ describe('the intake', () => {
       'QM_MODEL_UNKNOWN',
     ],
     ['anything while overloaded', { closedBecause: 'QM_OVERLOADED' as const }, {}, 'QM_OVERLOADED'],
-    ['more than the rate', { waitMs: 250 }, {}, 'QM_RATE_LIMITED'],
+    ['more than the rate', { retryAfterMs: 250 }, {}, 'QM_RATE_LIMITED'],
   ])('refuses %s with a code', (_, options, over, code) => {
     const rig = createRig(options)
     expect(rig.intake.received(rig.wire, prompt(1, over))).toBe('refused')

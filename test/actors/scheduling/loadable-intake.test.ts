@@ -3,6 +3,7 @@ import type { EngineHost, GenerationResult } from '../../../actors/inference/eng
 import type { ClientWire } from '../../../actors/peer/wire.ts'
 import { Intake } from '../../../actors/scheduling/intake.ts'
 import type { Job } from '../../../actors/scheduling/job.ts'
+import { newcomer } from '../../../machines/scheduling/index.ts'
 import { defaultSampling, QMeshError, type Prompt, type WorkerMessage } from '../../../protocol/index.ts'
 import { withResolvers } from '../../support/with-resolvers.ts'
 
@@ -36,7 +37,7 @@ function createRig() {
     loadable: (modelId) => (modelId === 'tiny' ? hash : undefined),
     queue: { submit: (job) => submitted.push(job), cancel: () => {} },
     closedBecause: () => undefined,
-    admit: () => ({ tier: 'bronze', waitMs: 0 }),
+    admit: () => ({ precedence: newcomer, retryAfterMs: 0 }),
     stopSlot: () => {},
     now: () => 0,
   })

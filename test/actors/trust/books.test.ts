@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Account, Books } from '../../../actors/trust/books.ts'
+import { newcomer } from '../../../machines/scheduling/index.ts'
 import { genesisParams } from '../../../machines/trust/index.ts'
 import { sampleHead } from '../../protocol/trust/samples.ts'
 
@@ -38,7 +39,7 @@ describe('books that are full', () => {
     expect(books.open(idOf(2_000))).toBeDefined()
     expect(books.get(idOf(500))).toBeUndefined()
     expect(books.isBanned(idOf(500))).toBe(true)
-    expect(books.tierOf(idOf(500))).toBe('bronze')
+    expect(books.precedenceOf(idOf(500))).toEqual(newcomer)
     expect(books.open(idOf(500))).toBeUndefined()
   })
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { schedulerMachine, type SchedulerEmitted } from '../../../machines/scheduling/scheduler.machine.ts'
 import { Scheduler } from '../../../machines/scheduling/scheduler.ts'
 import { SteadyClock } from '../../../machines/scheduling/steady-clock.ts'
-import type { Tier } from '../../../machines/scheduling/tiers.ts'
+import { tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
 import { RateLimiter, tierRates } from '../../../machines/scheduling/token-bucket.ts'
 
 const hourMs = 3_600_000
@@ -12,7 +12,7 @@ const submission = (jobId: string, tier: Tier, atMs: number, deadlineMs?: number
   jobId,
   clientId: 'client',
   modelId: 'llama',
-  tier,
+  waitMs: tierTerms[tier].waitMs,
   promptTokens: 10,
   maxTokens: 10,
   atMs,

@@ -6,7 +6,8 @@ import { createActor, SimulatedClock } from 'xstate'
 import { describe, expect, it } from 'vitest'
 import { schedulerMachine } from '../../../machines/scheduling/scheduler.machine.ts'
 import { Scheduler } from '../../../machines/scheduling/scheduler.ts'
-import { headStartMsMax, tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+import { headStartMsMax, tierTerms, type Precedence, type Tier } from '../../../machines/scheduling/tiers.ts'
+import { contributors } from './contributors.ts'
 
 /** A tenth, and one at least where there are two places. */
 const bronzeReserve = (capacity: number): number =>
@@ -14,7 +15,7 @@ const bronzeReserve = (capacity: number): number =>
 
 interface Turn {
   readonly kind: 'submit' | 'free' | 'cancel' | 'lose' | 'add' | 'resize' | 'pass' | 'jumpBack'
-  readonly tier: Tier
+  readonly who: Precedence
   readonly pick: number
 }
 
@@ -25,15 +26,14 @@ const histories = (turnsMax: number) =>
   fc.array(
     fc.record<Turn>({
       kind: fc.constantFrom(...kinds, ...faults),
-      tier: fc.constantFrom(...tiers),
+      who: contributors,
       pick: fc.nat(6_000),
     }),
     { minLength: 1, maxLength: turnsMax, size: 'max' },
   )
 
-interface Waiting {
+interface Waiting extends Precedence {
   readonly jobId: string
-  readonly tier: Tier
   /** By a clock that no jump touches. */
   readonly cameMs: number
 }
@@ -60,11 +60,10 @@ function play(turns: readonly Turn[]): void {
         const victim = waiting.find(({ jobId }) => jobId === one.jobId)
         const rank = tierTerms[victim?.tier ?? 'master'].rank
         assert(rank > tierTerms[newcomer?.tier ?? 'bronze'].rank)
-        // The last of its tier, and no Bronze out of the reserve.
-        assert.equal(
-          waiting.findLast(({ tier }) => tier === victim?.tier),
-          victim,
-        )
+        // Whoever of its tier would have gone last, and no Bronze out of the reserve.
+        for (const { tier, cameMs, waitMs } of waiting) {
+          if (tier === victim?.tier) assert(cameMs + waitMs <= victim.cameMs + victim.waitMs)
+        }
         if (victim?.tier === 'bronze') assert(count('bronze') > bronzeReserve(capacity))
         assert((one.retryAfterMs ?? 0) > 0)
         waiting = waiting.filter((other) => other !== victim)
@@ -78,11 +77,11 @@ function play(turns: readonly Turn[]): void {
         const next = waiting.find(({ jobId }) => jobId === one.jobId)
         for (const other of waiting) {
           if (next === undefined || other === next) continue
-          // Whoever is passed over by a later one is so within the head start, and never by its own tier or a lower.
-          const headStartMs = tierTerms[other.tier].waitMs - tierTerms[next.tier].waitMs
+          // Whoever is passed over by a later one is so within the head start, and never by one who has to wait as long.
+          const headStartMs = other.waitMs - next.waitMs
           const allowedMs = Math.min(headStartMsMax, Math.max(0, headStartMs))
           assert(next.cameMs - other.cameMs <= allowedMs)
-          if (other.tier === next.tier) assert(waiting.indexOf(other) > waiting.indexOf(next))
+          if (headStartMs === 0) assert(waiting.indexOf(other) > waiting.indexOf(next))
         }
         waiting = waiting.filter((other) => other !== next)
         running.set(one.slotId, one.jobId)
@@ -95,13 +94,13 @@ function play(turns: readonly Turn[]): void {
     hear(scheduler.addSlot(slotId, 'm', clockMs))
   }
   add('m/0')
-  for (const { kind, tier, pick } of turns) {
+  for (const { kind, who, pick } of turns) {
     const slotId = [...running.keys()][pick % Math.max(1, running.size)] ?? 'm/9'
     if (kind === 'submit') {
-      const newcomer = { jobId: `job${jobs++}`, tier, cameMs: trueMs }
+      const newcomer = { jobId: `job${jobs++}`, ...who, cameMs: trueMs }
       const work = { promptTokens: 10, maxTokens: 10, clientId: 'c', modelId: 'm' }
-      const { jobId } = newcomer
-      hear(scheduler.submit({ ...work, jobId, tier, atMs: clockMs }, clockMs), newcomer)
+      const { jobId, waitMs } = newcomer
+      hear(scheduler.submit({ ...work, jobId, waitMs, atMs: clockMs }, clockMs), newcomer)
     } else if (kind === 'free' && running.delete(slotId)) {
       const freed = { slotId, atMs: clockMs, promptTokens: 10, completionTokens: 5, runMs: 100 }
       hear(scheduler.freeSlot(freed, clockMs))
@@ -163,23 +162,23 @@ describe('fairness', () => {
   })
 
   it('has a place for Bronze up to its tenth, whatever the others do', () => {
-    const newcomers = fc.array(fc.constantFrom(...tiers), { maxLength: 60, size: 'max' })
+    const newcomers = fc.array(contributors, { maxLength: 60, size: 'max' })
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 40 }), newcomers, (capacity, comers) => {
         const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
         scheduler.addSlot('m/0', 'm', 0)
-        const submit = (jobId: string, tier: Tier) =>
+        const submit = (jobId: string, waitMs: number) =>
           scheduler.submit(
-            { jobId, tier, clientId: 'c', modelId: 'm', promptTokens: 1, maxTokens: 1, atMs: 0 },
+            { jobId, waitMs, clientId: 'c', modelId: 'm', promptTokens: 1, maxTokens: 1, atMs: 0 },
             0,
           )
-        submit('running', 'master')
-        for (const [at, tier] of comers.entries()) submit(`job${at}`, tier)
+        submit('running', 0)
+        for (const [at, { waitMs }] of comers.entries()) submit(`job${at}`, waitMs)
         const bronze = comers.filter(
-          (tier, at) => tier === 'bronze' && scheduler.aheadOf(`job${at}`) !== undefined,
+          ({ tier }, at) => tier === 'bronze' && scheduler.aheadOf(`job${at}`) !== undefined,
         ).length
         for (let more = bronze; more < bronzeReserve(capacity); more++) {
-          expect(submit(`more${more}`, 'bronze')).toMatchObject([{ type: 'request.admitted' }])
+          expect(submit(`more${more}`, tierTerms.bronze.waitMs)).toMatchObject([{ type: 'request.admitted' }])
         }
       }),
     )
@@ -197,10 +196,18 @@ describe('fairness', () => {
         actor.on('*', () => said++)
         actor.start()
         actor.send({ type: 'slot.added', slotId: 'm/0', modelId: 'm' })
-        for (const [at, { tier, pick }] of turns.slice(0, stopAt).entries()) {
+        for (const [at, { who, pick }] of turns.slice(0, stopAt).entries()) {
+          const { waitMs } = who
           const work = { promptTokens: 1, maxTokens: 1, clientId: `c${at}`, modelId: 'm' }
           const deadlineMs = pick + 1
-          actor.send({ type: 'request.submit', ...work, jobId: `${at}`, tier, atMs: clock.now(), deadlineMs })
+          actor.send({
+            type: 'request.submit',
+            ...work,
+            jobId: `${at}`,
+            waitMs,
+            atMs: clock.now(),
+            deadlineMs,
+          })
           clock.increment(pick % 300)
         }
         actor.stop()

@@ -1,6 +1,7 @@
 import { createActor, SimulatedClock } from 'xstate'
 import { afterEach, describe, expect, it } from 'vitest'
 import { schedulerMachine, type SchedulerEmitted } from '../../../machines/scheduling/scheduler.machine.ts'
+import { tierTerms } from '../../../machines/scheduling/tiers.ts'
 
 const loadMs = 5_000
 
@@ -18,7 +19,7 @@ function createRig() {
       jobId,
       clientId: 'client',
       modelId,
-      tier: 'bronze',
+      waitMs: tierTerms.bronze.waitMs,
       promptTokens: 100,
       maxTokens: 100,
       atMs: clock.now(),

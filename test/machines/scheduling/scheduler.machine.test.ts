@@ -5,6 +5,7 @@ import {
   type SchedulerCommand,
   type SchedulerEmitted,
 } from '../../../machines/scheduling/scheduler.machine.ts'
+import { tierTerms } from '../../../machines/scheduling/tiers.ts'
 import { genesisParams, toEffortPolicy } from '../../../machines/trust/index.ts'
 
 function createRig(capacity = 10) {
@@ -25,7 +26,7 @@ function createRig(capacity = 10) {
       jobId,
       clientId: 'client',
       modelId: 'llama',
-      tier: 'bronze',
+      waitMs: tierTerms.bronze.waitMs,
       promptTokens: 100,
       maxTokens: 100,
       atMs: clock.now(),
@@ -90,7 +91,7 @@ describe('scheduler', () => {
     take()
     actor.send({ type: 'request.cancel', jobId: 'a' })
     actor.send({ type: 'request.cancel', jobId: 'c' })
-    submit('d', { tier: 'master' })
+    submit('d', { waitMs: tierTerms.master.waitMs })
     take()
     wait(500)
     // First in front of them, then one behind: the position of b is what it was.
@@ -106,10 +107,10 @@ describe('scheduler', () => {
   it('tells nobody a place behind one whose time is over at that very moment', () => {
     const { submit, take, wait } = start()
     submit('running')
-    submit('first', { tier: 'master' })
+    submit('first', { waitMs: tierTerms.master.waitMs })
     wait(1_300)
-    submit('behind', { tier: 'silver' })
-    submit('late', { tier: 'master', deadlineMs: 200 })
+    submit('behind', { waitMs: tierTerms.silver.waitMs })
+    submit('late', { waitMs: tierTerms.master.waitMs, deadlineMs: 200 })
     take()
     // When the positions are told for the third time.
     wait(200)
@@ -145,19 +146,19 @@ describe('scheduler', () => {
     const [refused] = take()
     expect(refused).toMatchObject({ type: 'request.refused', jobId: 'd', code: 'QM_QUEUE_FULL' })
     expect(refused && 'retryAfterMs' in refused && refused.retryAfterMs).toBeGreaterThan(0)
-    submit('gold', { tier: 'gold' })
+    submit('gold', { waitMs: tierTerms.gold.waitMs })
     expect(take()).toMatchObject([
       { type: 'request.displaced', jobId: 'c' },
       { type: 'request.admitted', jobId: 'gold', position: 1 },
     ])
-    submit('silver', { tier: 'silver' })
+    submit('silver', { waitMs: tierTerms.silver.waitMs })
     expect(take()).toMatchObject([{ type: 'request.displaced', jobId: 'b' }, { position: 2 }])
     // The last Bronze is in the reserve; a Master displaces the Silver.
-    submit('master', { tier: 'master' })
+    submit('master', { waitMs: tierTerms.master.waitMs })
     expect(take()).toMatchObject([{ type: 'request.displaced', jobId: 'silver' }, { position: 1 }])
-    submit('platinum', { tier: 'platinum' })
+    submit('platinum', { waitMs: tierTerms.platinum.waitMs })
     expect(take()).toMatchObject([{ type: 'request.displaced', jobId: 'gold' }, { position: 2 }])
-    submit('silver again', { tier: 'silver' })
+    submit('silver again', { waitMs: tierTerms.silver.waitMs })
     expect(take()).toMatchObject([{ type: 'request.refused', code: 'QM_QUEUE_FULL' }])
   })
 
@@ -300,7 +301,7 @@ describe('scheduler', () => {
       jobId,
       clientId: 'c',
       modelId: 'llama',
-      tier: 'bronze',
+      waitMs: tierTerms.bronze.waitMs,
       promptTokens: 1,
       maxTokens: 1,
       atMs: 0,

@@ -1,6 +1,6 @@
 import { admit } from '../../../machines/scheduling/admission.ts'
 import type { SchedulerEmitted } from '../../../machines/scheduling/scheduler.events.ts'
-import { tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+import { rankOfWait, tiers } from '../../../machines/scheduling/tiers.ts'
 
 /** What the model says has to be said about requests, in order; times of waiting and forecasts are left out. */
 export type Said = string
@@ -26,7 +26,7 @@ interface Waiting {
   readonly jobId: string
   readonly clientId: string
   readonly modelId: string
-  readonly tier: Tier
+  readonly waitMs: number
   readonly atMs: number
   readonly expiresAtMs: number
   readonly order: number
@@ -39,7 +39,10 @@ interface Slot {
   freed: number
 }
 
-const dueMs = ({ atMs, tier }: Waiting): number => atMs + tierTerms[tier].waitMs
+const dueMs = ({ atMs, waitMs }: Waiting): number => atMs + waitMs
+
+const goesFirst = (a: Waiting, b: Waiting): number =>
+  dueMs(a) - dueMs(b) || b.waitMs - a.waitMs || a.order - b.order
 
 /** The scheduler as one sorted list and a few counters: slow, and short enough to be believed. */
 export class SchedulerModel {
@@ -61,11 +64,7 @@ export class SchedulerModel {
   }
 
   lineOf(modelId: string): Waiting[] {
-    return this.waiting
-      .filter((job) => job.modelId === modelId)
-      .toSorted(
-        (a, b) => dueMs(a) - dueMs(b) || tierTerms[b.tier].rank - tierTerms[a.tier].rank || a.order - b.order,
-      )
+    return this.waiting.filter((job) => job.modelId === modelId).toSorted(goesFirst)
   }
 
   submit(job: Omit<Waiting, 'order'>): void {
@@ -93,19 +92,19 @@ export class SchedulerModel {
       this.#assign(newcomer)
       return
     }
-    const waiting = tiers.map((tier) => this.waiting.filter((one) => one.tier === tier).length)
-    const admission = admit(tierTerms[job.tier].rank, { capacity: this.capacity, waiting })
+    const ofRank = (rank: number): Waiting[] =>
+      this.waiting.filter(({ waitMs }) => rankOfWait(waitMs) === rank)
+    const waiting = tiers.map((_, rank) => ofRank(rank).length)
+    const admission = admit(rankOfWait(job.waitMs), { capacity: this.capacity, waiting })
     if (admission.kind === 'refuse') {
       this.#orders--
       this.said.push(`refused ${job.jobId} QM_QUEUE_FULL`)
       return
     }
     if (admission.kind === 'displace') {
-      const victim = this.waiting
-        .filter(({ tier }) => tier === tiers[admission.rank])
-        .reduce((last, one) => (one.order > last.order ? one : last))
+      const victim = ofRank(admission.rank).toSorted(goesFirst).at(-1)
       this.waiting = this.waiting.filter((one) => one !== victim)
-      this.said.push(`displaced ${victim.jobId}`)
+      this.said.push(`displaced ${victim?.jobId}`)
     }
     this.waiting.push(newcomer)
     this.said.push(`admitted ${job.jobId} at ${this.lineOf(job.modelId).indexOf(newcomer) + 1}`)

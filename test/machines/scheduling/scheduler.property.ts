@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { createActor, SimulatedClock, type ActorRefFrom } from 'xstate'
 import { describe, it } from 'vitest'
 import { schedulerMachine, type SchedulerCommand } from '../../../machines/scheduling/scheduler.machine.ts'
-import { tiers, type Tier } from '../../../machines/scheduling/tiers.ts'
+import { contributors } from './contributors.ts'
 import { SchedulerModel, toSaid } from './scheduler.model.ts'
 
 const modelIds = ['small', 'large'] as const
@@ -98,18 +98,18 @@ let jobs = 0
 
 const submit = fc
   .record({
-    tier: fc.constantFrom<Tier>(...tiers),
+    who: contributors,
     modelId: fc.constantFrom('small', 'small', 'large'),
     client: fc.nat(3),
     deadlineMs: fc.option(fc.integer({ min: 0, max: 3_000 }), { nil: undefined, freq: 3 }),
     again: fc.integer({ min: 0, max: 15 }),
   })
   .map(
-    ({ tier, modelId, client, deadlineMs, again }) =>
-      new Step(`submit(${tier}, ${modelId}, ${deadlineMs})`, (model) => {
+    ({ who: { waitMs }, modelId, client, deadlineMs, again }) =>
+      new Step(`submit(${waitMs} ms, ${modelId}, ${deadlineMs})`, (model) => {
         const twice = again === 0 ? model.waiting[0] : undefined
         const jobId = twice?.jobId ?? `job${jobs++}`
-        const job = { jobId, clientId: `c${client}`, modelId, tier, atMs: model.nowMs }
+        const job = { jobId, clientId: `c${client}`, modelId, waitMs, atMs: model.nowMs }
         model.submit({ ...job, expiresAtMs: model.nowMs + (deadlineMs ?? Infinity) })
         return { type: 'request.submit', ...job, promptTokens: 10, maxTokens: 20, deadlineMs }
       }),

@@ -3,6 +3,8 @@ import type { SchedulerEmitted } from '../../../machines/scheduling/scheduler.ev
 import { Scheduler } from '../../../machines/scheduling/scheduler.ts'
 import { tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
 import { createRandom } from '../../../machines/selection/random.ts'
+import { genesisParams } from '../../../machines/trust/params.ts'
+import { ofScore } from './contributors.ts'
 
 /** What a worker's clients do, and what the worker is; time is simulated. */
 export interface Workload {
@@ -21,6 +23,9 @@ export interface Arrival {
   readonly id: string
   readonly clientId: string
   readonly tier: Tier
+  /** Points of its client, and the wait that they give. */
+  readonly score: number
+  readonly waitMs: number
   readonly atMs: number
   readonly promptTokens: number
   readonly maxTokens: number
@@ -34,6 +39,15 @@ export interface Arrival {
 /** Milliseconds per token of the simulated model. */
 const speed = { prompt: 0.5, answer: 20 } as const
 const clientsPerTier = 10
+
+/** The points of a tier's clients lie evenly between its bound and the next; Masters have that and more. */
+function toScore(tier: Tier, client: number): number {
+  const { tierThresholds } = genesisParams
+  const passed = tiers.length - 1 - tierTerms[tier].rank
+  const from = tierThresholds[passed - 1] ?? 0
+  const next = tierThresholds[passed] ?? 2 * from
+  return from + Math.floor(((next - from) * client) / clientsPerTier)
+}
 
 /** Poisson arrivals; log-normal prompts and answers, the answers cut at the bound that their clients gave. */
 export function createArrivals(workload: Workload): Arrival[] {
@@ -55,10 +69,14 @@ export function createArrivals(workload: Workload): Arrival[] {
     const answerTokens = Math.min(maxTokens, logNormal(120, 0.7))
     const pace = 0.9 + random() * 0.2
     const prefillMs = promptTokens * speed.prompt * pace
+    const client = Math.floor(random() * clientsPerTier)
+    const score = toScore(tier, client)
     return {
       id: `job${index}`,
-      clientId: `${tier}${Math.floor(random() * clientsPerTier)}`,
+      clientId: `${tier}${client}`,
       tier,
+      score,
+      waitMs: ofScore(score).waitMs,
       promptTokens,
       maxTokens,
       answerTokens,

@@ -4,13 +4,19 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TieredQueue, type Ticket } from '../../../machines/scheduling/tiered-queue.ts'
-import { headStartMsMax, tiers, tierTerms, type Tier } from '../../../machines/scheduling/tiers.ts'
+import {
+  headStartMsMax,
+  newcomer,
+  tiers,
+  type Precedence,
+  type Tier,
+} from '../../../machines/scheduling/tiers.ts'
+import { contributors, ofScore } from './contributors.ts'
 
 const tier = fc.constantFrom(...tiers)
 
-interface Waiting {
+interface Waiting extends Precedence {
   readonly name: number
-  readonly tier: Tier
   readonly dueMs: number
 }
 
@@ -29,7 +35,7 @@ interface Real {
 }
 
 const goesFirst = (a: Waiting, b: Waiting): number =>
-  a.dueMs - b.dueMs || tierTerms[b.tier].rank - tierTerms[a.tier].rank || a.name - b.name
+  a.dueMs - b.dueMs || b.waitMs - a.waitMs || a.name - b.name
 
 function compare(model: Model, { queue, tickets }: Real): void {
   const order = model.waiting.toSorted(goesFirst).map(({ name }) => name)
@@ -51,10 +57,10 @@ function compare(model: Model, { queue, tickets }: Real): void {
 }
 
 class Enqueue implements fc.Command<Model, Real> {
-  readonly tier: Tier
+  readonly precedence: Precedence
   readonly laterMs: number
-  constructor(tier: Tier, laterMs: number) {
-    this.tier = tier
+  constructor(precedence: Precedence, laterMs: number) {
+    this.precedence = precedence
     this.laterMs = laterMs
   }
   check = () => true
@@ -62,11 +68,12 @@ class Enqueue implements fc.Command<Model, Real> {
     model.clockMs += this.laterMs
     model.latestMs = Math.max(model.latestMs, model.clockMs)
     const name = model.names++
-    real.tickets.set(name, real.queue.enqueue(name, this.tier, model.clockMs))
-    model.waiting.push({ name, tier: this.tier, dueMs: model.latestMs + tierTerms[this.tier].waitMs })
+    const { waitMs } = this.precedence
+    real.tickets.set(name, real.queue.enqueue(name, waitMs, model.clockMs))
+    model.waiting.push({ name, ...this.precedence, dueMs: model.latestMs + waitMs })
     compare(model, real)
   }
-  toString = () => `enqueue(${this.tier}, +${this.laterMs})`
+  toString = () => `enqueue(${this.precedence.waitMs} ms, +${this.laterMs})`
 }
 
 class Dequeue implements fc.Command<Model, Real> {
@@ -104,7 +111,7 @@ class RemoveLast implements fc.Command<Model, Real> {
   }
   check = () => true
   run(model: Model, real: Real): void {
-    const last = model.waiting.findLast((waiting) => waiting.tier === this.tier)
+    const last = model.waiting.toSorted(goesFirst).findLast((waiting) => waiting.tier === this.tier)
     const ticket = real.queue.lastOf(this.tier)
     assert.equal(ticket?.value, last?.name)
     if (ticket !== undefined) real.queue.remove(ticket)
@@ -114,26 +121,25 @@ class RemoveLast implements fc.Command<Model, Real> {
   toString = () => `removeLast(${this.tier})`
 }
 
-/** Arrivals with service in between, as (tier, milliseconds since the last one, how many are served then). */
-const history = fc.array(fc.tuple(tier, fc.integer({ min: 0, max: 4_000 }), fc.nat(2)), {
+/** Arrivals with service in between, as (who, milliseconds since the last one, how many are served then). */
+const history = fc.array(fc.tuple(contributors, fc.integer({ min: 0, max: 4_000 }), fc.nat(2)), {
   minLength: 1,
   maxLength: 100,
   size: 'max',
 })
 
-interface Served {
+interface Served extends Precedence {
   readonly name: number
-  readonly tier: Tier
   readonly atMs: number
 }
 
-function serve(arrivals: readonly (readonly [Tier, number, number])[]): Served[] {
+function serve(arrivals: readonly (readonly [Precedence, number, number])[]): Served[] {
   const queue = new TieredQueue<Served>()
   const served: Served[] = []
   let atMs = 0
-  for (const [name, [tier, laterMs, serves]] of arrivals.entries()) {
+  for (const [name, [precedence, laterMs, serves]] of arrivals.entries()) {
     atMs += laterMs
-    queue.enqueue({ name, tier, atMs }, tier, atMs)
+    queue.enqueue({ name, ...precedence, atMs }, precedence.waitMs, atMs)
     for (let serving = 0; serving < serves; serving++) {
       const next = queue.dequeue()
       if (next !== undefined) served.push(next.value)
@@ -148,11 +154,11 @@ describe('tiered queue', () => {
     const commands = fc.commands(
       [
         fc
-          .tuple(tier, fc.integer({ min: -500, max: 3_000 }))
+          .tuple(contributors, fc.integer({ min: -500, max: 3_000 }))
           .map(([one, laterMs]) => new Enqueue(one, laterMs)),
-        // Bursts in one tier make lanes grow, shrink and wrap around.
-        fc.constant(new Enqueue('bronze', 0)),
-        fc.constant(new Enqueue('gold', 1)),
+        // Bursts of one wait make lanes grow, shrink and wrap around.
+        fc.constant(new Enqueue(newcomer, 0)),
+        fc.constant(new Enqueue(ofScore(700), 1)),
         fc.constant(new Dequeue()),
         fc.nat(1_000).map((pick) => new Remove(pick)),
         tier.map((one) => new RemoveLast(one)),
@@ -172,26 +178,26 @@ describe('tiered queue', () => {
     )
   })
 
-  it('serves everybody exactly once, and first come first served within a tier', () => {
+  it('serves everybody exactly once, and first come first served among those with the same wait', () => {
     fc.assert(
       fc.property(history, (arrivals) => {
         const served = serve(arrivals)
         expect(served.map(({ name }) => name).toSorted((a, b) => a - b)).toEqual([...arrivals.keys()])
-        for (const one of tiers) {
-          const names = served.filter((request) => request.tier === one).map(({ name }) => name)
+        for (const one of new Set(served.map(({ waitMs }) => waitMs))) {
+          const names = served.filter(({ waitMs }) => waitMs === one).map(({ name }) => name)
           expect(names).toEqual(names.toSorted((a, b) => a - b))
         }
       }),
     )
   })
 
-  it('lets nobody overtake by more than the head start of the tier', () => {
+  it('lets nobody overtake by more than the waits differ', () => {
     fc.assert(
       fc.property(history, (arrivals) => {
         const served = serve(arrivals)
         const overtaken = served.filter((earlier, turn) =>
           served.slice(turn + 1).some((later) => {
-            const headStartMs = tierTerms[later.tier].waitMs - tierTerms[earlier.tier].waitMs
+            const headStartMs = later.waitMs - earlier.waitMs
             return earlier.atMs - later.atMs > Math.max(0, headStartMs)
           }),
         )

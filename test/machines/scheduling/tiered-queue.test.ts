@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TieredQueue } from '../../../machines/scheduling/tiered-queue.ts'
-import { headStartMsMax, tiers, tierTerms } from '../../../machines/scheduling/tiers.ts'
+import { headStartMsMax, laneCount, tiers, tierTerms } from '../../../machines/scheduling/tiers.ts'
+import { ofScore } from './contributors.ts'
 
 describe('tiers', () => {
   it('give a Master five seconds over a Bronze, and are ranked in order', () => {
@@ -16,9 +17,39 @@ describe('tiered queue', () => {
       [5_000, 'bronze'],
     ] as const) {
       const queue = new TieredQueue<string>()
-      queue.enqueue('bronze', 'bronze', 0)
-      queue.enqueue('master', 'master', laterMs)
+      queue.enqueue('bronze', 5_000, 0)
+      queue.enqueue('master', 0, laterMs)
       expect(queue.dequeue()?.value).toBe(first)
+    }
+  })
+
+  it('lets 32 points overtake a newcomer of 0.5 s ago, and not one of 1.5 s ago', () => {
+    const { tier, waitMs } = ofScore(32)
+    expect(tier).toBe('bronze')
+    const queue = new TieredQueue<string>()
+    queue.enqueue('newcomer of 1.5 s ago', 5_000, 0)
+    queue.enqueue('newcomer of 0.5 s ago', 5_000, 1_000)
+    queue.enqueue('32 points', waitMs, 1_500)
+    expect([1, 2, 3].map(() => queue.dequeue()?.value)).toEqual([
+      'newcomer of 1.5 s ago',
+      '32 points',
+      'newcomer of 0.5 s ago',
+    ])
+  })
+
+  it('knows who of a tier would go last: not who came last', () => {
+    const queue = new TieredQueue<string>()
+    queue.enqueue('nothing, early', 5_000, 0)
+    queue.enqueue('90 points, late', ofScore(90).waitMs, 2_000)
+    queue.enqueue('silver, last', 2_000, 4_000)
+    expect(queue.lastOf('bronze')?.value).toBe('nothing, early')
+    expect(queue.lastOf('silver')?.value).toBe('silver, last')
+    expect(queue.lastOf('gold')).toBeUndefined()
+  })
+
+  it('takes no wait that has no lane', () => {
+    for (const waitMs of [-100, 50, 5_100, Number.NaN]) {
+      expect(() => new TieredQueue<string>().enqueue('nobody', waitMs, 0)).toThrow('multiple of 100 ms')
     }
   })
 
@@ -26,7 +57,7 @@ describe('tiered queue', () => {
     const queue = new TieredQueue<number>()
     const count = 100_000
     const tickets = Array.from({ length: count }, (_, at) =>
-      queue.enqueue(at, tiers[at % tiers.length] ?? 'bronze', at / 10),
+      queue.enqueue(at, (at % laneCount) * 100, at / 10),
     )
     const startedAt = performance.now()
     for (let at = 0; at < count; at += 2) {
@@ -44,9 +75,9 @@ describe('tiered queue', () => {
 
   it('gives memory back after a burst and still knows everybody', () => {
     const queue = new TieredQueue<number>()
-    for (let at = 0; at < 50_000; at++) queue.enqueue(at, 'bronze', at)
+    for (let at = 0; at < 50_000; at++) queue.enqueue(at, 5_000, at)
     for (let at = 0; at < 49_990; at++) expect(queue.dequeue()?.value).toBe(at)
-    for (let at = 50_000; at < 50_020; at++) queue.enqueue(at, 'bronze', at)
+    for (let at = 50_000; at < 50_020; at++) queue.enqueue(at, 5_000, at)
     expect(queue.size).toBe(30)
     for (let at = 49_990; at < 50_020; at++) expect(queue.dequeue()?.value).toBe(at)
     expect(queue.dequeue()).toBeUndefined()
