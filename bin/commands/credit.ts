@@ -12,7 +12,7 @@ Examples:
   qmesh-node credit --last 100 --json | jq .balance
 
 Answers given to others earn credits, answers taken cost them. A newcomer may go a little below zero; who has none left
-is still served, when nobody else waits.`
+is still served, but as a newcomer: the score keeps its head start for those who pay.`
 
 export const addCredit: AddCommand = (program) => {
   const command = program

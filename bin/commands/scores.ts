@@ -1,6 +1,7 @@
 import { requireRunningNode } from '../../runtime/control/index.ts'
 import type { ScoreRow } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
+import { toSeconds } from '../head-start.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
 import { short } from '../stream-answer.ts'
@@ -13,8 +14,8 @@ Examples:
   qmesh-node scores --json | jq '.[] | select(.isSelf)'
 
 Scores are computed by this machine's running node from the logs that it read: another node that read the same gets the
-same numbers. Names are chosen by their owners and prove nothing; the id does. "qmesh-node why-score <id>" tells where a
-score comes from.`
+same numbers. A head start is how much earlier a newcomer has to come to go before a request that the account pays for. Names
+are chosen by their owners and prove nothing; the id does. "qmesh-node why-score <id>" tells where a score comes from.`
 
 export const addScores: AddCommand = (program) => {
   const command = program
@@ -28,7 +29,10 @@ export const addScores: AddCommand = (program) => {
     if (flags.json) return output.json(scores)
     if (scores.length === 0) return note('no account is known yet: one appears with its first answer')
     await output.table(
-      [['ACCOUNT', 'NAME', 'TIER', 'SCORE', 'ANSWERS', 'PAYMENTS', 'CREDIT', ''], ...scores.map(toCells)],
+      [
+        ['ACCOUNT', 'NAME', 'TIER', 'HEAD START', 'SCORE', 'ANSWERS', 'PAYMENTS', 'CREDIT', ''],
+        ...scores.map(toCells),
+      ],
       { isCut: true },
     )
   })
@@ -44,6 +48,7 @@ function toCells(row: ScoreRow): string[] {
     short(row.id),
     row.name ?? '–',
     row.banned ? '–' : row.tier,
+    row.banned ? '–' : toSeconds(row.headStartMs),
     String(row.score),
     String(row.receipts),
     String(row.payments),

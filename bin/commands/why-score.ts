@@ -2,6 +2,7 @@ import { requireRunningNode } from '../../runtime/control/index.ts'
 import { QMeshError } from '../../runtime/error-report.ts'
 import type { ScoreReport } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
+import { toWorth } from '../head-start.ts'
 import { historyRows } from '../history-rows.ts'
 import { addConfigFlags, loadCommandConfig, toInteger } from '../options.ts'
 import { output } from '../output.ts'
@@ -47,7 +48,7 @@ async function print(report: ScoreReport): Promise<void> {
     ['account', report.id],
     ...(report.name === undefined ? [] : [['name', `${report.name} (chosen by its owner)`]]),
     ...(report.banned === undefined ? [] : [['banned', report.banned]]),
-    ['score', `${report.score} points, ${report.tier}`],
+    ['score', `${report.score} points, ${report.tier}: ${toWorth(report)}`],
     [
       'log',
       `${report.read} of ${report.length} entries read${report.isAhead ? '; it is dated in the future' : ''}`,

@@ -127,6 +127,8 @@ export interface ScoreRow {
   readonly name?: string | undefined
   readonly isSelf: boolean
   readonly tier: Tier
+  /** Milliseconds that its paid requests go ahead of a newcomer's. */
+  readonly headStartMs: number
   readonly score: number
   readonly reputation: number
   readonly receipts: number

@@ -1,7 +1,7 @@
 import { getJson } from '../../api/call.ts'
 import type { ScoreReport, ScoreRow } from '../../api/types.ts'
 import { Failure } from '../../ui/failure.tsx'
-import { toCount, toPoints } from '../../ui/format.ts'
+import { toCount, toDuration, toPoints } from '../../ui/format.ts'
 import { TierBadge } from '../../ui/tier-badge.tsx'
 import { useLoaded } from '../../ui/use-loaded.ts'
 import { WorkerName } from '../../ui/worker-name.tsx'
@@ -26,6 +26,7 @@ export function Leaderboard({ rows, selectedId }: BoardProps) {
             <th scope="col">#</th>
             <th scope="col">Account</th>
             <th scope="col">Tier</th>
+            <th scope="col">Head start</th>
             <th scope="col">Score</th>
             <th scope="col">Answers</th>
             <th scope="col">Reputation</th>
@@ -46,7 +47,7 @@ export function Leaderboard({ rows, selectedId }: BoardProps) {
 }
 
 function BoardRow({ row, place, isSelected }: { row: ScoreRow; place: number; isSelected: boolean }) {
-  const { id, tier, score, receipts, reputation, balance, banned, isSelf } = row
+  const { id, tier, headStartMs, score, receipts, reputation, balance, banned, isSelf } = row
   return (
     <>
       <tr class={isSelf ? 'chosen' : ''}>
@@ -55,6 +56,7 @@ function BoardRow({ row, place, isSelected }: { row: ScoreRow; place: number; is
           <WorkerName id={id} />
         </th>
         <td>{banned === undefined ? <TierBadge tier={tier} /> : <span class="ended-with">banned</span>}</td>
+        <td>{banned === undefined && headStartMs > 0 ? toDuration(headStartMs) : '–'}</td>
         <td>{toPoints(score)}</td>
         <td>{toCount(receipts)}</td>
         <td>{reputation.toFixed(2)}</td>
@@ -67,7 +69,7 @@ function BoardRow({ row, place, isSelected }: { row: ScoreRow; place: number; is
       </tr>
       {isSelected && (
         <tr>
-          <td colSpan={8}>
+          <td colSpan={9}>
             <AccountReasons id={id} />
           </td>
         </tr>

@@ -1,5 +1,5 @@
 import type { Credit, ScoreReport } from '../../api/types.ts'
-import { many, toPoints } from '../../ui/format.ts'
+import { many, toDuration, toPoints } from '../../ui/format.ts'
 import { Meter } from '../../ui/meter.tsx'
 import { TierBadge } from '../../ui/tier-badge.tsx'
 import { EntryRow } from './entry-row.tsx'
@@ -12,7 +12,7 @@ interface OwnProps {
 
 /** What this node has done for the mesh, what that gives it, and what it may spend. */
 export function OwnAccount({ report, credit }: OwnProps) {
-  const { score, tier, counts, banned } = report
+  const { score, tier, headStartMs, counts, banned } = report
   const next = nextTier(score)
   return (
     <section class="own-account" aria-label="Your account">
@@ -24,11 +24,17 @@ export function OwnAccount({ report, credit }: OwnProps) {
         <p class="big-number">
           {toPoints(score)} <small>points</small>
         </p>
+        {headStartMs > 0 && (
+          <p>
+            What you pay for waits <strong>{toDuration(headStartMs)}</strong> less than a newcomer’s request.
+          </p>
+        )}
         {next && (
           <>
             <Meter value={next.share} max={1} label={`On the way to ${next.tier}`} tone="busy" />
             <p class="quiet">
-              {toPoints(next.points - score)} to {next.tier}: a shorter wait in every queue.
+              {toPoints(next.points - score)} to {next.tier}. Every few points shorten the wait in every
+              queue.
             </p>
           </>
         )}
