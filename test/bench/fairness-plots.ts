@@ -1,5 +1,5 @@
 import { tiers } from '../../machines/scheduling/tiers.ts'
-import { disciplines, loads, measureFairness } from './fairness-runs.ts'
+import { disciplines, loads, measureFairness, measureGains } from './fairness-runs.ts'
 import { writePlot } from './plot.ts'
 import { calibrate } from './scheduler-eta.ts'
 
@@ -103,6 +103,15 @@ for (const load of loads) {
   lines.push(`| Jain's index | ${indexes.join(' | ')} |`)
   process.stdout.write(table(`| ${load}× load | ${disciplines.join(' | ')} |`, lines))
 }
+process.stdout.write(
+  table(
+    '| points | head start | waits less than a newcomer | requests |',
+    measureGains([10, 30, 50, 90, 100, 300, 500, 1_000]).map(
+      ({ score, headStartMs, gainMs, requests }) =>
+        `| ${score.toLocaleString('en')} | ${(headStartMs / 1_000).toFixed(1)} s | ${(gainMs / 1_000).toFixed(1)} s | ${requests} |`,
+    ),
+  ),
+)
 process.stdout.write(
   table(
     '| slots | load | promises | p10 | p50 | p90 | within ±25 % | within ±50 % |',

@@ -7,7 +7,7 @@ import {
   quantile,
   simulate,
 } from '../machines/scheduling/simulation.ts'
-import { tiers, type Tier } from '../../machines/scheduling/tiers.ts'
+import { headStartMsMax, tiers, type Tier } from '../../machines/scheduling/tiers.ts'
 
 export const loads = [0.5, 1, 2] as const
 export const disciplines = ['QMesh', 'FIFO', 'strict priority'] as const
@@ -54,6 +54,41 @@ function servedByClient(outcomes: readonly Outcome[]): number[] {
     clients.set(arrival.clientId, client)
   }
   return [...clients.values()].map(({ asked, served }) => served / asked)
+}
+
+export interface Gain {
+  readonly score: number
+  /** Milliseconds that its requests go ahead of a newcomer's. */
+  readonly headStartMs: number
+  /** Milliseconds, at the median: by how much more than a newcomer's they are earlier than in a FIFO, or less late. */
+  readonly gainMs: number
+  readonly requests: number
+}
+
+/** What points are worth at full load: each request's wait against its own in a FIFO with the same arrivals. */
+export function measureGains(scores: readonly number[]): Gain[] {
+  const earlier = seeds.flatMap((seed) => {
+    const arrivals = createArrivals({ seed, load: 1, requests: 6_000, mix, slots: worker.slots })
+    const inFifo = simulate(arrivals, create.FIFO())
+    return simulate(arrivals, create.QMesh()).flatMap(({ arrival: { score, waitMs }, ...own }, index) => {
+      const other = inFifo[index]
+      // Where there was no queue worth the name, no head start could be used.
+      const isToCompare = own.end === 'served' && other?.end === 'served' && other.waitMs >= headStartMsMax
+      return isToCompare ? [{ score, waitMs, byMs: other.waitMs - own.waitMs }] : []
+    })
+  })
+  const of = (score: number) => earlier.filter((one) => one.score === score)
+  const medianOf = (score: number): number =>
+    quantile(
+      of(score).map(({ byMs }) => byMs),
+      0.5,
+    )
+  return scores.map((score) => ({
+    score,
+    headStartMs: headStartMsMax - (of(score)[0]?.waitMs ?? 0),
+    gainMs: medianOf(score) - medianOf(0),
+    requests: of(score).length,
+  }))
 }
 
 /** The same arrivals through our scheduler, a FIFO and strict priority; simulated, so it is the same everywhere. */
