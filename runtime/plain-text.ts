@@ -16,3 +16,6 @@ export function plainText(text: string): string {
     return code < 0x20 ? String.fromCharCode(0x2400 + code) : '\u{FFFD}'
   })
 }
+
+/** The same on one line. */
+export const oneLine = (text: string): string => plainText(text).replaceAll(/[\n\t]/g, ' ')

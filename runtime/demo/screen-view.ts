@@ -1,49 +1,31 @@
+import { oneLine } from '../plain-text.ts'
+import { ScreenBlock, type Screen } from '../terminal/screen-block.ts'
 import type { DemoBoard } from './board.ts'
 import type { ClientName, DemoWorker } from './mesh.ts'
 import type { DemoQuestion } from './question.ts'
-import { createStamp, oneLine, type DemoView } from './view.ts'
+import { createStamp, type DemoView } from './view.ts'
 
-export interface Screen {
-  readonly columns: number
-  readonly rows: number
-  write(text: string): void
-}
-
-const escape = '\u001B['
-/** Everything between these two appears at once on terminals that know them; others ignore them. */
-const [beginFrame, endFrame] = [`${escape}?2026h`, `${escape}?2026l`]
-const clearToEnd = `${escape}J`
 /** Lines of the text that is being read along. */
 const textLines = 3
 /** Whose eyes the board sees the workers with. */
 const observer: ClientName = 'bronze-1'
 
-/** A terminal: lines that stay go up, below them a block that is drawn anew. Nothing else of the screen is touched. */
+/** On a terminal the lines that stay go up, and the board is drawn below them. */
 export function createScreenView(screen: Screen): DemoView {
   const stamp = createStamp()
-  let block: readonly string[] = []
+  const block = new ScreenBlock(screen)
   let isClosed = false
-  const draw = (said: readonly string[], next: readonly string[]): void => {
-    const up = block.length > 0 ? `\r${escape}${block.length}A` : ''
-    const lines = [...said, ...next].map((line) => `${line}\n`)
-    screen.write(`${beginFrame}${up}${clearToEnd}${lines.join('')}${endFrame}`)
-    block = next
-  }
-  const say = (text: string): void => {
-    if (!isClosed) draw([stamp(text)], block)
-  }
   return {
-    say,
+    say: (text) => {
+      if (!isClosed) block.say(stamp(text))
+    },
     detail: () => undefined,
     show: (board) => {
-      if (isClosed) return
-      // One line more than the screen has, and the way back up would end too early.
-      const next = toLines(board, screen.columns).slice(-Math.max(1, screen.rows - 2))
-      const fitted = next.map((line) => fit(line, screen.columns))
-      if (fitted.join('\n') !== block.join('\n')) draw([], fitted)
+      // Where there is too little room, what is read along matters most, and stands last.
+      if (!isClosed) block.show(toLines(board, screen.columns).slice(-block.linesMax))
     },
     close: () => {
-      if (!isClosed) draw([], [])
+      if (!isClosed) block.show([])
       isClosed = true
     },
   }
@@ -99,9 +81,4 @@ function streamLines(board: DemoBoard, stream: DemoQuestion, columns: number): s
   const lines: string[] = []
   for (let from = 0; from < text.length; from += width) lines.push(`  ${text.slice(from, from + width)}`)
   return [questionLine(board, stream), ...lines.slice(-textLines)]
-}
-
-function fit(line: string, columns: number): string {
-  const plain = oneLine(line)
-  return plain.length < columns ? plain : `${plain.slice(0, Math.max(0, columns - 2))}…`
 }

@@ -1,4 +1,4 @@
-import { plainText } from '../plain-text.ts'
+import { oneLine } from '../plain-text.ts'
 import type { DemoBoard } from './board.ts'
 
 /** How the demo is shown. Text may hold words of peers: a view makes it plain. */
@@ -20,9 +20,6 @@ export const quietView: DemoView = {
   show: () => undefined,
   close: () => undefined,
 }
-
-/** Text of others on one line. */
-export const oneLine = (text: string): string => plainText(text).replaceAll(/[\n\t]/g, ' ')
 
 /** The time since the start in front of a line. */
 export function createStamp(): (text: string) => string {

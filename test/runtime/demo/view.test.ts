@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { DemoBoard } from '../../../runtime/demo/board.ts'
 import { createScreenView } from '../../../runtime/demo/screen-view.ts'
 import { createLinesView } from '../../../runtime/demo/view.ts'
+import { paper } from '../terminal/paper-screen.ts'
 
 const worker = { name: 'hostile', isHonest: false, pid: 42, id: 'aa', requests: 3, isAlive: true }
 const board = {
@@ -24,23 +25,31 @@ describe('the views of the demo', () => {
   })
 
   it('draw a block below the lines that stay, and only when it changed', () => {
-    const written: string[] = []
-    const screen = { columns: 60, rows: 24, write: (text: string) => written.push(text) }
+    const screen = paper(60, 24)
     const view = createScreenView(screen)
     view.show(board)
     view.show(board)
-    expect(written).toHaveLength(1)
-    expect(written[0]).toContain('hostile  process 42')
+    expect(screen.writes).toBe(1)
     // What a model says moves no cursor.
-    expect(written[0]).toContain('a␛[2Jb')
-    for (const line of written[0]?.split('\n') ?? []) expect(line.length).toBeLessThan(60)
+    expect(screen.lines()).toEqual([
+      '',
+      '  hostile  process 42       nano · says it is idle · asked…',
+      '',
+      '  bronze-1 #1  hostile answers, 1 tokens so far',
+      '  a␛[2Jb',
+    ])
     view.say('said')
-    // Up to where the block began, and all of it anew.
-    expect(written[1]?.startsWith('\u001B[?2026h\r\u001B[5A\u001B[J')).toBe(true)
-    expect(written[1]).toMatch(/0\.\d s {2}said\n/)
+    expect(screen.lines()[0]).toMatch(/^ +0\.\d s {2}said$/)
+    expect(screen.lines()).toHaveLength(6)
     view.close()
     view.say('late')
     view.show(board)
-    expect(written).toHaveLength(3)
+    expect(screen.lines()).toHaveLength(1)
+  })
+
+  it('show what is read along where there is little room', () => {
+    const screen = paper(60, 3)
+    createScreenView(screen).show(board)
+    expect(screen.lines()).toEqual(['  bronze-1 #1  hostile answers, 1 tokens so far', '  a␛[2Jb'])
   })
 })
