@@ -44,6 +44,8 @@ export function createClientSide({
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const traces = new RequestTraces({ now })
+  /** Tokens of answers since the start. */
+  const totals = { tokens: 0 }
   const dispatcher = new Dispatcher(now, deals)
   const effort =
     network &&
@@ -96,7 +98,10 @@ export function createClientSide({
       return choice.workerId === null ? null : choice
     },
     effort,
-    delivered: (requestId, tokens) => traces.delivered(requestId, tokens),
+    delivered: (requestId, tokens) => {
+      totals.tokens += tokens
+      traces.delivered(requestId, tokens)
+    },
     observe: (requestId, fact) => traces.observe(requestId, fact),
     hasChoice: ({ affinityKey: _, exclude, ...query }) => {
       // One that failed again and again is no reason to leave a worker that may only be busy.
@@ -125,6 +130,7 @@ export function createClientSide({
     directory,
     dispatcher,
     traces,
+    totals,
     hello: (workerId: PeerId, { models, protocol }: Hello): void => {
       directory.hello(workerId, { models, protocol, local: false }, now())
       changed()

@@ -24,7 +24,7 @@ import { modelsDirOf } from './models/open-library.ts'
 import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
-import { toCreditReport, toLeaderboard, toScoreReport } from './trust/report-maker.ts'
+import { toCreditReport, toLeaderboard, toNodeAccount, toScoreReport } from './trust/report-maker.ts'
 import { openTrustSide, type TrustSide } from './trust/trust-side.ts'
 import { packageVersion } from './version.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from './why/request-explanation.ts'
@@ -321,13 +321,18 @@ class Node implements QMeshNode {
   }
 
   workers(): WorkerSummary[] {
-    return this.#system.client.directory
-      .list(performance.now())
-      .map(({ local, models, ...view }) => ({ ...view, isLocal: local, models: [...models] }))
+    return this.#system.client.directory.list(performance.now()).map(({ local, models, ...view }) => ({
+      ...view,
+      isLocal: local,
+      models: [...models],
+      ...(this.#trust && { tier: this.#trust.ledger.tierOf(view.workerId) }),
+    }))
   }
 
   status(): NodeStatus {
-    const { worker, network, address } = this.#system
+    const { worker, client, network, address } = this.#system
+    const { givenBytes = 0, fetchedBytes = 0 } = this.#modelsSide?.transfer.traffic ?? {}
+    const account = this.#trust && toNodeAccount(this.#trust.ledger)
     const { score, state } = worker.health
     const { pauses } = worker
     const { length, capacity, slotsBusy, slots } = worker.queue
@@ -358,6 +363,14 @@ class Node implements QMeshNode {
         state,
         accepting: pauses.length === 0,
         ...(pauses.length > 0 && { pausedBy: [...pauses] }),
+      },
+      ...(account && { account }),
+      totals: {
+        servedPromptTokens: worker.totals.promptTokens,
+        servedTokens: worker.totals.tokens,
+        receivedTokens: client.totals.tokens,
+        givenModelBytes: givenBytes,
+        fetchedModelBytes: fetchedBytes,
       },
     }
   }

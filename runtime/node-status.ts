@@ -1,8 +1,32 @@
 import { z } from 'zod'
 import { pauseReasons } from '../machines/duty/index.ts'
+import { tiers } from '../machines/scheduling/index.ts'
 import { errorCodes, healthStates, modelHashSchema, modelIdSchema, peerIdSchema } from '../protocol/index.ts'
 
 const count = z.number().int().min(0)
+
+/** What went through a node since it started. */
+const nodeTotalsSchema = z.object({
+  /** Tokens that its worker read and generated, for others and for itself. */
+  servedPromptTokens: count,
+  servedTokens: count,
+  /** Tokens of the answers to its own questions. */
+  receivedTokens: count,
+  /** Bytes of models that it gave to peers, and that it fetched from anywhere. */
+  givenModelBytes: count,
+  fetchedModelBytes: count,
+})
+
+/** The account of a node, by its own books. */
+const nodeAccountSchema = z.object({
+  tier: z.enum(tiers),
+  /** Whole points. */
+  score: count,
+  /** Credits that it may spend, below zero down to `-line`. */
+  balance: z.number(),
+  line: z.number(),
+})
+export type NodeAccount = z.infer<typeof nodeAccountSchema>
 
 /** What a model of this node is doing. */
 export const modelStatusSchema = z.object({
@@ -73,5 +97,9 @@ export const nodeStatusSchema = z.object({
     /** Why they may not: `shutdown`, `owner`, `quiet-hours`, `battery`, `load`; absent while it serves. */
     pausedBy: z.array(z.enum(pauseReasons)).min(1).optional(),
   }),
+  /** Absent where no books are kept. */
+  account: nodeAccountSchema.optional(),
+  /** Absent in what a node of an earlier version says. */
+  totals: nodeTotalsSchema.optional(),
 })
 export type NodeStatus = z.infer<typeof nodeStatusSchema>

@@ -87,6 +87,8 @@ export class WorkerSide {
   /** Inference threads that are being closed. */
   readonly closings = new Set<Promise<void>>()
   readonly intake: Intake
+  /** Tokens that were read and generated since the start. */
+  readonly totals = { promptTokens: 0, tokens: 0 }
   readonly #options: WorkerSideOptions
   readonly #effort: EffortGate | undefined
   readonly #limiter = new RateLimiter()
@@ -119,6 +121,7 @@ export class WorkerSide {
       closedBecause: (clientId) => this.#closedBecause(clientId),
       effort: this.#effort,
       earnings: options.earnings,
+      onGenerated: (tokens) => (this.totals.tokens += tokens),
       onDefect: options.onDefect,
       admit: (clientId) => {
         // The owner comes first on the owner's machine, and is never told to wait.
@@ -332,6 +335,7 @@ export class WorkerSide {
         break
       }
       case 'slot.freed':
+        this.totals.promptTokens += event.promptTokens
         // The thread is gone: `model.lost` follows, and a waiting request must not be sent after it.
         if (event.code && engineLost.has(event.code)) this.#removeSlot(event.slotId)
         else this.#freed(event)

@@ -23,6 +23,23 @@ export interface GatewayNodeStatus {
     readonly slots: number
   }
   readonly health: { readonly score: number }
+  readonly account?:
+    | {
+        readonly tier: string
+        readonly score: number
+        readonly balance: number
+        readonly line: number
+      }
+    | undefined
+  readonly totals?:
+    | {
+        readonly servedPromptTokens: number
+        readonly servedTokens: number
+        readonly receivedTokens: number
+        readonly givenModelBytes: number
+        readonly fetchedModelBytes: number
+      }
+    | undefined
 }
 
 /** A request of this node, as far as the gateway has to know it; `/v1/mesh/requests` passes all of it on. */

@@ -102,8 +102,10 @@ export class MeshFeed {
 function toPicture(port: GatewayPort, before: Picture = nothing): Picture {
   const status = port.status()
   const picture = {
-    // Time passes whatever happens: that alone is no news.
-    status: keep(before.status, [['node', JSON.stringify({ ...status, uptimeMs: undefined })]]),
+    // Time passes, and what is counted grows, whatever happens: that alone is no news.
+    status: keep(before.status, [
+      ['node', JSON.stringify({ ...status, uptimeMs: undefined, totals: undefined })],
+    ]),
     workers: keep(
       before.workers,
       port.workers().map((worker) => [worker.workerId, JSON.stringify(worker)]),

@@ -50,6 +50,8 @@ export interface IntakePorts {
   readonly effort?: Pick<EffortGate, 'asked' | 'check'> | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
+  /** An engine gave so many tokens, whoever they are for: for who counts them. */
+  readonly onGenerated?: ((tokens: number) => void) | undefined
   /** A defect in the books; the first one only. Requests go on without what they would have earned. */
   readonly onDefect?: ((error: unknown) => void) | undefined
   readonly now: () => number
@@ -287,6 +289,7 @@ export class Intake implements ClientDesk {
     const generation = host.generate(job.id, (chunk) => {
       if (isFirst) report.firstToken()
       isFirst = false
+      this.#ports.onGenerated?.(chunk.tokens.length)
       if (!job.isAbandoned) job.push(chunk)
     })
     job.runs(generation)

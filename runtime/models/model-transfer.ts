@@ -88,6 +88,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
   #leaveMeeting: (() => void) | undefined
+  #repairedBytes = 0
 
   constructor(options: ModelTransferOptions) {
     super()
@@ -125,6 +126,14 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       downloadBytesPerSecond: options.downloadBytesPerSecond,
       onSeedEnded: (hash, reason) => this.emit('seedEnded', hash, reason),
     })
+  }
+
+  /** Bytes of models that were given to peers and that were fetched, since the start. */
+  get traffic(): { readonly givenBytes: number; readonly fetchedBytes: number } {
+    return {
+      givenBytes: this.#exchange?.givenBytes ?? 0,
+      fetchedBytes: this.#manager.fetchedBytes + this.#repairedBytes,
+    }
   }
 
   /** To be called for every peer as it greets; does nothing for one that knows nothing of models. */
@@ -215,7 +224,10 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     await library.refresh()
     const { hash } = await library.info(name)
     if (hash === null) throw new QMeshError('QM_MODEL_NOT_FOUND', `"${name}" is not on this machine`)
-    return repairModel(hash, { store: library.store, exchange: this.#exchange, sources, ...options })
+    const { store } = library
+    const repaired = await repairModel(hash, { store, exchange: this.#exchange, sources, ...options })
+    this.#repairedBytes += repaired.fetchedBytes
+    return repaired
   }
 
   async publish(name: string, changes: PublishChanges = {}): Promise<Published> {

@@ -6,6 +6,7 @@ import { headStartMsMax } from '../../machines/scheduling/index.ts'
 import { achievements, toDue, toEvidence, type TrustParams } from '../../machines/trust/index.ts'
 import { type PeerId, QMeshError } from '../../protocol/index.ts'
 import { type LogEntry, type NetworkId, toReceiptId } from '../../protocol/trust/index.ts'
+import type { NodeAccount } from '../node-status.ts'
 import type { CreditReport, HistoryEntry, ScoreReport, ScoreRow } from './reports.ts'
 
 /** What others say. */
@@ -84,6 +85,14 @@ export async function toCreditReport(ledger: Ledger, reserved: number, last = 20
       entry.type === 'receipt' ? entry.price > 0 : entry.type === 'payment',
     ),
   }
+}
+
+/** This node's own account in a few words. */
+export function toNodeAccount(ledger: Ledger): NodeAccount | undefined {
+  const own = ledger.books.get(ledger.ownId)
+  if (!own) return undefined
+  const { tier, score, balance, line } = toRow(ledger, own)
+  return { tier, score, balance, line }
 }
 
 function findAccount({ books, ownId }: Ledger, idPart?: string): Account {

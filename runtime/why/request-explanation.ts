@@ -86,6 +86,8 @@ export const requestSummarySchema = z.object({
   /** Absent when any model would do. */
   model: modelIdSchema.optional(),
   localOnly: z.boolean(),
+  /** Who has it, or had it last; absent before the first try. */
+  workerId: peerIdSchema.optional(),
   /** Workers tried. */
   tries: number,
   handovers: number,

@@ -45,6 +45,7 @@ interface Remembered extends Wanted {
   readonly askedAt: string
   readonly askedAtMs: number
   readonly attempts: Attempted[]
+  workerId?: PeerId
   tries: number
   handovers: number
   tokens: number
@@ -204,6 +205,7 @@ export class RequestTraces {
 
   #opened(request: Remembered, worker: Pick<Attempted, 'workerId' | 'modelId' | 'modelHash'>): void {
     request.tries++
+    request.workerId = worker.workerId
     request.attempts.push({
       ...worker,
       trace: request.pending,
@@ -258,14 +260,15 @@ function weightOf(trace: SelectionTrace | undefined): number {
 }
 
 function toSummary(request: Remembered): RequestSummary {
-  const { requestId, askedAt, askedAtMs, endedAtMs, end, modelId, localOnly, tries, handovers, tokens } =
-    request
+  const { requestId, askedAt, askedAtMs, endedAtMs, end, modelId, localOnly, workerId } = request
+  const { tries, handovers, tokens } = request
   return {
     requestId,
     askedAt,
     state: endedAtMs === undefined ? 'open' : end ? 'failed' : 'answered',
     ...(modelId !== undefined && { model: modelId }),
     localOnly,
+    ...(workerId !== undefined && { workerId }),
     tries,
     handovers,
     tokens,

@@ -66,6 +66,7 @@ export class ModelManager {
   readonly #download: RateLimit
   readonly #actor
   #count = 0
+  #fetchedBytes = 0
 
   constructor(options: ModelManagerOptions) {
     this.#options = options
@@ -127,6 +128,7 @@ export class ModelManager {
       download: this.#download,
       freeBytes,
       onProgress: options.onProgress,
+      onBytes: (bytes) => (this.#fetchedBytes += bytes),
     })
     const onAbort = (): void => this.#actor.send({ type: 'model.cancel', pullId })
     const ended = new Promise<FetchOutput>((settle) => {
@@ -153,6 +155,11 @@ export class ModelManager {
       this.#pulls.delete(pullId)
       await job.close()
     }
+  }
+
+  /** What came of all models together, from whatever source. */
+  get fetchedBytes(): number {
+    return this.#fetchedBytes
   }
 
   /** Offers a model of the store until `unseed`. One that is offered already goes on. */

@@ -45,6 +45,8 @@ export interface PullJobOptions {
   /** Free bytes of the disk that a folder is on. */
   readonly freeBytes?: ((folder: string) => Promise<number>) | undefined
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
+  /** So many bytes more came: for who counts them. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
 /** Bytes that stay free on the disk: a full one harms everything else on the machine. */
@@ -276,6 +278,7 @@ export class PullJob {
   }
 
   #onBytes(bytes: number): void {
+    this.#options.onBytes?.(bytes)
     this.#rate.add(bytes, performance.now())
     this.#report(false)
   }

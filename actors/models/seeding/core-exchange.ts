@@ -62,6 +62,7 @@ export class CoreExchange {
   readonly #given = new Map<CoreKey, { bytes: number; readonly peers: Set<PeerId> }>()
   /** Readers whose channel is about to open, and until when their place is kept. */
   readonly #welcomed = new Map<PeerId, number>()
+  #givenBytes = 0
   #isClosed = false
 
   constructor(options: ExchangeOptions) {
@@ -119,6 +120,11 @@ export class CoreExchange {
     this.#seeds.delete(key)
     entry.leave()
     await entry.seed.stop()
+  }
+
+  /** What was given of all files together. */
+  get givenBytes(): number {
+    return this.#givenBytes
   }
 
   offers(key: CoreKey): boolean {
@@ -190,6 +196,7 @@ export class CoreExchange {
   #count(key: CoreKey, bytes: number, peerId: PeerId): void {
     const entry = this.#given.get(key) ?? { bytes: 0, peers: new Set<PeerId>() }
     entry.bytes += bytes
+    this.#givenBytes += bytes
     // A count of strangers need not be exact beyond this.
     if (entry.peers.size < 1_000) entry.peers.add(peerId)
     this.#given.set(key, entry)

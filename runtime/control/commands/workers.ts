@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { tiers, type Tier } from '../../../machines/scheduling/index.ts'
 import type { Rejection, WorkerView } from '../../../machines/selection/index.ts'
 import { healthStates, modelAdSchema, peerIdSchema, type ModelAd } from '../../../protocol/index.ts'
 import { defineCommand } from '../command.ts'
@@ -8,6 +9,8 @@ export interface WorkerSummary extends Omit<WorkerView, 'local' | 'models'> {
   /** The node's own worker. */
   readonly isLocal: boolean
   readonly models: readonly ModelAd[]
+  /** What it has earned, by this node's books; absent where none are kept. */
+  readonly tier?: Tier | undefined
 }
 
 const number = z.number().min(0)
@@ -16,6 +19,7 @@ const workerSchema = z
   .object({
     workerId: peerIdSchema,
     isLocal: z.boolean(),
+    tier: z.enum(tiers).optional(),
     models: z.array(modelAdSchema),
     healthScore: number,
     state: z.enum(healthStates),
