@@ -16,6 +16,7 @@ import { addModels } from './commands/models.ts'
 import { addScores } from './commands/scores.ts'
 import { addSimulate } from './commands/simulate.ts'
 import { addStatus } from './commands/status.ts'
+import { addTop } from './commands/top.ts'
 import { addUp } from './commands/up.ts'
 import { addWhy } from './commands/why.ts'
 import { addWhyScore } from './commands/why-score.ts'
@@ -40,6 +41,7 @@ const commands: readonly AddCommand[] = [
   addAsk,
   addChat,
   addStatus,
+  addTop,
   addWorkers,
   addWhy,
   addInspect,

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { plainText } from '../runtime/plain-text.ts'
+import { tableLines } from './table-lines.ts'
 
 /** The reader of our standard output went away, for example `head`. */
 export class BrokenPipe extends Error {}
@@ -27,21 +28,15 @@ export const output = {
   /** Text of a model. On a terminal its control characters are shown instead of obeyed. */
   answer: (text: string): Promise<void> => write(process.stdout.isTTY ? plainText(text) : text),
   json: (value: unknown): Promise<void> => write(`${JSON.stringify(value, roundMs, 2)}\n`),
+  /** One of many documents, on a line of its own. */
+  jsonLine: (value: unknown): Promise<void> => write(`${JSON.stringify(value, roundMs)}\n`),
   /**
    * A table with aligned columns; text of peers in it is made plain and stays in its row.
    *
    * @param isCut rows end where a terminal's lines do; a pipe gets all of them
    */
   table: (rows: readonly (readonly string[])[], { isCut = false } = {}): Promise<void> => {
-    const plain = rows.map((row) => row.map((cell) => plainText(cell).replaceAll(/\s+/g, ' ')))
-    const widths =
-      plain[0]?.map((_, column) => Math.max(...plain.map((row) => row[column]?.length ?? 0))) ?? []
-    const lines = plain.map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+    const lines = tableLines(rows)
     // Some terminals say that they have no columns.
     const columns =
       isCut && process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : Infinity

@@ -1,5 +1,6 @@
 import { requireRunningNode } from '../../runtime/control/index.ts'
 import type { AddCommand } from '../command.ts'
+import { duration } from '../duration.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { output } from '../output.ts'
 import { pauseText } from '../pause-text.ts'
@@ -61,10 +62,4 @@ function describe(model: Status['models'][number]): string {
     model.loadMs && `loaded on demand in about ${Math.max(1, Math.round(model.loadMs / 1_000))} s`,
   ]
   return `${model.id}: ${facts.filter(Boolean).join(', ')}`
-}
-
-function duration(ms: number): string {
-  const minutes = Math.floor(ms / 60_000)
-  if (minutes < 1) return `${Math.floor(ms / 1_000)} s`
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
