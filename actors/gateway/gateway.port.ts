@@ -22,7 +22,8 @@ export interface GatewayNodeStatus {
     readonly slotsBusy: number
     readonly slots: number
   }
-  readonly health: { readonly score: number }
+  readonly health: { readonly score: number; readonly accepting: boolean }
+  /** Absent where no books are kept. */
   readonly account?:
     | {
         readonly tier: string

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answer, AnswerResult } from '../request/answer.ts'
 import { toQMeshError } from '../../protocol/index.ts'
 import type { GatewayPort } from './gateway.port.ts'
+import { watchNode } from './node-metrics.ts'
 
 /** Seconds: a token comes after a millisecond or after a second, a first one after up to minutes. */
 const waitBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
@@ -80,26 +81,7 @@ export class Meter {
 
   /** Reads the node's state whenever the metrics are. */
   watch(port: GatewayPort): void {
-    const read = (name: string, help: string, value: () => number): void => {
-      this.registry.removeSingleMetric(`qmesh_${name}`)
-      const gauge: Gauge = new Gauge({
-        name: `qmesh_${name}`,
-        help,
-        registers: [this.registry],
-        collect: () => gauge.set(value()),
-      })
-    }
-    read('peers', 'Connected peers.', () => port.status().network.peers)
-    read('online', 'Whether anybody can be reached.', () =>
-      port.status().network.state === 'online' ? 1 : 0,
-    )
-    read('workers', 'Workers that this node knows.', () => port.workers().length)
-    read('queue_length', "Requests in this node's own queue.", () => port.status().queue.length)
-    read('slots', "This node's own slots.", () => port.status().queue.slots)
-    read('slots_busy', "This node's own slots that are answering.", () => port.status().queue.slotsBusy)
-    read('health_score', '0 to 100; 100 is idle.', () => port.status().health.score)
-    read('uptime_seconds', 'Since the node started.', () => port.status().uptimeMs / 1_000)
-    read('resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss())
+    watchNode(this.registry, port)
   }
 
   #answered({ usage, timings, finishReason }: AnswerResult): void {

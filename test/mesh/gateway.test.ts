@@ -130,6 +130,16 @@ it('OpenAI’s client talks to the built-in model of another node', async () => 
   const metrics = await (await fetch(`${url}/metrics`)).text()
   expect(metrics).toMatch(/^qmesh_requests_total\{outcome="answered",code="stop"\} \d\d/m)
   expect(metrics).toContain('qmesh_peers 1')
+  // What came through the gateway and what did not, counted on both sides.
+  const { receivedTokens = 0 } = node.status().totals ?? {}
+  expect(receivedTokens).toBeGreaterThan(60)
+  expect(metrics).toContain(`qmesh_received_tokens_total ${receivedTokens}`)
+  expect(worker.status().totals?.servedTokens).toBeGreaterThanOrEqual(receivedTokens)
+  expect(worker.status().totals?.servedPromptTokens).toBeGreaterThan(0)
+  expect(metrics).toMatch(/^qmesh_score 0$/m)
+  expect(node.status().account).toMatchObject({ tier: 'bronze', score: 0 })
+  expect(node.workers()).toMatchObject([{ tier: 'bronze' }])
+  expect(node.requests()[0]).toMatchObject({ workerId: worker.id })
 
   // Nobody listens any more once the node has stopped.
   await node.stop()

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import DHT from 'hyperdht'
 import { describe, expect, test } from 'vitest'
@@ -20,6 +21,13 @@ describe('models between nodes', { timeout: 120_000 }, () => {
     expect(pulled).toEqual([expect.objectContaining(expected), expect.objectContaining(expected)])
     expect(await takers[0]?.models?.pull('shared-model')).toMatchObject({ hash, wasHere: true })
     expect(await takers[1]?.models?.seeds()).toMatchObject([{ id: 'shared-model', hash }])
+    const { size } = await stat(mesh.modelPath)
+    const totals = [giver, ...takers].map((node) => node.status().totals)
+    expect(totals).toMatchObject([{ fetchedModelBytes: 0 }, {}, {}])
+    for (const total of totals.slice(1)) expect(total?.fetchedModelBytes).toBeGreaterThanOrEqual(size)
+    // What one takes another gave, takers to each other included.
+    const given = totals.reduce((sum, total) => sum + (total?.givenModelBytes ?? 0), 0)
+    expect(given).toBeGreaterThanOrEqual(2 * size)
 
     await Promise.all([giver, ...takers].map((node) => node.stop()))
     const dirs = pulled.map((model) => join(model?.path ?? '', '../../..'))

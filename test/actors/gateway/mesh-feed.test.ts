@@ -49,6 +49,28 @@ describe('the feed of the mesh', () => {
     expect(/"answers":5[12],/.test(next)).toBe(true)
   })
 
+  it('time that passes and counts that grow are no news', async () => {
+    const { options } = await createGatewayRig()
+    let uptimeMs = 0
+    const totals = { servedPromptTokens: 0, receivedTokens: 0, givenModelBytes: 0, fetchedModelBytes: 0 }
+    const status = () => ({
+      ...options.port.status(),
+      uptimeMs: ++uptimeMs,
+      totals: { ...totals, servedTokens: uptimeMs },
+    })
+    const feed = new MeshFeed({
+      port: { ...options.port, status },
+      limits: { heartbeatMs: 20_000 },
+      isDraining: () => false,
+    })
+    const stream = feed.watch()
+    expect(read(stream)).toContain('event: status')
+    vi.advanceTimersByTime(2_000)
+    expect(uptimeMs).toBeGreaterThan(3)
+    expect(read(stream)).toBe('')
+    stream.destroy()
+  })
+
   it('a node that cannot be looked at takes nobody a place, and ends no more than the streams', async () => {
     const { options } = await createGatewayRig()
     let isUp = false

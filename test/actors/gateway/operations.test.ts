@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { nearNames } from '../../../actors/gateway/near-names.ts'
-import { sampleExplanation } from '../../runtime/support/control-rig.ts'
+import type { NodeStatus } from '../../../runtime/node-status.ts'
+import { sampleExplanation, sampleStatus } from '../../runtime/support/control-rig.ts'
 import { answerHello, createGatewayRig, otherId, sampleWorker, workerId } from '../../support/gateway-rig.ts'
 
 /** `name{labels}` → value. */
@@ -62,6 +63,49 @@ describe('/metrics', () => {
     for (const path of ['/a', '/b', '/c']) await rig.get(path)
     const { body } = await rig.get('/metrics')
     expect(body).toContain('qmesh_http_requests_total{route="unknown",method="GET",status="404"} 3')
+  })
+})
+
+describe('what the metrics read of the node', () => {
+  const account = { tier: 'gold', score: 512, balance: -1.5, line: 4 } as const
+  const totals = {
+    servedPromptTokens: 30,
+    servedTokens: 20,
+    receivedTokens: 7,
+    givenModelBytes: 1_000,
+    fetchedModelBytes: 2_000,
+  }
+
+  it('is what it says at that moment: its account, tokens and bytes of models', async () => {
+    let status: NodeStatus = { ...sampleStatus, account, totals }
+    const { get } = await createGatewayRig({ port: { status: () => status } })
+    expect(readMetrics((await get('/metrics')).body)).toMatchObject({
+      qmesh_score: 512,
+      qmesh_credit: -1.5,
+      qmesh_credit_line: 4,
+      'qmesh_tier{tier="gold"}': 1,
+      'qmesh_served_tokens_total{kind="prompt"}': 30,
+      'qmesh_served_tokens_total{kind="completion"}': 20,
+      qmesh_received_tokens_total: 7,
+      'qmesh_model_bytes_total{direction="up"}': 1_000,
+      'qmesh_model_bytes_total{direction="down"}': 2_000,
+      'qmesh_node_info{version="1.2.3"}': 1,
+      qmesh_accepting: 1,
+      qmesh_queue_capacity: 10,
+    })
+    status = { ...status, account: { ...account, tier: 'silver' }, totals: { ...totals, servedTokens: 25 } }
+    const later = readMetrics((await get('/metrics')).body)
+    expect(later).toMatchObject({
+      'qmesh_tier{tier="silver"}': 1,
+      'qmesh_served_tokens_total{kind="completion"}': 25,
+    })
+    // One tier at a time.
+    expect(later).not.toHaveProperty('qmesh_tier{tier="gold"}')
+  })
+
+  it('has no numbers of books that are not kept', async () => {
+    const { get } = await createGatewayRig()
+    expect((await get('/metrics')).body).not.toMatch(/^qmesh_(score|credit|credit_line|tier)\b/m)
   })
 })
 
