@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { AnyActorRef } from 'xstate'
 import { z } from 'zod'
 import type { Engine } from '../actors/inference/engine.port.ts'
 import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
@@ -23,6 +24,7 @@ import { type ModelsSide, openModelsSide } from './models/models-side.ts'
 import { modelsDirOf } from './models/open-library.ts'
 import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
+import { toOwnActors, type OwnActors } from './own-actors.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
 import { toCreditReport, toLeaderboard, toNodeAccount, toScoreReport } from './trust/report-maker.ts'
 import { openTrustSide, type TrustSide } from './trust/trust-side.ts'
@@ -51,14 +53,27 @@ export interface NodeOptions extends ConfigInput {
   readonly tiers?: Readonly<Record<PeerId, Tier>>
   /** When its full queue asks newcomers for work, and for how much, where it differs from what everybody does. */
   readonly effort?: Partial<EffortPolicy>
+  /**
+   * Actors of your own beside the node's parts, by their names: logic of XState 5, which is given the node as its input.
+   * They start last and stop first, are started again when they fail, as often as the node's parts are, and are seen in
+   * `status().parts` and in the inspector. One that is done stays done. `node.actor.system.get(name)` is the running one.
+   */
+  readonly actors?: OwnActors<NodeActorInput>
   /** Stands between the node and its engine, to watch or to slow what it does. */
   readonly wrapEngine?: (engine: Engine) => Engine
+}
+
+/** What an actor of `NodeOptions.actors` is given each time it starts. */
+export interface NodeActorInput {
+  readonly node: QMeshNode
 }
 
 /** A node that asks. Everything it holds is released by `stop`. */
 export interface QMeshClient {
   /** Its public key, 64 hex characters. */
   readonly id: PeerId
+  /** The root of the node's actors, to be looked at: `inspect(node.actor)`, `node.actor.system.get('swarm')`. */
+  readonly actor: AnyActorRef
   /**
    * Asks the mesh, this node's own models included.
    *
@@ -135,10 +150,12 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     isGatewayRequired = true,
     tiers,
     effort,
+    actors,
     wrapEngine = (engine: Engine) => engine,
     ...given
   } = options
   const config = configFromOptions({ logLevel: 'warn', ...given })
+  const ownActors = toOwnActors(actors)
   const logger = givenLogger ?? createLogger({ level: config.logLevel, file: config.logFile })
   // Who wants no HTTP does not pay for its framework.
   const gateway = config.gateway
@@ -217,13 +234,15 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       modelsSide,
       precedence: tiers && precedenceFrom(tiers),
       effort,
+      ownActors,
+      createOwnInput: () => ({ node }),
       onKnownNodes: (nodes) => void dataDir?.writeState(knownNodesFile, nodes.slice(0, knownNodesMax)),
     })
     peers.ban = (peerId) => system.ban(peerId)
     peers.count = (peerId) => system.countViolation(peerId)
     peers.join = (topic) => system.joinTopic(topic)
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
-    const node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
+    const node: Node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
@@ -316,6 +335,10 @@ class Node implements QMeshNode {
     return answer
   }
 
+  get actor(): AnyActorRef {
+    return this.#system.actor
+  }
+
   get models(): ModelTransfer | undefined {
     return this.#modelsSide?.transfer
   }
@@ -330,7 +353,7 @@ class Node implements QMeshNode {
   }
 
   status(): NodeStatus {
-    const { worker, client, network, address } = this.#system
+    const { worker, client, network, address, parts } = this.#system
     const { givenBytes = 0, fetchedBytes = 0 } = this.#modelsSide?.transfer.traffic ?? {}
     const account = this.#trust && toNodeAccount(this.#trust.ledger)
     const { score, state } = worker.health
@@ -351,6 +374,7 @@ class Node implements QMeshNode {
       },
       ...(this.#gateway && { gateway: this.#gateway.status() }),
       models: [...worker.models],
+      parts,
       queue: {
         length,
         capacity,

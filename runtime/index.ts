@@ -2,12 +2,13 @@
 export {
   createClient,
   createNode,
+  type NodeActorInput,
   type NodeOptions,
   type QMeshClient,
   type QMeshNode,
 } from './create-node.ts'
 export type { NodeEvents } from './node-system.ts'
-export type { ModelStatus, NodeStatus } from './node-status.ts'
+export type { ModelStatus, NodeStatus, PartStatus } from './node-status.ts'
 export type {
   AttemptExplanation,
   ChoiceExplanation,

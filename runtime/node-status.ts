@@ -58,6 +58,18 @@ const gatewayStatusSchema = z.object({
 })
 export type GatewayStatus = z.infer<typeof gatewayStatusSchema>
 
+/** What one of the node's actors is doing, a part of every node or one that was added to it. */
+const partStatusSchema = z.object({
+  name: z.string().max(64),
+  /** `failed`: it was started again too often, and stays down; `ended`: it was done. */
+  state: z.enum(['running', 'restarting', 'failed', 'ended', 'stopping', 'stopped']),
+  /** How often it was started again in the last minute; absent: never. */
+  restarts: count.optional(),
+  /** Why it is not running. */
+  error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
+})
+export type PartStatus = z.infer<typeof partStatusSchema>
+
 /** A node as it sees itself: what `status()` answers, in code and on the command line. */
 export const nodeStatusSchema = z.object({
   id: peerIdSchema,
@@ -80,6 +92,8 @@ export const nodeStatusSchema = z.object({
   /** Absent when it is switched off. */
   gateway: gatewayStatusSchema.optional(),
   models: z.array(modelStatusSchema),
+  /** Its actors, in the order in which they started. */
+  parts: z.array(partStatusSchema),
   queue: z.object({
     length: count,
     capacity: count,

@@ -55,6 +55,9 @@ import type { Config } from './config/index.ts'
 import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
 import { HashTopics } from './hash-topics.ts'
+import type { PartStatus } from './node-status.ts'
+import type { OwnActor } from './own-actors.ts'
+import { toPartStatuses } from './part-status.ts'
 import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import type { TrustSide } from './trust/trust-side.ts'
@@ -81,6 +84,9 @@ export interface NodeSystemOptions {
   readonly gateway?: GatewaySide | undefined
   /** Models that are here and that come; absent: only those that are served from where they lie. */
   readonly modelsSide?: ModelsSide | undefined
+  /** Actors that the program adds, and what each is given when it starts. */
+  readonly ownActors?: readonly OwnActor[] | undefined
+  readonly createOwnInput?: (() => unknown) | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
 }
@@ -91,10 +97,12 @@ export interface NodeEvents {
   workers: []
   /** A model is loading, ready, recovering or failed: see `status().models`. */
   models: []
+  /** The line of those who wait here changed, or the slots they wait for: see `status().queue`. */
+  queue: []
   network: [state: 'online' | 'offline']
-  /** A part of the node failed and is started again. */
+  /** A part of the node, or an actor that was added to it, failed and is started again. */
   restarting: [part: SubsystemName, error: QMeshError]
-  /** A part of the node failed too often and stays down; the rest goes on. */
+  /** One of them failed too often and stays down; the rest goes on. */
   degraded: [part: SubsystemName, error: QMeshError]
 }
 
@@ -130,10 +138,11 @@ export class NodeSystem {
   readonly #swarm: ReturnType<typeof createSwarm>
   readonly #hashTopics: HashTopics
   readonly #publisher: StatusPublisher
-  readonly #node: Actor<typeof nodeMachine>
   readonly #localWires: LocalWires
   /** Why models cannot be loaded now, as it was logged: the same is not said again and again. */
   readonly #retrying = new Map<ModelId, string>()
+  /** None before the start: to make the actors is to give them their input, which the program's own use at once. */
+  #node: Actor<typeof nodeMachine> | undefined
   #network: { state: 'starting' | 'online' | 'offline'; peers: number } = { state: 'starting', peers: 0 }
   #stopping: Promise<void> | undefined
 
@@ -220,7 +229,6 @@ export class NodeSystem {
     })
     this.client.dispatcher.opened(this.#localWires.worker)
     for (const { id, path } of models) this.worker.expect(id, path)
-    this.#node = this.#createNode(now)
   }
 
   get network() {
@@ -231,16 +239,22 @@ export class NodeSystem {
     return this.#swarm.address()
   }
 
+  /** None before the start. */
+  get parts(): PartStatus[] {
+    return this.#node ? toPartStatuses(this.#node.getSnapshot(), performance.now()) : []
+  }
+
   get isStopping(): boolean {
     return this.#stopping !== undefined
   }
 
-  /** The root of the node's actors, for whoever watches them. */
+  /** The root of the node's actors, for whoever watches them. @throws QMeshError `QM_NODE_STOPPED` before the start */
   get actor(): AnyActorRef {
-    return this.#node
+    return this.#started()
   }
 
   start(): void {
+    this.#node = this.#createNode(() => performance.now())
     this.#node.start()
   }
 
@@ -251,6 +265,7 @@ export class NodeSystem {
    */
   async opened(): Promise<void> {
     if (this.#swarm.address()) return
+    const node = this.#started()
     await new Promise<void>((resolve, reject) => {
       const settle = (): void => {
         for (const subscription of [opened, restarting, degraded, ended]) subscription.unsubscribe()
@@ -260,8 +275,8 @@ export class NodeSystem {
         settle()
         reject(error)
       }
-      const restarting = this.#node.on('node.restarting', fail)
-      const degraded = this.#node.on('node.degraded', fail)
+      const restarting = node.on('node.restarting', fail)
+      const degraded = node.on('node.degraded', fail)
       const swarm = this.#refs.get('swarm')
       const opened: { unsubscribe(): void } = swarm
         ? swarm.subscribe(() => {
@@ -271,7 +286,7 @@ export class NodeSystem {
           })
         : { unsubscribe: () => {} }
       // Whoever stops it while it starts must not wait for ever.
-      const ended = this.#node.subscribe({
+      const ended = node.subscribe({
         complete: () => {
           settle()
           reject(new QMeshError('QM_NODE_STOPPED'))
@@ -324,10 +339,11 @@ export class NodeSystem {
     else this.worker.dutyChanged(['shutdown'])
     await this.worker.intake.idle(this.#options.config.drainSeconds * 1_000)
     this.worker.intake.refuseAll('QM_DRAINING')
+    const node = this.#started()
     const stopped = new Promise<void>((resolve) => {
-      this.#node.subscribe({ complete: resolve })
+      node.subscribe({ complete: resolve })
     })
-    this.#node.send({ type: 'node.stop' })
+    node.send({ type: 'node.stop' })
     await stopped
     this.#localWires.close()
     this.#publisher.close()
@@ -335,77 +351,88 @@ export class NodeSystem {
     this.events.removeAllListeners()
   }
 
+  #started(): Actor<typeof nodeMachine> {
+    if (this.#node) return this.#node
+    throw new QMeshError('QM_NODE_STOPPED', 'The node is not up yet.')
+  }
+
   /** The running actor of a part; undefined while it is down. */
-  #to<Name extends SubsystemName>(name: Name): { send(command: Commands[Name]): void } | undefined {
+  #to<Name extends keyof Commands>(name: Name): { send(command: Commands[Name]): void } | undefined {
     return this.#refs.get(name)
   }
 
   #createNode(now: () => number): Actor<typeof nodeMachine> {
     const { models, engine, config, logger, surroundings, trust, gateway } = this.#options
+    const { ownActors = [], createOwnInput = () => ({}) } = this.#options
     const { hosts, closings, runJob } = this.worker
     const part = (child: AnyActorLogic) =>
       subsystemMachine.provide({
         actors: { child },
         actions: { attach: (_, { name, child: ref }) => this.#attach(name, ref) },
       })
-    const spec = (name: SubsystemName, hasOwnStop: boolean, createInput: () => unknown): SubsystemSpec => ({
+    const spec = (
+      name: SubsystemName,
+      child: AnyActorLogic,
+      createInput: () => unknown,
+      rest: Partial<SubsystemSpec> = {},
+    ): SubsystemSpec => ({
       name,
-      hasOwnStop,
+      logic: part(child),
       createInput,
+      hasOwnStop: false,
+      mayEnd: false,
       policy: defaultRestartPolicy,
-      stopWithinMs: name === 'inference' ? stopWithinMs.inference : stopWithinMs.others,
+      stopWithinMs: stopWithinMs.others,
+      ...rest,
     })
-    const node = createActor(
-      nodeMachine.provide({
-        actors: {
-          duty: part(dutyMachine.provide({ actors: { look: createLookActor(surroundings) } })),
-          'health-sampler': part(healthSamplerMachine.provide({ actors: { sample: createSampleActor() } })),
-          inference: part(createInferenceLogic({ engine, hosts, closings, runJob })),
-          scheduler: part(schedulerMachine),
-          ...(trust && { 'score-gossiper': part(trust.gossiper) }),
-          requester: part(this.client.asker.createRequester()),
-          swarm: part(this.#swarm.logic),
-          ...(gateway && { gateway: part(gateway.logic) }),
-        },
-      }),
-      {
-        input: {
-          now,
-          subsystems: [
-            spec('duty', false, () => this.#toDutyInput()),
-            spec('health-sampler', false, () => ({ intervalMs: 1_000 }) satisfies HealthSamplerInput),
-            spec(
-              'inference',
-              true,
-              () =>
-                ({
-                  models,
-                  gpuLayers: config.gpuLayers,
-                  mlock: config.mlock,
-                  threadsMax: config.threads,
-                  memoryBytesMax: this.#options.memoryBytesMax,
-                  nowMs: now,
-                }) satisfies InferenceInput,
-            ),
-            spec(
-              'scheduler',
-              false,
-              () =>
-                ({
-                  nowMs: now,
-                  capacity: config.queueCapacity,
-                  effort: toEffortPolicy({ ...genesisParams, ...this.#options.effort }),
-                }) satisfies SchedulerInput,
-            ),
-            ...(trust ? [spec('score-gossiper', true, () => toGossiperInput(trust))] : []),
-            spec('swarm', true, () => ({}) satisfies SwarmInput),
-            spec('requester', true, () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput),
-            // The last to start is the first to stop: whoever asks through it hears the end of an answer.
-            ...(gateway ? [spec('gateway', true, () => ({}) satisfies GatewayInput)] : []),
-          ],
-        },
-      },
-    )
+    const ownStop = { hasOwnStop: true }
+    const subsystems = [
+      spec('duty', dutyMachine.provide({ actors: { look: createLookActor(surroundings) } }), () =>
+        this.#toDutyInput(),
+      ),
+      spec(
+        'health-sampler',
+        healthSamplerMachine.provide({ actors: { sample: createSampleActor() } }),
+        () => ({ intervalMs: 1_000 }) satisfies HealthSamplerInput,
+      ),
+      spec(
+        'inference',
+        createInferenceLogic({ engine, hosts, closings, runJob }),
+        () =>
+          ({
+            models,
+            gpuLayers: config.gpuLayers,
+            mlock: config.mlock,
+            threadsMax: config.threads,
+            memoryBytesMax: this.#options.memoryBytesMax,
+            nowMs: now,
+          }) satisfies InferenceInput,
+        { ...ownStop, stopWithinMs: stopWithinMs.inference },
+      ),
+      spec(
+        'scheduler',
+        schedulerMachine,
+        () =>
+          ({
+            nowMs: now,
+            capacity: config.queueCapacity,
+            effort: toEffortPolicy({ ...genesisParams, ...this.#options.effort }),
+          }) satisfies SchedulerInput,
+      ),
+      ...(trust ? [spec('score-gossiper', trust.gossiper, () => toGossiperInput(trust), ownStop)] : []),
+      spec('swarm', this.#swarm.logic, () => ({}) satisfies SwarmInput, ownStop),
+      spec(
+        'requester',
+        this.client.asker.createRequester(),
+        () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput,
+        ownStop,
+      ),
+      // Late to start is early to stop: whoever asks through it hears the end of an answer.
+      ...(gateway ? [spec('gateway', gateway.logic, () => ({}) satisfies GatewayInput, ownStop)] : []),
+      // They may use all of the node for as long as they live.
+      ...ownActors.map(({ name, logic }) => spec(name, logic, createOwnInput, { mayEnd: true })),
+    ]
+    const node = createActor(nodeMachine, { input: { now, subsystems } })
     node.on('node.restarting', ({ name, error, backOffMs }) => {
       logger.warn(
         { part: name, code: error.code, error: error.message, backOffMs },
@@ -484,7 +511,11 @@ export class NodeSystem {
         })
         return
       case 'scheduler':
-        if (!ref) return this.worker.schedulerLost()
+        if (!ref) {
+          this.worker.schedulerLost()
+          this.events.emit('queue')
+          return
+        }
         ref.on('*', (event) => {
           const { slots: slotsBefore } = this.worker.queue
           this.worker.scheduled(event as SchedulerEmitted)
@@ -494,6 +525,7 @@ export class NodeSystem {
             if (slots !== slotsBefore) this.#publisher.flush()
             const capacity = this.#options.config.queueCapacity
             this.#to('health-sampler')?.send({ type: 'queue.reported', length, capacity })
+            this.events.emit('queue')
           }
         })
         // Its mailbox opens when it starts; what is sent before waits there.

@@ -22,7 +22,7 @@ export const addStatus: AddCommand = (program) => {
     const { config } = await loadCommandConfig(command, keys)
     const status = await (await requireRunningNode(config.dataDir)).status()
     if (flags.json) return output.json(status)
-    const { network, queue, health, models, gateway } = status
+    const { network, queue, health, models, parts, gateway } = status
     const paused = pauseText(status)
     await output.table([
       ['id', status.id],
@@ -45,6 +45,7 @@ export const addStatus: AddCommand = (program) => {
       ...(gateway ? [['gateway', gateway.url ?? `${gateway.state}: ${gateway.error?.message ?? ''}`]] : []),
       ...models.map((model) => ['model', describe(model)]),
       ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
+      ['parts', describeParts(parts)],
     ])
   })
 }
@@ -62,4 +63,19 @@ function describe(model: Status['models'][number]): string {
     model.loadMs && `loaded on demand in about ${Math.max(1, Math.round(model.loadMs / 1_000))} s`,
   ]
   return `${model.id}: ${facts.filter(Boolean).join(', ')}`
+}
+
+/** Those that are well are a number; the others are named. */
+function describeParts(parts: Status['parts']): string {
+  const isWell = ({ state, restarts }: Status['parts'][number]): boolean => state === 'running' && !restarts
+  const others = parts.filter((part) => !isWell(part))
+  return [
+    `${parts.length - others.length} running`,
+    ...others.map(({ name, state, restarts, error }) => {
+      const again = restarts
+        ? `, started again ${restarts === 1 ? 'once' : `${restarts} times`} in a minute`
+        : ''
+      return `${name} ${state}${again}${error ? ` (${error.code}: ${error.message})` : ''}`
+    }),
+  ].join('; ')
 }

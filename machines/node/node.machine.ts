@@ -6,8 +6,11 @@ import { subsystemMachine, type SubsystemName, type SubsystemReport } from './su
 /** One part of the node and how to start it. */
 export interface SubsystemSpec {
   readonly name: SubsystemName
+  /** Its supervisor, wired to what it supervises. */
+  readonly logic: typeof subsystemMachine
   readonly policy: RestartPolicy
   readonly hasOwnStop: boolean
+  readonly mayEnd: boolean
   /** Milliseconds it has to stop by itself. */
   readonly stopWithinMs: number
   readonly createInput: () => unknown
@@ -47,16 +50,8 @@ const node = setup({
     events: {} as NodeCommand | SubsystemReport | DoneActorEvent<unknown, SubsystemName>,
     emitted: {} as NodeEmitted,
   },
-  actors: {
-    duty: subsystemMachine,
-    gateway: subsystemMachine,
-    'health-sampler': subsystemMachine,
-    inference: subsystemMachine,
-    requester: subsystemMachine,
-    scheduler: subsystemMachine,
-    'score-gossiper': subsystemMachine,
-    swarm: subsystemMachine,
-  },
+  // Each part brings its own, and may have any name.
+  actors: {} as Record<string, typeof subsystemMachine>,
   actions: {
     stopNext: enqueueActions(({ context, enqueue }) => {
       const name = context.toStop.at(-1)
@@ -77,12 +72,9 @@ export const nodeMachine = node.createMachine({
   id: 'node',
   context: ({ input, spawn }) => ({
     input,
-    children: input.subsystems.map((spec) => ({
+    children: input.subsystems.map(({ logic, ...spec }) => ({
       name: spec.name,
-      ref: spawn(spec.name, {
-        id: spec.name,
-        input: { ...spec, now: input.now },
-      }),
+      ref: spawn(logic, { id: spec.name, input: { ...spec, now: input.now } }),
     })),
     toStop: input.subsystems.map(({ name }) => name),
     gaveUp: [],

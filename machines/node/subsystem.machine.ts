@@ -12,15 +12,29 @@ import { type QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { stopOrphans } from '../stop-orphans.ts'
 import { recentRestarts, type RestartPolicy, toBackOffMs } from './restart-policy.ts'
 
-/** Whose events these are; the node has one subsystem machine for each. */
-export type SubsystemName =
-  'duty' | 'gateway' | 'health-sampler' | 'inference' | 'requester' | 'scheduler' | 'score-gossiper' | 'swarm'
+/** The parts that every node is made of, or may be. */
+export const builtInParts = [
+  'duty',
+  'gateway',
+  'health-sampler',
+  'inference',
+  'requester',
+  'scheduler',
+  'score-gossiper',
+  'swarm',
+] as const
+export type BuiltInPart = (typeof builtInParts)[number]
+
+/** Whose events these are; the node has one subsystem machine for each. One that is not built in was given by its owner. */
+export type SubsystemName = string
 
 export interface SubsystemInput {
   readonly name: SubsystemName
   readonly policy: RestartPolicy
   /** Whether the child wants `<name>.stop` and ends by itself; otherwise it is stopped where it stands. */
   readonly hasOwnStop: boolean
+  /** Whether the child may be done; otherwise it has failed when it ends. */
+  readonly mayEnd: boolean
   /** Milliseconds a child has to stop by itself before it is stopped where it stands. */
   readonly stopWithinMs: number
   readonly now: () => number
@@ -67,6 +81,7 @@ const subsystem = setup({
   },
   guards: {
     hasOwnStop: ({ context }) => context.input.hasOwnStop,
+    mayEnd: ({ context }) => context.input.mayEnd,
     mayRestart: ({ context: { restartedAtMs, lastError, input } }) =>
       !(lastError && isPermanent(lastError)) &&
       recentRestarts(restartedAtMs, input.now(), input.policy).length < input.policy.restartsMax,
@@ -93,7 +108,7 @@ const isPermanent = ({ code, blame, retry }: QMeshError): boolean =>
 
 /**
  * Owns one subsystem: starts it, starts it again with growing back-off when it fails, and gives up after a bounded
- * number of restarts in a window. Whatever happens to the child stays in here: siblings never notice.
+ * number of restarts in a window. One that may end rests when it is done. Whatever happens to the child stays in here: siblings never notice.
  */
 export const subsystemMachine = subsystem.createMachine({
   id: 'subsystem',
@@ -117,10 +132,13 @@ export const subsystemMachine = subsystem.createMachine({
       ],
       on: {
         'subsystem.stop': [{ guard: 'hasOwnStop', target: 'stopping' }, { target: 'stopped' }],
-        'xstate.done.actor.child': {
-          target: 'deciding',
-          actions: assign({ lastError: ({ event }) => toEndError(event.output) }),
-        },
+        'xstate.done.actor.child': [
+          { guard: 'mayEnd', target: 'ended' },
+          {
+            target: 'deciding',
+            actions: assign({ lastError: ({ event }) => toEndError(event.output) }),
+          },
+        ],
         'xstate.error.actor.child': {
           target: 'deciding',
           actions: assign({ lastError: ({ event }) => toQMeshError(event.error) }),
@@ -154,6 +172,10 @@ export const subsystemMachine = subsystem.createMachine({
         name: context.input.name,
         error: context.lastError,
       })),
+      on: { 'subsystem.stop': 'stopped' },
+    },
+    ended: {
+      entry: [stopChild('child'), assign({ child: undefined })],
       on: { 'subsystem.stop': 'stopped' },
     },
     stopping: {

@@ -126,6 +126,9 @@ describe('with a running node', { timeout }, () => {
     expect((await runMain(home, args('status'))).stdout).toMatch(
       /^model +tiny: ready, 2 slots, 512 tokens of context, cpu$/m,
     )
+    expect((await runMain(home, args('status'))).stdout).toMatch(
+      /^parts +1 running; queue-watch restarting, started again 2 times in a minute \(QM_INTERNAL: oh\)$/m,
+    )
     expect(await runMain(home, args('workers', '--json'))).toMatchObject({ code: 0, stdout: '[]\n' })
   })
 })

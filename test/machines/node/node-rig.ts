@@ -49,8 +49,12 @@ const obedient = setup({
   },
 })
 
-/** A node whose parts are real machines under a clock that the test turns. */
-export function createNodeRig() {
+/**
+ * A node whose parts are real machines under a clock that the test turns.
+ *
+ * @param mayEnd the part that may be done
+ */
+export function createNodeRig(mayEnd?: SubsystemName) {
   adapters.running = 0
   const clock = new SimulatedClock()
   const current = new Map<SubsystemName, AnyActorRef>()
@@ -71,32 +75,21 @@ export function createNodeRig() {
       },
     },
   })
-  const node = createActor(
-    nodeMachine.provide({
-      actors: {
-        duty: supervised,
-        'health-sampler': supervised,
-        inference: supervised,
-        scheduler: supervised,
-        requester: supervised,
-        'score-gossiper': supervised,
-        swarm: supervised,
-      },
-    }),
-    {
-      clock,
-      input: {
-        subsystems: subsystemNames.map((name) => ({
-          name,
-          policy: defaultRestartPolicy,
-          hasOwnStop: name !== 'duty' && name !== 'health-sampler',
-          stopWithinMs: 1_000,
-          createInput: () => ({}),
-        })),
-        now: () => clock.now(),
-      },
+  const node = createActor(nodeMachine, {
+    clock,
+    input: {
+      subsystems: subsystemNames.map((name) => ({
+        name,
+        logic: supervised,
+        policy: defaultRestartPolicy,
+        hasOwnStop: name !== 'duty' && name !== 'health-sampler',
+        mayEnd: name === mayEnd,
+        stopWithinMs: 1_000,
+        createInput: () => ({}),
+      })),
+      now: () => clock.now(),
     },
-  )
+  })
   const emitted: NodeEmitted[] = []
   node.on('*', (event) => emitted.push(event))
   node.start()

@@ -52,4 +52,29 @@ describe('the node supervisor', () => {
     expect(node.getSnapshot().status).toBe('done')
     expect(current.size).toBe(0)
   })
+  it('lets a part end that may, starts it no more, and stops past it', () => {
+    const { node, current, starts, advance, emitted, log } = createNodeRig('requester')
+    current.get('requester')?.send({ type: 'end' })
+    advance(120_000)
+    expect(starts.get('requester')).toBe(1)
+    expect(emitted).toEqual([])
+    expect(node.getSnapshot().value).toEqual({ running: 'healthy' })
+    log.length = 0
+    node.send({ type: 'node.stop' })
+    expect(node.getSnapshot().status).toBe('done')
+    expect(log).toEqual(
+      subsystemNames
+        .filter((name) => name !== 'requester')
+        .toReversed()
+        .map((name) => `${name} down`),
+    )
+  })
+
+  it('starts a part again that may end when it fails', () => {
+    const { current, starts, advance, emitted } = createNodeRig('requester')
+    current.get('requester')?.send({ type: 'fail' })
+    advance(1_000)
+    expect(starts.get('requester')).toBe(2)
+    expect(emitted).toMatchObject([{ type: 'node.restarting', name: 'requester' }])
+  })
 })

@@ -26,6 +26,10 @@ export const sampleStatus: NodeStatus = {
   dataDir: '/data',
   network: { state: 'online', peers: 2, isPrivate: false },
   models: [{ id: 'tiny', state: 'ready', slots: 2, contextTokens: 512, backend: 'cpu' }],
+  parts: [
+    { name: 'swarm', state: 'running' },
+    { name: 'queue-watch', state: 'restarting', restarts: 2, error: { code: 'QM_INTERNAL', message: 'oh' } },
+  ],
   queue: { length: 1, capacity: 10, slotsBusy: 1, slots: 2 },
   health: { score: 90, state: 'idle', accepting: true },
 }
