@@ -348,7 +348,7 @@ class Node implements QMeshNode {
       ...view,
       isLocal: local,
       models: [...models],
-      ...(this.#trust && { tier: this.#trust.ledger.tierOf(view.workerId) }),
+      ...(this.#trust && { tier: this.#trust.ledger.precedenceOf(view.workerId).tier }),
     }))
   }
 

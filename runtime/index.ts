@@ -26,6 +26,7 @@ export {
   type ModelLibraryOptions,
   type ModelView,
 } from './models/index.ts'
+export { loadConfig, type Config, type ConfigSources, type LoadedConfig } from './config/index.ts'
 export type { WorkerSummary } from './control/index.ts'
 export {
   Answer,

@@ -43,15 +43,17 @@ export type NodeEmitted =
       readonly backOffMs: number
     }
 
+/** None by name: each part brings its own. */
+const parts: Readonly<Record<string, typeof subsystemMachine>> = {}
+
 const node = setup({
   types: {
     input: {} as NodeInput,
     context: {} as NodeContext,
-    events: {} as NodeCommand | SubsystemReport | DoneActorEvent<unknown, SubsystemName>,
+    events: {} as NodeCommand | SubsystemReport | DoneActorEvent,
     emitted: {} as NodeEmitted,
   },
-  // Each part brings its own, and may have any name.
-  actors: {} as Record<string, typeof subsystemMachine>,
+  actors: parts,
   actions: {
     stopNext: enqueueActions(({ context, enqueue }) => {
       const name = context.toStop.at(-1)

@@ -23,7 +23,6 @@ export const builtInParts = [
   'score-gossiper',
   'swarm',
 ] as const
-export type BuiltInPart = (typeof builtInParts)[number]
 
 /** Whose events these are; the node has one subsystem machine for each. One that is not built in was given by its owner. */
 export type SubsystemName = string

@@ -51,7 +51,8 @@ A relative path starts at the folder of the file it is written in, and elsewhere
 several times; paths of models are never split in flags. Switches are \`true\` or \`false\` in variables, and \`--mdns\` or
 \`--no-mdns\` as flags. An empty variable counts as one that is not set.
 
-In code, \`createNode\` and \`createClient\` take the same keys as options and read neither the file nor the variables.
+In code, \`createNode\` and \`createClient\` take the same keys as options and read neither the file nor the variables;
+\`const { config } = await loadConfig()\` reads both, for \`createNode({ ...config, … })\`.
 
 ## Keys
 
@@ -103,6 +104,7 @@ start and stays. Models that can be loaded at the same time share the cores even
 | --- | --- |
 | \`QMESH_CONFIG\` | path of the configuration file |
 | \`QMESH_DEBUG\` | set to anything: errors are printed with stack traces |
+| \`QMESH_URL\` | where the gateway is, for the programs in [examples](examples/README.md); the node itself does not read it |
 | \`GPU_LAYERS\` | like \`QMESH_GPU_LAYERS\`, which wins |
 
 ## The data directory

@@ -34,8 +34,8 @@ export interface LoadedConfig {
   readonly file: { readonly path: string; readonly exists: boolean }
 }
 
-/** Variables with our prefix that are not keys. What starts with `QMESH_TEST_` belongs to the test suite. */
-const otherVariables = new Set(['QMESH_CONFIG', 'QMESH_DEBUG'])
+/** Variables with our prefix that are not keys; `QMESH_URL` is a program's that asks a gateway. What starts with `QMESH_TEST_` belongs to the test suite. */
+const otherVariables = new Set(['QMESH_CONFIG', 'QMESH_DEBUG', 'QMESH_URL'])
 
 /** Where the file is, and whether somebody asked for it by name. */
 export function configFilePath(sources: Pick<ConfigSources, 'configFile' | 'env' | 'cwd'> = {}) {
@@ -47,7 +47,11 @@ export function configFilePath(sources: Pick<ConfigSources, 'configFile' | 'env'
   }
 }
 
-/** @throws QMeshError `QM_CONFIG_SYNTAX`, `QM_CONFIG_INVALID` naming key, source, what was expected and what came */
+/**
+ * The configuration as the command line puts it together: the file, the `QMESH_…` variables and, where there are some, flags.
+ *
+ * @throws QMeshError `QM_CONFIG_SYNTAX`, `QM_CONFIG_INVALID` naming key, source, what was expected and what came
+ */
 export async function loadConfig(sources: ConfigSources = {}): Promise<LoadedConfig> {
   const { flags = {}, env = process.env, cwd = process.cwd() } = sources
   const { path, isAsked } = configFilePath(sources)

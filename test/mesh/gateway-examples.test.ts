@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { runMain, startCli } from '../bin/cli.ts'
 import { createTestMesh } from './support/mesh.ts'
+import { meshVariables, untilUp } from './support/up.ts'
 
 const run = promisify(execFile)
 const root = new URL('../..', import.meta.url).pathname
@@ -20,25 +21,8 @@ const examples = Array.from(
 it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY.md runs against it as written', async () => {
   const mesh = await createTestMesh()
   const home = await mesh.tempDir()
-  const flags = ['--bootstrap', mesh.bootstrap[0] ?? '', '--secret', mesh.secret, '--host', '127.0.0.1']
-  const up = startCli(home, [
-    'up',
-    '--no-mdns',
-    '--no-pause-when-busy',
-    '--stamp-bits=0',
-    '--threads=1',
-    '--gpu-layers=0',
-    '--log-level=fatal',
-    `--data-dir=${home}`,
-    ...flags,
-  ])
-  let printed = ''
-  for await (const chunk of up.stdout.setEncoding('utf8')) {
-    printed += chunk as string
-    if (printed.includes('stop it with')) break
-  }
-  const url = /^gateway +(http:\/\/127\.0\.0\.1:\d+)\/v1 /m.exec(printed)?.[1] ?? ''
-  expect(url).not.toBe('')
+  const up = startCli(home, ['up', `--data-dir=${home}`], { env: meshVariables(mesh) })
+  const url = await untilUp(up)
   expect((await runMain(home, ['status', '--data-dir', home])).stdout).toMatch(
     new RegExp(`^gateway +${url}$`, 'm'),
   )

@@ -43,7 +43,7 @@ it('an actor of one’s own lives in the node: it uses it, is seen in it, and st
   })
   const own = node.actor.system.get('asker')
   own?.send({ type: 'ask' })
-  await expect.poll(() => (own?.getSnapshot() as { value?: unknown }).value).toBe('answered')
+  await expect.poll(() => (own?.getSnapshot() as { value?: unknown } | undefined)?.value).toBe('answered')
   expect(node.requests()).toHaveLength(1)
   expect(node.status().parts.map(({ name, state }) => `${name} ${state}`)).toEqual([
     'duty running',

@@ -29,14 +29,17 @@ export interface TestMesh {
   client(options?: NodeOptions): Promise<QMeshClient>
 }
 
-export async function createTestMesh(): Promise<TestMesh> {
+/** @param onEnd takes what is to be done when nobody needs the mesh any more; absent: when the test has finished */
+export async function createTestMesh(
+  onEnd: (end: () => Promise<void>) => void = onTestFinished,
+): Promise<TestMesh> {
   const root = await mkdtemp(join(tmpdir(), 'qmesh-test-'))
   const testnet = await createTestnet(3)
   const modelPath = join(root, 'tiny.gguf')
   writeTinyGguf(modelPath, { isEndless: true })
   const secret = randomUUID()
   const running: QMeshClient[] = []
-  onTestFinished(async () => {
+  onEnd(async () => {
     await Promise.all(running.map((node) => node.stop()))
     await testnet.destroy()
     await rm(root, { recursive: true, force: true })

@@ -1,0 +1,11 @@
+// A question to the mesh from a program of yours, with no server between: `npm install qmesh`, then `node ask.mjs`.
+// It goes to the mesh of your configuration, as `npx qmesh-node config` shows it; `npx qmesh-node up` adds a worker to it.
+import { createClient, loadConfig } from 'qmesh'
+
+const { config } = await loadConfig()
+const client = await createClient({ ...config, ephemeral: true, logLevel: 'warn' })
+const answer = client.ask(process.argv[2] ?? 'What is QMesh?', { maxTokens: 200 })
+for await (const { text } of answer) process.stdout.write(text)
+const { modelId, workerId } = await answer.result
+console.log(`\n(${modelId}, worker ${workerId.slice(0, 8)})`)
+await client.stop()

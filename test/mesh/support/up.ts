@@ -1,0 +1,29 @@
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import type { TestMesh } from './mesh.ts'
+
+/** What makes a program of the package a part of the test's mesh, whoever else uses this machine. */
+export const meshVariables = ({ bootstrap, secret }: Pick<TestMesh, 'bootstrap' | 'secret'>) => ({
+  QMESH_BOOTSTRAP: bootstrap[0] ?? '',
+  QMESH_SECRET: secret,
+  QMESH_HOST: '127.0.0.1',
+  QMESH_MDNS: 'false',
+  QMESH_PAUSE_WHEN_BUSY: 'false',
+  QMESH_STAMP_BITS: '0',
+  QMESH_THREADS: '1',
+  QMESH_GPU_LAYERS: '0',
+  QMESH_LOG_LEVEL: 'fatal',
+  // Several nodes of several tests share this machine.
+  QMESH_GATEWAY_PORT: '0',
+})
+
+/** Resolves when `qmesh-node up` says that it is ready, with the address of its gateway. */
+export async function untilUp(up: ChildProcessWithoutNullStreams): Promise<string> {
+  let printed = ''
+  for await (const chunk of up.stdout.setEncoding('utf8')) {
+    printed += chunk as string
+    if (printed.includes('stop it with')) break
+  }
+  const url = /^gateway +(http:\/\/127\.0\.0\.1:\d+)\/v1 /m.exec(printed)?.[1]
+  if (url === undefined) throw new Error(`the node did not come up: ${printed}`)
+  return url
+}
