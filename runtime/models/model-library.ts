@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { basename, join, resolve } from 'node:path'
-import { CatalogFiles, readManifestFile, toGenuine } from '../../actors/models/catalog/catalog-files.ts'
+import { CatalogFiles } from '../../actors/models/catalog/catalog-files.ts'
+import { readManifestFile, toGenuine } from '../../actors/models/catalog/manifest-file.ts'
 import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
 import { guessKind, readModelFacts } from '../../actors/models/facts/model-facts.ts'

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { dirname, resolve } from 'node:path'
 import type { NoiseStream } from 'hyperswarm'
-import { readManifestFile } from '../../actors/models/catalog/catalog-files.ts'
+import { readManifestFile } from '../../actors/models/catalog/manifest-file.ts'
 import { CatalogSharing } from '../../actors/models/channel/catalog-sharing.ts'
 import { modelsCapability } from '../../actors/models/channel/models-channel.ts'
 import { ModelManager } from '../../actors/models/fetch/model-manager.ts'
