@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { findRunningModels } from '../runtime/models/remote-models.ts'
 import { openModelLibrary } from '../runtime/models/open-library.ts'
 import type { ModelLibrary, ModelView } from '../runtime/models/index.ts'
 import type { ConfigKey, LoadedConfig } from '../runtime/config/index.ts'
@@ -26,6 +27,8 @@ export interface ModelSession {
   readonly signal: AbortSignal
   /** Says what is going on, on a terminal and after a second only. */
   readonly progress: (text: string) => void
+  /** Has the node that runs here, if one does, look at what was changed. */
+  readonly tellNode: () => Promise<void>
 }
 
 /**
@@ -48,7 +51,9 @@ export function addModelAction(
       const library = await openModelLibrary(config, { log })
       const { signal } = interrupt
       try {
-        await run({ library, config, signal, progress: (text) => spinner.text(text) }, ...(args as never[]))
+        const progress = (text: string): void => spinner.text(text)
+        const tellNode = async (): Promise<void> => (await findRunningModels(config.dataDir))?.refresh()
+        await run({ library, config, signal, progress, tellNode }, ...(args as never[]))
       } finally {
         spinner.stop()
         await library.close()
@@ -82,6 +87,8 @@ export function toCount(count: number | null): string {
 /** The first characters of a hash: enough to name it to a command. */
 export const shortHash = (hash: string | null): string => hash?.slice(0, 12) ?? '–'
 
+const shortKey = (key: string): string => key.slice(0, 8)
+
 const tableHead = ['MODEL', 'KIND', 'SIZE', 'PARAMETERS', 'QUANT', 'CONTEXT', 'LICENCE', 'HASH', '']
 
 export const toModelRows = (models: readonly ModelView[]): readonly (readonly string[])[] => [
@@ -105,7 +112,8 @@ const remarksOf = (model: ModelView): string =>
     model.state !== 'sound' && model.state !== 'absent' && model.state,
     model.isPinned && 'pinned',
     model.isReference && 'in place',
-    model.standing === 'trusted' && 'trusted publisher',
+    model.catalog && `catalog of ${shortKey(model.catalog.publisher)}, version ${model.catalog.version}`,
+    model.standing === 'trusted' && !model.catalog && 'trusted publisher',
   ]
     .filter(Boolean)
     .join(', ')

@@ -1,11 +1,13 @@
 import type { ModelHash, ModelId, PeerId } from '../../protocol/index.ts'
 import {
+  type CatalogDocument,
   isLocalSource,
   isManifestSigned,
   modelLimits,
   toManifestHash,
   type ModelManifest,
 } from '../../protocol/models/index.ts'
+import { type HeldCatalog, PublishedCatalogs, type PublishedChange } from './published-catalogs.ts'
 
 /** Where a manifest came from: the package, the owner of the machine, or somebody else. */
 export type ManifestOrigin = 'built-in' | 'own' | 'network'
@@ -51,9 +53,11 @@ const ranks: Readonly<Record<ManifestOrigin, number>> = { own: 0, 'built-in': 1,
 
 /**
  * The manifests that a node knows. Of one publisher and id it holds the newest; whatever order manifests come in, the
- * same ones stay. It keeps no time and touches no disk.
+ * same ones stay. Where the catalog of a publisher is held, that says what is theirs, and no manifest beside it counts.
+ * It keeps no time and touches no disk.
  */
 export class ModelCatalog {
+  readonly published = new PublishedCatalogs()
   readonly #known = new Map<string, Known>()
   #publishers: readonly PeerId[]
 
@@ -67,6 +71,13 @@ export class ModelCatalog {
     this.#publishers = publishers
     for (const [key, { manifest, origin }] of this.#known)
       if (origin === 'network' && !this.isTrusted(manifest.publisher)) this.#known.delete(key)
+    for (const { publisher } of this.published.list())
+      if (!this.isTrusted(publisher)) this.published.forget(publisher)
+  }
+
+  /** Keys that are trusted, the most trusted first. */
+  get publishers(): readonly PeerId[] {
+    return this.#publishers
   }
 
   /** Whether these, in this order, are those that are trusted. */
@@ -110,6 +121,23 @@ export class ModelCatalog {
     if (isChosen) this.#known.set(key, offered)
     else if (isSame && ranks[origin] < ranks[known.origin]) this.#known.set(key, { ...known, origin })
     return { kind: isChosen ? 'replaced' : 'known' }
+  }
+
+  /** Takes in all that a publisher publishes; what is not in it any more is forgotten. */
+  offerCatalog(document: CatalogDocument): PublishedChange {
+    const { publisher, models } = document
+    const change = this.published.offer(document, this.isTrusted(publisher))
+    if (change.kind !== 'taken') return change
+    for (const [key, { manifest, origin }] of this.#known)
+      if (origin === 'network' && manifest.publisher === publisher) this.#known.delete(key)
+    for (const manifest of models) this.offer(manifest, 'network')
+    return change
+  }
+
+  /** The catalog of its publisher that a manifest is in. */
+  catalogOf(manifest: ModelManifest): HeldCatalog | undefined {
+    const held = this.published.of(manifest.publisher)
+    return held?.manifests.has(toManifestHash(manifest)) ? held : undefined
   }
 
   /** Forgets what the owner said of a model. */
@@ -204,6 +232,11 @@ export class ModelCatalog {
       return refused(
         'QM_MANIFEST_INVALID',
         `"${id}" names a file or a server of this machine, which only its owner may`,
+      )
+    if (this.published.of(publisher) && !this.catalogOf(manifest))
+      return refused(
+        'QM_MANIFEST_INVALID',
+        `version ${manifest.version} of "${id}" is not in the newest catalog of ${publisher}`,
       )
     return undefined
   }

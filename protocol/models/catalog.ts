@@ -2,22 +2,20 @@ import { QMeshError } from '../errors.ts'
 import type { PeerId } from '../ids.ts'
 import { ByteReader, ByteWriter, malformed } from '../trust/bytes.ts'
 import { hex, uint } from '../trust/codec.ts'
-import { isSignedBy, type TrustSigner } from '../trust/signing.ts'
-import { list, longText } from './codec.ts'
+import { hash256, isSignedBy, type TrustSigner } from '../trust/signing.ts'
+import { list } from './codec.ts'
 import { modelLimits } from './limits.ts'
 import { decodeManifest, encodeManifest, type ModelManifest, modelsNetworkId } from './manifest.ts'
-import { checkShown } from './text.ts'
 
 /**
- * What one publisher recommends, signed as a whole: nobody can leave one out or bring back an old list. Each manifest
- * in it has a publisher and a signature of its own, and counts only if that publisher is trusted, too.
+ * All that one publisher publishes, signed as a whole: nobody can leave one out or bring back what was withdrawn. Each
+ * manifest in it is signed by the same publisher, too, because it is also handed on by itself. It holds no time: a
+ * publisher who is away for a year is still whom one trusts, and clocks go wrong.
  */
 export interface CatalogDocument {
   readonly format: 1
   /** Of the same publisher, the higher one wins and a lower one is refused. */
   readonly version: number
-  /** For people; empty for none. */
-  readonly name: string
   readonly publisher: PeerId
   readonly models: readonly ModelManifest[]
   /** 64 bytes in hex. */
@@ -31,7 +29,6 @@ const invalid = (error: unknown, where: string): QMeshError =>
     { cause: error },
   )
 
-const nameCodec = longText(modelLimits.modelNameBytesMax, checkShown)
 const versionCodec = uint(4)
 const publisherCodec = hex(32)
 const modelsCodec = list<ModelManifest>(
@@ -52,7 +49,6 @@ const modelsCodec = list<ModelManifest>(
 function encodeBody(catalog: Omit<CatalogDocument, 'signature'>): Buffer {
   const to = new ByteWriter().uint(catalog.format, 1)
   versionCodec.write(to, catalog.version)
-  nameCodec.write(to, catalog.name)
   publisherCodec.write(to, catalog.publisher)
   modelsCodec.write(to, catalog.models)
   return to.toBuffer()
@@ -89,7 +85,6 @@ export function decodeCatalog(bytes: Uint8Array): CatalogDocument {
     const catalog = {
       format: 1,
       version: versionCodec.read(from),
-      name: nameCodec.read(from),
       publisher: publisherCodec.read(from),
       models: modelsCodec.read(from),
       signature: hex(64).read(from),
@@ -103,12 +98,16 @@ export function decodeCatalog(bytes: Uint8Array): CatalogDocument {
 
 /** @param signer of the network `modelsNetworkId` */
 export function signCatalog(
-  catalog: Pick<CatalogDocument, 'version' | 'name' | 'models'>,
+  catalog: Pick<CatalogDocument, 'version' | 'models'>,
   signer: TrustSigner,
 ): CatalogDocument {
   const body = { format: 1, ...catalog, publisher: signer.id } as const
   return { ...body, signature: signer.sign('catalog', encodeBody(body)) }
 }
+
+/** BLAKE2b-256 of what was signed, in hex: the name of this very catalog. */
+export const toCatalogHash = (catalog: CatalogDocument): string =>
+  hash256(encodeBody(catalog)).toString('hex')
 
 /** Whether the publisher that it names has signed it. Never throws. */
 export function isCatalogSigned(catalog: CatalogDocument): boolean {

@@ -4,6 +4,7 @@ export {
   encodeCatalog,
   isCatalogSigned,
   signCatalog,
+  toCatalogHash,
 } from './catalog.ts'
 export { blockBytes, modelLimits } from './limits.ts'
 export {

@@ -11,6 +11,10 @@ export const modelLimits = {
   catalogBytesMax: 512 * 1024,
   /** Models of one catalog. */
   catalogModelsMax: 512,
+  /** Milliseconds that a peer has to send a catalog it was asked for, before another peer is asked, too. */
+  catalogAnswerMs: 15_000,
+  /** Milliseconds between two catalogs of one publisher that are taken: nobody keeps a mesh busy with versions. */
+  catalogRestMs: 5_000,
   /** Models that a node knows from all catalogs together. */
   knownModelsMax: 4_096,
   /** Different manifests of one SHA-256 by which its file is fetched. */

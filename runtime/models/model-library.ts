@@ -32,6 +32,7 @@ import {
   type PeerId,
 } from '../../protocol/index.ts'
 import {
+  type CatalogDocument,
   type ModelKind,
   type ModelManifest,
   parseManifest,
@@ -40,6 +41,7 @@ import {
 import type { TrustSigner } from '../../protocol/trust/index.ts'
 import { packageFile } from '../package-file.ts'
 import {
+  type CatalogSource,
   catalogView,
   standingOf,
   storedView,
@@ -97,6 +99,8 @@ export interface ModelLibraryEvents {
   verified: [hash: ModelHash, result: Verification]
   /** Manifests came, or publishers were trusted or not any more. */
   catalog: []
+  /** What this node can pass on of catalogs is other than before: it published, or trusts others. */
+  published: []
 }
 
 /** The models of this machine and those it knows of: what `qmesh-node models` does, as functions. */
@@ -144,7 +148,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   /** Every model of this machine, those whose file is broken too, by id. */
   list(): readonly ModelView[] {
     const models: readonly (StoredModel | BrokenModel)[] = [...this.store.list(), ...this.store.broken()]
-    return models.map((model) => storedView(model, this.#standing(model.manifest))).toSorted(byId)
+    return models.map((model) => this.#view(model)).toSorted(byId)
   }
 
   /** Models here and in the catalogs for some words; without words all of them, and near names where nothing fits. */
@@ -157,10 +161,13 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     const known = this.catalogFiles.catalog
       .list()
       .filter(({ manifest }) => !isHere(manifest.id, manifest.artifact.sha256))
-      .map((entry) => ({ manifest: entry.manifest, view: catalogView(entry) }))
+      .map((entry) => ({
+        manifest: entry.manifest,
+        view: catalogView(entry, this.#catalogOf(entry.manifest)),
+      }))
     const stored = [...this.store.list(), ...this.store.broken()].map((model) => ({
       manifest: model.manifest,
-      view: storedView(model, this.#standing(model.manifest)),
+      view: this.#view(model),
     }))
     return searchModels([...stored, ...known], query).map(({ view }) => view)
   }
@@ -175,6 +182,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     await this.catalogFiles.refresh()
     const publishers = await this.publishers()
     if (!this.catalogFiles.catalog.trusts(publishers)) await this.#trustAll()
+    else this.emit('published')
   }
 
   /**
@@ -231,7 +239,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   async #info(name: string): Promise<Omit<ModelInfo, 'speed'>> {
     const stored = this.#findStored(name)
     if (stored) {
-      const view = storedView(stored, this.#standing(stored.manifest))
+      const view = this.#view(stored)
       const damaged = 'damaged' in stored ? stored.damaged : []
       const fit = view.state === 'sound' ? await measureFit(stored.path) : undefined
       return { ...view, manifest: stored.manifest, fit, damaged }
@@ -241,7 +249,12 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     const { facts, artifact } = entry.manifest
     const needs = estimateNeeds(facts, artifact.bytes)
     const fit = needs.length > 0 ? fitModel(needs, await availableMemoryBytes(), true) : undefined
-    return { ...catalogView(entry), manifest: entry.manifest, fit, damaged: [] }
+    return {
+      ...catalogView(entry, this.#catalogOf(entry.manifest)),
+      manifest: entry.manifest,
+      fit,
+      damaged: [],
+    }
   }
 
   /**
@@ -260,7 +273,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     await this.catalogFiles.offer(await this.#pinHash(stored), 'own')
     if (isPinned) await this.store.pin(stored.hash, true)
     await this.store.prune({ keep: new Set([stored.hash]) })
-    const view = storedView(this.store.get(stored.hash) ?? stored, this.#standing(stored.manifest))
+    const view = this.#view(this.store.get(stored.hash) ?? stored)
     this.emit('added', view)
     this.emit('catalog')
     return view
@@ -281,7 +294,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   /** @throws QMeshError `QM_MODEL_NOT_FOUND`; `QM_MODEL_BUSY` while a node has it loaded */
   async remove(name: string): Promise<ModelView> {
     const model = this.#require(name)
-    const view = storedView(model, this.#standing(model.manifest))
+    const view = this.#view(model)
     await this.store.remove(model.hash)
     this.emit('removed', view)
     return view
@@ -292,7 +305,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     const { hash } = this.#require(name)
     await this.store.pin(hash, isPinned)
     const model = this.#require(hash)
-    return storedView(model, this.#standing(model.manifest))
+    return this.#view(model)
   }
 
   /**
@@ -325,8 +338,41 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     const signed = signManifest(parseManifest(draft, `of "${manifest.id}"`), signer)
     await this.store.describe(hash, signed)
     await this.catalogFiles.offer(signed, 'own')
+    // The list of a key that does not count here is no matter of this machine.
+    if (this.catalogFiles.catalog.isTrusted(signer.id)) {
+      await this.catalogFiles.publish(signer, (models) => [
+        ...models.filter(({ id }) => id !== signed.id),
+        signed,
+      ])
+      this.emit('published')
+    }
     this.emit('catalog')
     return signed
+  }
+
+  /**
+   * Takes a model out of the catalog of the signer: peers forget that it was published. Its file stays wherever it is.
+   *
+   * @returns the new catalog
+   * @throws QMeshError `QM_MODEL_NOT_FOUND` for one that is not in it
+   */
+  async withdraw(name: string, signer: TrustSigner): Promise<CatalogDocument> {
+    const wanted = this.#findStored(name)?.manifest.id ?? name
+    const catalog = await this.catalogFiles.publish(signer, (models) => {
+      const others = models.filter(({ id }) => id !== wanted)
+      if (others.length < models.length) return others
+      throw new QMeshError('QM_MODEL_NOT_FOUND', `"${wanted}" is not in the catalog of ${signer.id}`)
+    })
+    this.emit('published')
+    this.emit('catalog')
+    return catalog
+  }
+
+  /** What the newest catalog of each trusted publisher that was heard of has: its version, and how many models. */
+  catalogs(): readonly { readonly publisher: PeerId; readonly version: number; readonly models: number }[] {
+    return this.catalogFiles.catalog.published
+      .list()
+      .map(({ publisher, version, manifests }) => ({ publisher, version, models: manifests.size }))
   }
 
   /** Keys that are trusted, the most trusted first. */
@@ -381,7 +427,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
    */
   async prune(limitBytes?: number): Promise<readonly ModelView[]> {
     const pruned = await this.store.prune({ keep: new Set(), limitBytes })
-    const views = pruned.map((model) => storedView(model, this.#standing(model.manifest)))
+    const views = pruned.map((model) => this.#view(model))
     for (const view of views) this.emit('removed', view)
     return views
   }
@@ -411,8 +457,18 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   }
 
   async #trustAll(): Promise<void> {
-    this.catalogFiles.catalog.trust(await this.publishers())
+    await this.catalogFiles.trust(await this.publishers())
+    this.emit('published')
     this.emit('catalog')
+  }
+
+  #view(model: StoredModel | BrokenModel): ModelView {
+    return storedView(model, this.#standing(model.manifest), this.#catalogOf(model.manifest))
+  }
+
+  #catalogOf(manifest: ModelManifest): CatalogSource | null {
+    const held = this.catalogFiles.catalog.catalogOf(manifest)
+    return held ? { publisher: held.publisher, version: held.version } : null
   }
 
   #standing(manifest: ModelManifest): ModelStanding {

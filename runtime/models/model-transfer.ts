@@ -40,6 +40,7 @@ import type {
   Repaired,
   SeedStatus,
   SourceFailure,
+  Unpublished,
 } from './models.port.ts'
 
 export interface ModelTransferOptions {
@@ -72,8 +73,10 @@ export interface ModelTransferEvents {
   pulled: [model: PulledModel]
   /** A model is not offered any more, and why; not when that was asked for. */
   seedEnded: [hash: ModelHash, reason: string]
-  /** Manifests came from others. */
+  /** Manifests or catalogs came from others. */
   catalog: []
+  /** Something that the owner should know, and that no peer is to blame for. */
+  warning: [message: string]
 }
 
 /** Models on their way: to this machine, and from it to others. The library has those that are here. */
@@ -89,13 +92,19 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #connections = new Set<() => void>()
   #leaveMeeting: (() => void) | undefined
   #repairedBytes = 0
+  #isStarted = false
+  readonly #onPublished = (): void => {
+    this.#meetForCatalogs()
+    this.#sharing.changed()
+  }
 
   constructor(options: ModelTransferOptions) {
     super()
     const { library, joinTopic, onViolation } = options
     this.library = library
     this.#options = options
-    const { catalog } = library.catalogFiles
+    const { catalogFiles } = library
+    const { catalog } = catalogFiles
     this.#exchange =
       joinTopic &&
       new CoreExchange({
@@ -109,16 +118,23 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       })
     this.#sharing = new CatalogSharing({
       catalog: {
-        held: () => catalog.list().flatMap(({ manifest, isTrusted }) => (isTrusted ? [manifest] : [])),
         find: (name) => this.#known(name),
-        offer: (manifest) => library.catalogFiles.offer(manifest, 'network'),
+        offer: (manifest) => catalogFiles.offer(manifest, 'network'),
+        published: {
+          held: () => catalog.published.list(),
+          isTrusted: (publisher) => catalog.isTrusted(publisher),
+          bytes: (publisher) => catalogFiles.published.bytes(publisher),
+          offer: (document) => catalogFiles.offerCatalog(document),
+        },
       },
-      ...(onViolation && { onViolation }),
+      onViolation,
+      onWarning: (message) => this.emit('warning', message),
       onNews: () => {
         library.emit('catalog')
         this.emit('catalog')
       },
     })
+    library.on('published', this.#onPublished)
     this.#manager = new ModelManager({
       store: library.store,
       exchange: this.#exchange,
@@ -150,10 +166,19 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   /** Offers what is here, if this node offers anything: once, when it starts. */
   start(): void {
+    this.#isStarted = true
+    this.#meetForCatalogs()
     if (this.#options.seeds === false || !this.#exchange) return
     const models = this.library.store.list()
     if (models.length > 0) this.#meet()
     for (const { hash } of models) this.#manager.seed(hash)
+  }
+
+  /** Who trusts publishers wants to hear of them, and who holds catalogs can tell of them. */
+  #meetForCatalogs(): void {
+    const { published, publishers } = this.library.catalogFiles.catalog
+    const trustsOthers = publishers.some((publisher) => publisher !== this.#options.signer?.id)
+    if (this.#isStarted && (trustsOthers || published.list().length > 0)) this.#meet()
   }
 
   /** Who neither has nor wants a model need not be found for its sake. */
@@ -239,7 +264,6 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     if (sha256 === null || core === null) throw new QMeshError('QM_INTERNAL')
     this.#meet()
     if (this.#exchange) this.#manager.seed(sha256)
-    this.#sharing.announce([manifest])
     return {
       id: manifest.id,
       version: manifest.version,
@@ -250,8 +274,21 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     }
   }
 
+  async unpublish(name: string): Promise<Unpublished> {
+    const { library, signer } = this.#options
+    if (!signer) throw new QMeshError('QM_KEYS_INVALID', 'there are no keys here to sign with')
+    await library.refresh()
+    const { publisher, version, models } = await library.withdraw(name, signer)
+    return { publisher, catalogVersion: version, models: models.map(({ id }) => id) }
+  }
+
+  refresh(): Promise<void> {
+    return this.library.refresh()
+  }
+
   /** Ends what is on its way, keeping what came, and offers nothing any more. */
   async close(): Promise<void> {
+    this.library.off('published', this.#onPublished)
     this.#leaveMeeting?.()
     this.#sharing.close()
     await this.#manager.close()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { peerIdSchema } from '../../protocol/index.ts'
 import { modelKinds } from '../../protocol/models/index.ts'
 import type { ModelView } from './model-views.ts'
 
@@ -11,6 +12,7 @@ export const modelViewSchema: z.ZodType<ModelView> = z.object({
   kind: z.enum(modelKinds),
   licence: z.string(),
   standing: z.enum(['trusted', 'own', 'built-in', 'signed', 'unsigned']),
+  catalog: z.object({ publisher: peerIdSchema, version: count }).nullable(),
   hash: z.string().nullable(),
   bytes: count.nullable(),
   quantization: z.string(),

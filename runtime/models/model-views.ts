@@ -2,10 +2,17 @@ import type { CatalogEntry } from '../../machines/models/catalog.ts'
 import type { Fit } from '../../machines/models/fit.ts'
 import type { Speed } from '../../machines/models/speed.ts'
 import type { BrokenModel, StoredModel } from '../../actors/models/store/stored-model.ts'
+import type { PeerId } from '../../protocol/index.ts'
 import type { ModelManifest } from '../../protocol/models/index.ts'
 
 /** Whose word a manifest is. */
 export type ModelStanding = 'trusted' | 'own' | 'built-in' | 'signed' | 'unsigned'
+
+/** The catalog that a model is in: whose, and which version of it. */
+export interface CatalogSource {
+  readonly publisher: PeerId
+  readonly version: number
+}
 
 /** One model as a person or a program sees it. */
 export interface ModelView {
@@ -14,6 +21,8 @@ export interface ModelView {
   readonly kind: ModelManifest['kind']
   readonly licence: string
   readonly standing: ModelStanding
+  /** Where it is known from; null for one that is in no catalog of a trusted publisher. */
+  readonly catalog: CatalogSource | null
   /** SHA-256 of the file; null where nobody has verified one. */
   readonly hash: string | null
   /** Bytes of the file; null where they are not known. */
@@ -41,17 +50,21 @@ export interface ModelInfo extends ModelView {
   readonly damaged: BrokenModel['damaged']
 }
 
-export function storedView(model: StoredModel | BrokenModel, standing: ModelStanding): ModelView {
+export function storedView(
+  model: StoredModel | BrokenModel,
+  standing: ModelStanding,
+  catalog: CatalogSource | null,
+): ModelView {
   const { hash, bytes, facts, isPinned, isReference, usedAtMs, path } = model
   const state = 'reason' in model ? model.reason : 'sound'
-  const known = fieldsOf(model.manifest, standing)
+  const known = fieldsOf(model.manifest, standing, catalog)
   return { ...known, hash, bytes, ...factsOf(facts), state, isPinned, isReference, usedAtMs, path }
 }
 
-export function catalogView(entry: CatalogEntry): ModelView {
+export function catalogView(entry: CatalogEntry, catalog: CatalogSource | null): ModelView {
   const { artifact, facts } = entry.manifest
   return {
-    ...fieldsOf(entry.manifest, standingOf(entry)),
+    ...fieldsOf(entry.manifest, standingOf(entry), catalog),
     hash: artifact.sha256,
     bytes: artifact.bytes,
     ...factsOf(facts),
@@ -69,12 +82,17 @@ export function standingOf({ manifest, origin, isTrusted }: CatalogEntry): Model
   return manifest.publisher === null ? 'unsigned' : 'signed'
 }
 
-const fieldsOf = ({ id, name, kind, licence }: ModelManifest, standing: ModelStanding) => ({
+const fieldsOf = (
+  { id, name, kind, licence }: ModelManifest,
+  standing: ModelStanding,
+  catalog: CatalogSource | null,
+) => ({
   id,
   name,
   kind,
   licence,
   standing,
+  catalog,
 })
 
 const factsOf = ({ quantization, parameters, contextTokens }: StoredModel['facts']) => ({

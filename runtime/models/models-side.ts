@@ -97,6 +97,7 @@ export async function openModelsSide(options: ModelsSideOptions): Promise<Models
       onViolation(peerId)
     },
   })
+  transfer.on('warning', (message) => logger.warn(message))
   transfer.on('seedEnded', (hash, reason) => logger.warn({ hash }, `a model is offered no more: ${reason}`))
   return new ModelsSide(library, transfer, logger)
 }

@@ -59,6 +59,15 @@ export const publishedSchema = z.object({
 })
 export type Published = Readonly<z.infer<typeof publishedSchema>>
 
+export const unpublishedSchema = z.object({
+  publisher: peerIdSchema,
+  /** Of the catalog without it. */
+  catalogVersion: count,
+  /** Ids of the models that are still in it. */
+  models: z.array(modelIdSchema).readonly(),
+})
+export type Unpublished = Readonly<z.infer<typeof unpublishedSchema>>
+
 export type PublishChanges = Partial<
   Pick<ModelManifest, 'version' | 'name' | 'description' | 'licence' | 'sources'>
 >
@@ -103,9 +112,18 @@ export interface ModelsPort {
    */
   repair(name: string, options?: ModelRepairOptions): Promise<Repaired>
   /**
-   * Signs the manifest of a model with the node's own key, offers the model, and tells the peers.
+   * Signs the manifest of a model and the catalog that it is in with the node's own key, offers the model, and tells the
+   * peers.
    *
    * @throws QMeshError `QM_MODEL_NOT_FOUND`, `QM_MODEL_DAMAGED`, `QM_MANIFEST_INVALID`
    */
   publish(name: string, changes?: PublishChanges): Promise<Published>
+  /**
+   * Takes a model out of the node's own catalog, and tells the peers.
+   *
+   * @throws QMeshError `QM_MODEL_NOT_FOUND` for one that is not in it
+   */
+  unpublish(name: string): Promise<Unpublished>
+  /** Takes up what commands beside the node changed: models that were added or removed, and who is trusted. */
+  refresh(): Promise<void>
 }

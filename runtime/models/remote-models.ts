@@ -69,6 +69,8 @@ export async function findRunningModels(dataDir: string): Promise<ModelsPort | u
           },
         },
       ),
+    refresh: async () => void (await call('models-refresh', {})),
+    unpublish: (name) => call('models-unpublish', { name }),
     publish: (name, { version, name: title, description, licence, sources = [] } = {}) => {
       const web = sources.find((source) => source.kind === 'https')
       return call('models-publish', { name, version, title, description, licence, source: web?.url })

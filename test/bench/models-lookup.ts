@@ -30,7 +30,6 @@ async function createSide(
   const swarm = new Hyperswarm({ dht, keyPair: DHT.keyPair() })
   const sharing = new CatalogSharing({
     catalog: {
-      held: () => [],
       find: (name) => manifests.filter(({ artifact }) => artifact.sha256 === name),
       offer: () => Promise.resolve({ kind: 'known' }),
     },

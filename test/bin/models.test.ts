@@ -120,10 +120,14 @@ describe('qmesh-node models', { timeout }, () => {
     expect(await models('sign', 'mine', '--out', out)).toMatchObject({ code: 2 })
     expect((await models('info', 'mine')).stdout).toContain(`${id} (trusted)`)
 
-    expect(await json('trust')).toEqual([id])
+    expect(await json('trust')).toEqual([
+      { publisher: id, catalog: { publisher: id, version: 1, models: 1 } },
+    ])
+    expect(await json('list')).toMatchObject([{ id: 'mine', catalog: { publisher: id, version: 1 } }])
+    expect((await models('list')).stdout).toContain(`catalog of ${id.slice(0, 8)}, version 1`)
     const other = await machine()
-    expect(await other.json('trust', id)).toEqual([id])
-    expect((await other.models('trust')).stdout).toBe(`${id}\n`)
+    expect(await other.json('trust', id)).toEqual([{ publisher: id, catalog: null }])
+    expect((await other.models('trust')).stdout).toBe(`${id}  no catalog yet\n`)
     expect(await other.json('trust', id, '--off')).toEqual([])
     // A manifest says what the file is; the file has to be that one.
     const wrong = tinyFile(other.home, { seed: 2 })

@@ -43,7 +43,7 @@ const exchange = new CoreExchange({
   patience: { findMs: 15_000, nearMs: 100, stallMs: 15_000 },
 })
 const sharing = new CatalogSharing({
-  catalog: { held: () => [], find: () => [], offer: () => Promise.resolve({ kind: 'known' }) },
+  catalog: { find: () => [], offer: () => Promise.resolve({ kind: 'known' }) },
 })
 swarm.on('connection', (stream) => {
   stream.on('error', () => undefined)

@@ -1,18 +1,20 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { type CatalogChange, type ManifestOrigin, ModelCatalog } from '../../../machines/models/catalog.ts'
-import { peerIdSchema, QMeshError, type ModelId, type PeerId } from '../../../protocol/index.ts'
+import type { PublishedChange } from '../../../machines/models/published-catalogs.ts'
+import { QMeshError, type ModelId, type PeerId } from '../../../protocol/index.ts'
 import {
   type CatalogDocument,
-  isCatalogSigned,
+  encodeCatalog,
+  isLocalSource,
   modelLimits,
+  signCatalog,
   type ModelManifest,
 } from '../../../protocol/models/index.ts'
-import { briefly } from '../store/model-lock.ts'
-import { readSmall } from '../store/store-files.ts'
+import type { TrustSigner } from '../../../protocol/trust/index.ts'
 import { readManifestFile } from './manifest-file.ts'
+import { PublishedFiles } from './published-files.ts'
 
 export interface CatalogFilesOptions {
   /** Folder of the manifests that come with the package. */
@@ -24,26 +26,30 @@ export interface CatalogFilesOptions {
   readonly log?: ((level: 'info' | 'warn', message: string) => void) | undefined
 }
 
-const versionsSchema = z.record(peerIdSchema, z.number().int().min(0).max(0xffff_ffff))
-const versionsBytesMax = 64 * 1024
+type Log = NonNullable<CatalogFilesOptions['log']>
 
 /**
- * The catalog of this machine with its files: `own/<id>.json`, `network/<publisher>-<id>.json`, and
- * `versions.json`, the newest catalog of each publisher that was seen, below which none is taken again.
+ * The catalog of this machine with its files: `own/<id>.json`, `network/<publisher>-<id>.json` for single manifests of
+ * others, and `published/` with the newest catalog of each publisher.
  */
 export class CatalogFiles {
   readonly catalog: ModelCatalog
+  readonly published: PublishedFiles
   readonly #dir: string
+  readonly #log: Log
 
-  private constructor(dir: string, catalog: ModelCatalog) {
+  private constructor(dir: string, catalog: ModelCatalog, published: PublishedFiles, log: Log) {
     this.#dir = dir
     this.catalog = catalog
+    this.published = published
+    this.#log = log
   }
 
   /** A file that is damaged, forged or of nobody who is trusted is left out with a line in the log. */
   static async open(options: CatalogFilesOptions): Promise<CatalogFiles> {
     const { builtInDir, dir, publishers, log = () => undefined } = options
-    const files = new CatalogFiles(dir, new ModelCatalog(publishers))
+    const published = await PublishedFiles.open(join(dir, 'published'))
+    const files = new CatalogFiles(dir, new ModelCatalog(publishers), published, log)
     for (const folder of ['own', 'network']) await mkdir(join(dir, folder), { recursive: true, mode: 0o700 })
     const folders: readonly (readonly [string | undefined, ManifestOrigin])[] = [
       [builtInDir, 'built-in'],
@@ -51,6 +57,7 @@ export class CatalogFiles {
       [join(dir, 'network'), 'network'],
     ]
     for (const [folder, origin] of folders) if (folder !== undefined) await files.#load(folder, origin, log)
+    await files.#loadPublished()
     return files
   }
 
@@ -66,9 +73,10 @@ export class CatalogFiles {
     return change
   }
 
-  /** Reads what the owner said meanwhile, by a command beside a running node. */
+  /** Reads what was said meanwhile, by a command beside a running node or by another node. */
   async refresh(): Promise<void> {
-    await this.#load(join(this.#dir, 'own'), 'own', () => undefined)
+    await this.#load(join(this.#dir, 'own'), 'own')
+    await this.#loadPublished()
   }
 
   /** Forgets what the owner said of a model. */
@@ -78,39 +86,51 @@ export class CatalogFiles {
   }
 
   /**
-   * Takes in all that a publisher recommends.
+   * Takes in all that a publisher publishes, and keeps it.
    *
-   * @returns what became of each manifest, in order
-   * @throws QMeshError `QM_MANIFEST_INVALID` for a forged catalog, or one older than was seen before;
-   *   `QM_MODEL_UNTRUSTED` for one of a publisher who is not trusted
+   * @returns what became of it; never throws for a catalog that is refused
    */
-  async offerCatalog(document: CatalogDocument): Promise<readonly CatalogChange[]> {
-    const { publisher, version } = document
-    if (!isCatalogSigned(document))
-      throw new QMeshError('QM_MANIFEST_INVALID', `the signature of the catalog of ${publisher} does not fit`)
-    if (!this.catalog.isTrusted(publisher))
-      throw new QMeshError(
-        'QM_MODEL_UNTRUSTED',
-        `this node does not trust ${publisher}, who signed the catalog`,
-      )
-    const path = join(this.#dir, 'versions.json')
-    const leave = await briefly(`${path}.lock`)
-    try {
-      const versions = await readVersions(path)
-      const seen = versions[publisher] ?? -1
-      if (version < seen)
-        throw new QMeshError(
-          'QM_MANIFEST_INVALID',
-          `the catalog of ${publisher} is version ${version}, and version ${seen} was seen before`,
-        )
-      if (version > seen)
-        await writeFileAtomically(path, JSON.stringify({ ...versions, [publisher]: version }))
-    } finally {
-      await leave()
-    }
-    const changes: CatalogChange[] = []
-    for (const manifest of document.models) changes.push(await this.offer(manifest, 'network'))
-    return changes
+  async offerCatalog(document: CatalogDocument): Promise<PublishedChange> {
+    let change: PublishedChange = { kind: 'known' }
+    await this.published.change(async () => {
+      await this.#loadPublished()
+      change = this.catalog.offerCatalog(document)
+      return change.kind === 'taken' ? document : undefined
+    })
+    return change
+  }
+
+  /**
+   * Signs a new version of the signer's own catalog. A manifest that names a server of this machine has no place in it.
+   *
+   * @param next what is in it, from what was
+   * @throws QMeshError `QM_MANIFEST_INVALID` for one out of bounds
+   */
+  async publish(
+    signer: TrustSigner,
+    next: (models: readonly ModelManifest[]) => readonly ModelManifest[],
+  ): Promise<CatalogDocument> {
+    let signed: CatalogDocument | undefined
+    await this.published.change(async () => {
+      await this.#loadPublished()
+      const held = this.catalog.published.of(signer.id)
+      const before = held?.hash ? await this.published.read(signer.id) : undefined
+      const models = next(before?.models ?? this.#signedBy(signer.id))
+      const fit = models.filter(({ sources }) => !sources.some(isLocalSource))
+      signed = signCatalog({ version: (held?.version ?? 0) + 1, models: fit }, signer)
+      encodeCatalog(signed)
+      const change = this.catalog.offerCatalog(signed)
+      if (change.kind === 'refused') throw new QMeshError(change.code, change.reason)
+      return signed
+    })
+    if (!signed) throw new QMeshError('QM_INTERNAL', 'a catalog was signed and is not there')
+    return signed
+  }
+
+  /** Trusts these and no others, the most trusted first. */
+  async trust(publishers: readonly PeerId[]): Promise<void> {
+    this.catalog.trust(publishers)
+    await this.#loadPublished()
   }
 
   #path({ id, publisher }: ModelManifest, origin: ManifestOrigin): string {
@@ -118,11 +138,28 @@ export class CatalogFiles {
     return join(this.#dir, origin, `${name}.json`)
   }
 
-  async #load(
-    folder: string,
-    origin: ManifestOrigin,
-    log: (level: 'info' | 'warn', message: string) => void,
-  ): Promise<void> {
+  #signedBy(publisher: PeerId): readonly ModelManifest[] {
+    return this.catalog.list().flatMap(({ manifest }) => (manifest.publisher === publisher ? [manifest] : []))
+  }
+
+  /** Reads the catalogs of trusted publishers that are newer than those held. One that is damaged still has a version. */
+  async #loadPublished(): Promise<void> {
+    const { published } = this.catalog
+    for (const { publisher, version, path } of await this.published.list()) {
+      if (!this.catalog.isTrusted(publisher) || version <= (published.of(publisher)?.version ?? -1)) continue
+      try {
+        const document = await this.published.read(publisher)
+        const change = document && this.catalog.offerCatalog(document)
+        if (change?.kind === 'refused') throw new Error(change.reason)
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        this.#log('warn', `${path} is left out, until a peer brings it again: ${reason}`)
+        published.lost(publisher, version)
+      }
+    }
+  }
+
+  async #load(folder: string, origin: ManifestOrigin, log: Log = () => undefined): Promise<void> {
     const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).toSorted()
     for (const name of names.slice(0, modelLimits.knownModelsMax)) {
       const path = join(folder, name)
@@ -133,16 +170,5 @@ export class CatalogFiles {
         log('warn', `${path} is left out: ${error instanceof Error ? error.message : String(error)}`)
       }
     }
-  }
-}
-
-/** A damaged file must not bring old catalogs back, so it is an error. */
-async function readVersions(path: string): Promise<Record<PeerId, number>> {
-  const text = await readSmall(path, versionsBytesMax)
-  if (text === undefined) return {}
-  try {
-    return versionsSchema.parse(JSON.parse(text))
-  } catch (error) {
-    throw new QMeshError('QM_DATA_DIR_UNUSABLE', `${path} is damaged; remove it`, { cause: error })
   }
 }

@@ -1,79 +1,74 @@
 import type { NoiseStream } from 'hyperswarm'
 import type { CatalogChange } from '../../../machines/models/catalog.ts'
 import type { ErrorCode, PeerId } from '../../../protocol/index.ts'
-import {
-  type CatalogWant,
-  type ManifestRef,
-  modelsMessageLimits,
-  type ModelsMessage,
-} from '../../../protocol/messages/models.ts'
+import { modelsMessageLimits, type ModelsMessage } from '../../../protocol/messages/models.ts'
 import {
   decodeManifest,
   encodeManifest,
-  isLocalSource,
   isManifestSigned,
   type ModelManifest,
-  toManifestHash,
 } from '../../../protocol/models/index.ts'
+import { CatalogGossip, type PublishedPort } from './catalog-gossip.ts'
+import type { Link } from './link.ts'
+import { ManifestSearch } from './manifest-search.ts'
 import { ModelsChannel } from './models-channel.ts'
 
 /** The catalog as others see it. */
 export interface CatalogPort {
-  /** Manifests that somebody signed and that this node believes. */
-  held(): readonly ModelManifest[]
   /** Whatever is known under an id, and what is here under a SHA-256. */
   find(name: string): readonly ModelManifest[]
   /** Takes in what a stranger said, or refuses it. */
   offer(manifest: ModelManifest): Promise<CatalogChange>
+  /** Absent: catalogs are neither taken nor given. */
+  readonly published?: PublishedPort | undefined
 }
 
 export interface CatalogSharingOptions {
   readonly catalog: CatalogPort
-  readonly onViolation?: (peerId: PeerId, code: ErrorCode, detail: string) => void
+  readonly onViolation?: ((peerId: PeerId, code: ErrorCode, detail: string) => void) | undefined
   /** The catalog has something new from others. */
   readonly onNews?: () => void
+  readonly onWarning?: (message: string) => void
   readonly now?: () => number
-  /** Milliseconds in which an answer of "nothing" does not end a search: others may be about to connect. */
+  /** Milliseconds in which an answer of "nothing" does not end a search. */
   readonly settleMs?: number
-}
-
-interface Link {
-  readonly peerId: PeerId
-  readonly channel: ModelsChannel
-}
-
-interface Search {
-  readonly name: string
-  /** One of each peer: nobody makes a claim look common by repeating it. */
-  readonly found: Map<Link, ModelManifest>
-  /** Whether every answer is waited for, and not only the first. */
-  readonly isThorough: boolean
-  readonly asked: Set<Link>
-  hasAsked: boolean
-  /** Peers had the time to come that are on their way. */
-  isSettled: boolean
-  done: () => void
+  /** See `CatalogGossipOptions`. */
+  readonly answerMs?: number
+  readonly restMs?: number
 }
 
 const defaultSettleMs = 8_000
 
-const hashPattern = /^[0-9a-f]{64}$/
-const keyOf = ({ publisher, id }: { publisher: string | null; id: string }): string => `${publisher}/${id}`
+const nobody: PublishedPort = {
+  held: () => [],
+  isTrusted: () => false,
+  bytes: () => Promise.resolve(undefined),
+  offer: () => Promise.resolve({ kind: 'known' }),
+}
 
 /**
- * Catalogs travel from node to node: everybody says which manifests they hold, asks for newer ones, and passes on what
- * was news to them. What is believed is for the catalog to say: signed by a publisher that this node trusts, and not
- * older than what it has.
+ * What nodes tell each other of models: the catalogs of publishers, which go round by themselves, and single manifests,
+ * which are asked for by name. What is believed is for the catalog to say.
  */
 export class CatalogSharing {
   readonly #options: CatalogSharingOptions
   readonly #links = new Set<Link>()
-  readonly #searches = new Set<Search>()
+  readonly #gossip: CatalogGossip
+  readonly #search: ManifestSearch
   readonly #now: () => number
 
   constructor(options: CatalogSharingOptions) {
+    const { catalog, answerMs, restMs, settleMs = defaultSettleMs } = options
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
+    this.#search = new ManifestSearch({ isKnown: (name) => catalog.find(name).length > 0, settleMs })
+    this.#gossip = new CatalogGossip({
+      published: catalog.published ?? nobody,
+      onNews: () => this.#news(),
+      onWarning: (message) => options.onWarning?.(message),
+      answerMs,
+      restMs,
+    })
   }
 
   /** To be called within the report of the greeting: then both sides are there when the channel opens. */
@@ -86,14 +81,14 @@ export class CatalogSharing {
     const link: Link = { peerId, channel }
     if (!channel.isOpen) return () => undefined
     this.#links.add(link)
-    this.#tell(link, this.#options.catalog.held())
-    for (const search of this.#searches) this.#ask(link, search)
+    this.#gossip.opened(link)
+    this.#search.opened(link)
     return () => channel.close()
   }
 
-  /** Tells everybody of manifests that are new here. */
-  announce(manifests: readonly ModelManifest[], except?: Link): void {
-    for (const link of this.#links) if (link !== except) this.#tell(link, manifests)
+  /** A catalog was published here, or other publishers are trusted. */
+  changed(): void {
+    this.#gossip.changed()
   }
 
   /**
@@ -104,83 +99,42 @@ export class CatalogSharing {
    * @param isThorough waits for all answers: the first one under a hash may be a lie
    * @returns what most peers say first
    */
-  async find(name: string, signal: AbortSignal, isThorough = false): Promise<readonly ModelManifest[]> {
-    const search: Search = {
-      name,
-      found: new Map(),
-      isThorough,
-      asked: new Set(),
-      hasAsked: false,
-      isSettled: false,
-      done: () => undefined,
-    }
-    const done = new Promise<void>((resolve) => (search.done = resolve))
-    const onAbort = (): void => search.done()
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#searches.add(search)
-    const settle = setTimeout(() => {
-      search.isSettled = true
-      if (search.asked.size === 0 && search.hasAsked) search.done()
-    }, this.#options.settleMs ?? defaultSettleMs)
-    try {
-      for (const link of this.#links) this.#ask(link, search)
-      if (!signal.aborted) await done
-      return byVotes([...search.found.values()])
-    } finally {
-      clearTimeout(settle)
-      this.#searches.delete(search)
-      signal.removeEventListener('abort', onAbort)
-    }
+  find(name: string, signal: AbortSignal, isThorough = false): Promise<readonly ModelManifest[]> {
+    return this.#search.find(name, signal, isThorough)
   }
 
   close(): void {
     for (const { channel } of this.#links) channel.close()
-    for (const search of this.#searches) search.done()
-  }
-
-  #ask(link: Link, search: Search): void {
-    search.hasAsked = true
-    search.asked.add(link)
-    link.channel.send({ type: 'catalog-want', manifests: [], names: [search.name] })
-  }
-
-  #tell(link: Link, manifests: readonly ModelManifest[]): void {
-    const refs = manifests.flatMap(({ publisher, id, version }) =>
-      publisher === null ? [] : [{ publisher, id, version }],
-    )
-    if (refs.length === 0) return
-    link.channel.send({ type: 'catalog-have', manifests: refs.slice(0, modelsMessageLimits.refsMax) })
+    this.#gossip.close()
+    this.#search.close()
   }
 
   #received(link: Link, message: ModelsMessage): void {
-    if (message.type === 'catalog-have') this.#compare(link, message.manifests)
-    else if (message.type === 'catalog-want') this.#give(link, message)
-    else void this.#take(link, message.manifests, message.names)
-  }
-
-  #compare(link: Link, theirs: readonly ManifestRef[]): void {
-    const ours = new Map(this.#options.catalog.held().map((manifest) => [keyOf(manifest), manifest.version]))
-    const wanted = theirs.filter((ref) => ref.version > (ours.get(keyOf(ref)) ?? -1))
-    for (let at = 0; at < wanted.length; at += modelsMessageLimits.manifestsMax) {
-      const manifests = wanted.slice(at, at + modelsMessageLimits.manifestsMax)
-      link.channel.send({ type: 'catalog-want', manifests, names: [] })
+    switch (message.type) {
+      case 'catalog-have':
+        return this.#gossip.have(link, message.catalogs)
+      case 'catalog-want':
+        return void this.#gossip.want(link, message.publisher)
+      case 'catalog':
+        return void this.#gossip.take(link, message.catalog)
+      case 'manifest-want':
+        return this.#give(link, message.names)
+      case 'manifest':
+        void this.#take(link, message.manifests, message.names)
     }
   }
 
-  #give(link: Link, { manifests, names }: CatalogWant): void {
-    const { catalog } = this.#options
-    const wanted = new Set(manifests.map(keyOf))
-    const given = wanted.size > 0 ? catalog.held().filter((manifest) => wanted.has(keyOf(manifest))) : []
-    const found = names.flatMap((name) => catalog.find(name))
-    const all = [...new Set([...given, ...found])].slice(0, modelsMessageLimits.manifestsMax)
-    if (all.length === 0 && names.length === 0) return
-    const encoded = all.map((manifest) => encodeManifest(manifest).toString('base64'))
-    link.channel.send({ type: 'manifest', manifests: encoded, names })
+  #give(link: Link, names: readonly string[]): void {
+    const found = new Set(names.flatMap((name) => this.#options.catalog.find(name)))
+    const manifests = [...found]
+      .slice(0, modelsMessageLimits.manifestsMax)
+      .map((manifest) => encodeManifest(manifest).toString('base64'))
+    link.channel.send({ type: 'manifest', manifests, names: [...names] })
   }
 
   /** Never rejects. */
   async #take(link: Link, encoded: readonly string[], names: readonly string[]): Promise<void> {
-    const news: ModelManifest[] = []
+    let hasNews = false
     for (const text of encoded) {
       try {
         const manifest = decodeManifest(Buffer.from(text, 'base64'))
@@ -188,52 +142,26 @@ export class CatalogSharing {
           link.channel.violate('QM_MANIFEST_INVALID', `the signature of "${manifest.id}" does not fit`)
           continue
         }
-        for (const search of this.#searches) {
-          if (isMatch(manifest, search.name) && !search.found.has(link)) search.found.set(link, manifest)
-        }
+        this.#search.heard(link, manifest)
         if (manifest.publisher === null) continue
-        const change = await this.#options.catalog.offer(manifest)
-        if (change.kind === 'added' || change.kind === 'replaced') news.push(manifest)
+        const { kind } = await this.#options.catalog.offer(manifest)
+        hasNews ||= kind === 'added' || kind === 'replaced'
       } catch (error) {
         link.channel.violate('QM_MANIFEST_INVALID', error instanceof Error ? error.message : 'not a manifest')
       }
     }
-    for (const search of this.#searches) if (names.includes(search.name)) this.#answered(link, search)
-    if (news.length === 0) return
-    this.announce(news, link)
-    this.#options.onNews?.()
+    this.#search.answered(link, names)
+    if (hasNews) this.#options.onNews?.()
   }
 
-  #answered(link: Link, search: Search): void {
-    search.asked.delete(link)
-    const isFound = search.found.size > 0 || this.#options.catalog.find(search.name).length > 0
-    if (
-      (isFound && (!search.isThorough || search.asked.size === 0)) ||
-      (search.isSettled && search.asked.size === 0)
-    )
-      search.done()
+  #news(): void {
+    this.#search.news()
+    this.#options.onNews?.()
   }
 
   #closed(link: Link): void {
     this.#links.delete(link)
-    for (const search of this.#searches) this.#answered(link, search)
+    this.#gossip.closed(link)
+    this.#search.closed(link)
   }
 }
-
-function byVotes(manifests: readonly ModelManifest[]): readonly ModelManifest[] {
-  const votes = new Map<string, { readonly manifest: ModelManifest; count: number }>()
-  for (const manifest of manifests) {
-    const hash = toManifestHash(manifest)
-    const vote = votes.get(hash) ?? { manifest, count: 0 }
-    vote.count++
-    votes.set(hash, vote)
-  }
-  return [...votes.values()].toSorted((a, b) => b.count - a.count).map(({ manifest }) => manifest)
-}
-
-/**
- * Under a hash nobody's word is needed, unless it would have us read files or ask servers of this machine; under an id
- * only what the catalog believes counts, and is looked up there.
- */
-const isMatch = ({ artifact, sources }: ModelManifest, name: string): boolean =>
-  hashPattern.test(name) && artifact.sha256 === name && !sources.some(isLocalSource)

@@ -35,6 +35,7 @@ export class ModelsChannel {
   #messages: Bucket | undefined
   #bytes: Bucket | undefined
   #violations = 0
+  #expectedBytes = 0
   #isClosed = false
 
   /** @param now milliseconds of any steady clock */
@@ -63,6 +64,11 @@ export class ModelsChannel {
     return true
   }
 
+  /** So many bytes were asked for, and do not count as the peer's own talk when they come. Not added up. */
+  expect(bytes: number): void {
+    this.#expectedBytes = bytes
+  }
+
   violate(code: ErrorCode, detail: string): void {
     if (this.#isClosed) return
     this.#violations++
@@ -79,7 +85,9 @@ export class ModelsChannel {
   #onBytes(bytes: Buffer): void {
     if (this.#isClosed) return
     const nowMs = this.#now()
-    const takenBytes = take(this.#bytes, byteRate, nowMs, bytes.length)
+    const expected = Math.min(bytes.length, this.#expectedBytes)
+    this.#expectedBytes -= expected
+    const takenBytes = take(this.#bytes, byteRate, nowMs, bytes.length - expected)
     const takenMessage = take(this.#messages, messageRate, nowMs)
     if (takenBytes.ok) this.#bytes = takenBytes.bucket
     if (takenMessage.ok) this.#messages = takenMessage.bucket

@@ -40,7 +40,7 @@ export const addAdd: AddModelCommand = (models, exit) => {
     command,
     exit,
     'trying the file',
-    async ({ library, signal, progress }, file: string, flags: Flags) => {
+    async ({ library, signal, progress, tellNode }, file: string, flags: Flags) => {
       const model = await library.add(file, {
         id: flags.id,
         name: flags.name,
@@ -53,6 +53,7 @@ export const addAdd: AddModelCommand = (models, exit) => {
         signal,
         onProgress: (done, total) => progress(`reading the file: ${Math.floor((100 * done) / total)} %`),
       })
+      await tellNode()
       if (flags.json) return output.json(model)
       note(`"${model.id}" is a model of this machine now: ${toSize(model.bytes)}, ${shortHash(model.hash)}`)
     },

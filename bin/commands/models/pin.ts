@@ -11,8 +11,9 @@ export const addPin: AddModelCommand = (models, exit) => {
     command,
     exit,
     'pinning',
-    async ({ library }, name: string, flags: { off?: boolean; json?: boolean }) => {
+    async ({ library, tellNode }, name: string, flags: { off?: boolean; json?: boolean }) => {
       const model = await library.pin(name, !flags.off)
+      await tellNode()
       if (flags.json) return output.json(model)
       note(`"${model.id}" ${model.isPinned ? 'stays whatever happens' : 'may be removed to make room'}`)
     },

@@ -9,6 +9,7 @@ interface Flags extends TransferFlags {
   readonly description?: string
   readonly licence?: string
   readonly source?: string
+  readonly off?: boolean
 }
 
 export const addPublish: AddModelCommand = (models, exit) => {
@@ -24,7 +25,15 @@ export const addPublish: AddModelCommand = (models, exit) => {
     .option('--description <text>', 'what it is')
     .option('--licence <spdx>', 'SPDX id of its licence')
     .option('--source <url>', 'an https address where the file can be had, beside other nodes')
+    .option('--off', 'take it out of your catalog: peers forget that it was published')
   addTransferAction(command, exit, async ({ access }, name: string, flags: Flags) => {
+    if (flags.off) {
+      const { publisher, catalogVersion, models } = await access.port.unpublish(name)
+      if (flags.json) return output.json({ publisher, catalogVersion, models })
+      return note(
+        `version ${catalogVersion} of your catalog is without "${name}", and has ${models.length} models`,
+      )
+    }
     const version = toInteger('--manifest-version', flags.manifestVersion, 0, 0xffff_ffff)
     const published = await access.port.publish(name, {
       ...(version !== undefined && { version }),

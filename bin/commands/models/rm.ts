@@ -10,7 +10,7 @@ export const addRm: AddModelCommand = (models, exit) => {
     command,
     exit,
     'removing',
-    async ({ library }, names: readonly string[], flags: { json?: boolean }) => {
+    async ({ library, tellNode }, names: readonly string[], flags: { json?: boolean }) => {
       const removed = []
       for (const name of names) {
         const model = await library.remove(name)
@@ -18,6 +18,7 @@ export const addRm: AddModelCommand = (models, exit) => {
         if (!flags.json)
           note(`removed "${model.id}", ${model.isReference ? 'its file stays' : toSize(model.bytes)}`)
       }
+      await tellNode()
       if (flags.json) await output.json(removed)
     },
   )

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { QMeshError } from '../../../runtime/error-report.ts'
 import { openModelSigner } from '../../../runtime/models/index.ts'
@@ -31,29 +32,40 @@ export const addSign: AddModelCommand = (models, exit) => {
     .option('--description <text>', 'what it is')
     .option('--licence <spdx>', 'SPDX id of its licence')
     .option('--source <url>', 'an https address where the file can be had, beside other nodes')
-  addModelAction(command, exit, 'signing', async ({ library, config }, name: string, flags: Flags) => {
-    const version = toInteger('--manifest-version', flags.manifestVersion, 0, versionMax)
-    const signer = await openModelSigner(config.dataDir)
-    const manifest = await library.sign(name, signer, {
-      ...(version !== undefined && { version }),
-      ...(flags.name !== undefined && { name: flags.name }),
-      ...(flags.description !== undefined && { description: flags.description }),
-      ...(flags.licence !== undefined && { licence: flags.licence }),
-      ...(flags.source !== undefined && {
-        sources: [{ kind: 'peers' }, { kind: 'https', url: flags.source }],
-      }),
-    })
-    if (flags.out !== undefined) await write(flags.out, manifest)
-    if (flags.json) return output.json(manifest)
-    note(`version ${manifest.version} of "${manifest.id}" is signed by ${manifest.publisher}`)
-  })
+  addModelAction(
+    command,
+    exit,
+    'signing',
+    async ({ library, config, tellNode }, name: string, flags: Flags) => {
+      const version = toInteger('--manifest-version', flags.manifestVersion, 0, versionMax)
+      // Before anything is signed, which peers would hear of.
+      if (flags.out !== undefined && existsSync(flags.out)) throw taken(flags.out)
+      const signer = await openModelSigner(config.dataDir)
+      const manifest = await library.sign(name, signer, {
+        ...(version !== undefined && { version }),
+        ...(flags.name !== undefined && { name: flags.name }),
+        ...(flags.description !== undefined && { description: flags.description }),
+        ...(flags.licence !== undefined && { licence: flags.licence }),
+        ...(flags.source !== undefined && {
+          sources: [{ kind: 'peers' }, { kind: 'https', url: flags.source }],
+        }),
+      })
+      await tellNode()
+      if (flags.out !== undefined) await write(flags.out, manifest)
+      if (flags.json) return output.json(manifest)
+      note(`version ${manifest.version} of "${manifest.id}" is signed by ${manifest.publisher}`)
+    },
+  )
 }
+
+const taken = (path: string): QMeshError =>
+  new QMeshError('QM_USAGE', `${path} exists already and is not overwritten: name another file`)
 
 async function write(path: string, manifest: object): Promise<void> {
   try {
     await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`, { flag: 'wx' })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new QMeshError('QM_USAGE', `${path} exists already and is not overwritten: name another file`)
+    throw taken(path)
   }
 }

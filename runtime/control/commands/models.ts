@@ -6,6 +6,7 @@ import {
   pulledModelSchema,
   repairedSchema,
   seedStatusSchema,
+  unpublishedSchema,
 } from '../../models/models.port.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 
@@ -88,12 +89,29 @@ export const modelsPublishCommand = defineCommand({
     }),
 })
 
+export const modelsUnpublishCommand = defineCommand({
+  args: z.object({ name }),
+  result: unpublishedSchema,
+  run: (context, args) => modelsOf(context).unpublish(args.name),
+})
+
+export const modelsRefreshCommand = defineCommand({
+  args: z.object({}),
+  result: z.object({}),
+  run: async (context) => {
+    await modelsOf(context).refresh()
+    return {}
+  },
+})
+
 /** To be spread into the list of all commands. */
 export const modelsCommands = {
   'models-pull': modelsPullCommand,
   'models-publish': modelsPublishCommand,
+  'models-refresh': modelsRefreshCommand,
   'models-repair': modelsRepairCommand,
   'models-seed': modelsSeedCommand,
   'models-seeds': modelsSeedsCommand,
+  'models-unpublish': modelsUnpublishCommand,
   'models-unseed': modelsUnseedCommand,
 } as const

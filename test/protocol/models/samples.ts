@@ -2,8 +2,11 @@ import fc from 'fast-check'
 import { randomBytes } from 'node:crypto'
 import sodium from 'sodium-universal'
 import {
+  type CatalogDocument,
   modelKinds,
   modelsNetworkId,
+  signCatalog,
+  signManifest,
   type ModelManifest,
   type ModelSource,
 } from '../../../protocol/models/index.ts'
@@ -48,6 +51,18 @@ export function newSigner(seed: Uint8Array = randomBytes(32)): TrustSigner {
   sodium.crypto_sign_seed_keypair(publicKey, secretKey, Buffer.from(seed))
   return createSigner(modelsNetworkId, { publicKey, secretKey })
 }
+
+export const manifestBy = (signer: TrustSigner, changes: Partial<ModelManifest> = {}): ModelManifest =>
+  signManifest(sampleManifest({ sources: [{ kind: 'peers' }], ...changes }), signer)
+
+/** A catalog with models of these ids, and others. */
+export const catalogOf = (
+  signer: TrustSigner,
+  version: number,
+  ids: readonly string[] = ['sample-1b'],
+  others: readonly ModelManifest[] = [],
+): CatalogDocument =>
+  signCatalog({ version, models: [...ids.map((id) => manifestBy(signer, { id })), ...others] }, signer)
 
 const word = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,20}$/)
 const hexOf = (bytes: number) =>

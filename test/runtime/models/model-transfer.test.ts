@@ -168,7 +168,7 @@ describe('a name', { timeout: 30_000 }, () => {
 /** Connects a peer that tells this whatever it is asked for. */
 function meetLiar(transfer: ModelTransfer, lie: ModelManifest): void {
   const liar = new CatalogSharing({
-    catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
+    catalog: { find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
   })
   const ends = createConnection()
   onTestFinished(() => ends.close())
@@ -194,7 +194,7 @@ describe('a SHA-256', () => {
       sources: [{ kind: 'hf', repo: 'no/body', file: 'x.gguf', revision: 'main' }],
     }
     const liar = new CatalogSharing({
-      catalog: { held: () => [], find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
+      catalog: { find: () => [lie], offer: () => Promise.resolve({ kind: 'known' }) },
     })
     const [first, second] = [createConnection(), createConnection()]
     onTestFinished(() => [first, second].forEach((ends) => ends.close()))

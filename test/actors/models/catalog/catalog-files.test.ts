@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { CatalogFiles } from '../../../../actors/models/catalog/catalog-files.ts'
 import {
+  encodeCatalog,
   parseManifest,
-  signCatalog,
   signManifest,
   type ModelManifest,
 } from '../../../../protocol/models/index.ts'
-import { newSigner, sampleManifest } from '../../../protocol/models/samples.ts'
+import { catalogOf, manifestBy, newSigner, sampleManifest } from '../../../protocol/models/samples.ts'
 import { tempFolder } from '../store/store-rig.ts'
 
 const builtInDir = new URL('../../../../models/catalog', import.meta.url).pathname
@@ -52,44 +52,81 @@ describe('what others recommend', () => {
   const open = (dir: string, publishers = [alice.id], log?: (level: string, message: string) => void) =>
     CatalogFiles.open({ builtInDir: undefined, dir, publishers, log })
 
+  const ids = ({ catalog }: CatalogFiles): string[] => catalog.list().map(({ manifest }) => manifest.id)
+
   it('is kept when a trusted publisher signed it, and there after a start', async () => {
     const dir = tempFolder()
-    const models = [
-      signManifest(plain(), alice),
-      signManifest(plain({ id: 'of-bob' }), bob),
-      plain({ id: 'of-nobody' }),
-    ]
-    const document = signCatalog({ version: 7, name: 'Samples', models }, alice)
-    const changes = await (await open(dir)).offerCatalog(document)
-    expect(changes.map(({ kind }) => kind)).toEqual(['added', 'refused', 'refused'])
+    expect(await (await open(dir)).offerCatalog(catalogOf(alice, 7, ['a', 'b']))).toEqual({ kind: 'taken' })
     const again = await open(dir)
-    expect(again.catalog.list().map(({ manifest }) => manifest.id)).toEqual(['sample-1b'])
-    expect((await again.offerCatalog(document)).map(({ kind }) => kind)).toEqual([
-      'known',
-      'refused',
-      'refused',
-    ])
+    expect(ids(again)).toEqual(['a', 'b'])
+    expect(await again.offerCatalog(catalogOf(alice, 7, ['a', 'b']))).toEqual({ kind: 'known' })
+    expect(await again.offerCatalog(catalogOf(alice, 8, ['b']))).toEqual({ kind: 'taken' })
+    expect(ids(await open(dir))).toEqual(['b'])
+    expect(readdirSync(join(dir, 'published'))).toEqual([`${alice.id}.8.catalog`])
+    expect(await again.published.bytes(alice.id)).toEqual(encodeCatalog(catalogOf(alice, 8, ['b'])))
   })
 
-  it('is refused as a whole when it is older than what was seen, forged, or of a stranger', async () => {
+  it('is refused when it is older than what was seen before a start, or of a stranger', async () => {
     const dir = tempFolder()
-    const version = (number: number, signer = alice) =>
-      signCatalog(
-        { version: number, name: '', models: [signManifest(plain({ version: number }), signer)] },
-        signer,
-      )
-    await (await open(dir)).offerCatalog(version(7))
+    await (await open(dir)).offerCatalog(catalogOf(alice, 7))
     const files = await open(dir)
-    await expect(files.offerCatalog(version(6))).rejects.toMatchObject({ code: 'QM_MANIFEST_INVALID' })
-    await expect(files.offerCatalog({ ...version(8), version: 9 })).rejects.toMatchObject({
+    expect(await files.offerCatalog(catalogOf(alice, 6))).toMatchObject({
+      why: 'older',
       code: 'QM_MANIFEST_INVALID',
     })
-    await expect(files.offerCatalog({ ...version(8), models: [] })).rejects.toMatchObject({
-      code: 'QM_MANIFEST_INVALID',
-    })
-    await expect(files.offerCatalog(version(8, bob))).rejects.toMatchObject({ code: 'QM_MODEL_UNTRUSTED' })
-    await files.offerCatalog(version(8))
-    expect(files.catalog.resolve('sample-1b')?.manifest.version).toBe(8)
+    expect(await files.offerCatalog(catalogOf(bob, 9))).toMatchObject({ code: 'QM_MODEL_UNTRUSTED' })
+    expect(files.catalog.published.list()).toMatchObject([{ publisher: alice.id, version: 7 }])
+  })
+
+  it('still bounds the version when its file was damaged, and comes again', async () => {
+    const dir = tempFolder()
+    await (await open(dir)).offerCatalog(catalogOf(alice, 7))
+    const path = join(dir, 'published', `${alice.id}.7.catalog`)
+    const bytes = readFileSync(path)
+    bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)
+    writeFileSync(path, bytes)
+    const lines: string[] = []
+    const files = await open(dir, [alice.id], (_, message) => lines.push(message))
+    expect(lines).toEqual([expect.stringContaining('7.catalog is left out')])
+    expect(ids(files)).toEqual([])
+    expect(await files.offerCatalog(catalogOf(alice, 6))).toMatchObject({ why: 'older' })
+    expect(await files.offerCatalog(catalogOf(alice, 7))).toEqual({ kind: 'taken' })
+    expect(ids(await open(dir))).toEqual(['sample-1b'])
+  })
+
+  it('is shared by processes: the newest one that any of them took counts for all', async () => {
+    const dir = tempFolder()
+    const [one, two] = [await open(dir), await open(dir)]
+    await one.offerCatalog(catalogOf(alice, 2, ['a']))
+    expect(await two.offerCatalog(catalogOf(alice, 1, ['old']))).toMatchObject({ why: 'older' })
+    await two.offerCatalog(catalogOf(alice, 3, ['b']))
+    await one.refresh()
+    expect([one, two].map(ids)).toEqual([['b'], ['b']])
+  })
+
+  it('is forgotten with the trust in its publisher, and known again with it', async () => {
+    const files = await open(tempFolder())
+    await files.offerCatalog(catalogOf(alice, 2))
+    await files.trust([])
+    expect(ids(files)).toEqual([])
+    await files.trust([alice.id])
+    expect(ids(files)).toEqual(['sample-1b'])
+    expect(await files.offerCatalog(catalogOf(alice, 1))).toMatchObject({ why: 'older' })
+  })
+
+  it('counts up when it is published: each version has what was in it, and what was added', async () => {
+    const dir = tempFolder()
+    const add = async (id: string) =>
+      (await open(dir)).publish(alice, (models) => [...models, manifestBy(alice, { id })])
+    expect(await add('a')).toMatchObject({ version: 1, publisher: alice.id })
+    expect((await add('b')).models.map(({ id }) => id)).toEqual(['a', 'b'])
+    const local = manifestBy(alice, { id: 'c', sources: [{ kind: 'https', url: 'http://127.0.0.1:1/c' }] })
+    const third = await (await open(dir)).publish(alice, (models) => [...models, local])
+    expect(third).toMatchObject({ version: 3, models: [{ id: 'a' }, { id: 'b' }] })
+    // A newer one of one's own key, from another machine or before data were lost, is what the next one follows.
+    const files = await open(dir)
+    await files.offerCatalog(catalogOf(alice, 9, ['z']))
+    expect(await add('y')).toMatchObject({ version: 10, models: [{ id: 'z' }, { id: 'y' }] })
   })
 
   it('that was changed on the disk is left out, with a line in the log', async () => {

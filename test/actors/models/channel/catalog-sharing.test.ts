@@ -18,7 +18,6 @@ import { createConnection, type Ends } from '../../../support/core-rig.ts'
 import { createManifest } from '../../../support/models-rig.ts'
 
 const publisher = createSigner(modelsNetworkId, DHT.keyPair())
-const stranger = createSigner(modelsNetworkId, DHT.keyPair())
 const hash = 'cd'.repeat(32)
 const manifestOf = (changes: Partial<ModelManifest> = {}, by = publisher): ModelManifest =>
   signManifest(
@@ -37,7 +36,6 @@ function createSide(trusted: readonly string[] = [publisher.id], stored: readonl
   const sharing = new CatalogSharing({
     settleMs: 0,
     catalog: {
-      held: () => catalog.list().flatMap(({ manifest, isTrusted }) => (isTrusted ? [manifest] : [])),
       find: (name) => stored.filter(({ id, artifact }) => id === name || artifact.sha256 === name),
       offer: (manifest) => Promise.resolve(catalog.offer(manifest, 'network')),
     },
@@ -54,43 +52,7 @@ function connect(a: Side, b: Side): void {
   b.sharing.connect(ends.left.publicKey.toString('hex'), ends.right)
 }
 
-describe('catalog sharing', () => {
-  it('takes what a trusted publisher signed from whoever has it, and passes it on', async () => {
-    const [a, b, c] = [createSide(), createSide(), createSide()]
-    connect(a, b)
-    connect(b, c)
-    a.catalog.offer(manifestOf(), 'network')
-    a.sharing.announce(a.catalog.list().map(({ manifest }) => manifest))
-    await expect.poll(() => c.catalog.resolve('tiny')?.manifest.version).toBe(1)
-    expect(c.catalog.resolve('tiny')?.isTrusted).toBe(true)
-  })
-
-  it('tells a newcomer, takes the newest version, and never an older one', async () => {
-    const [a, b] = [createSide(), createSide()]
-    a.catalog.offer(manifestOf({ version: 7 }), 'network')
-    b.catalog.offer(manifestOf({ version: 3 }), 'network')
-    connect(a, b)
-    await expect.poll(() => b.catalog.resolve('tiny')?.manifest.version).toBe(7)
-    // Offered out of turn by a peer that is behind.
-    b.sharing.announce([manifestOf({ version: 2 })])
-    const old = createSide()
-    old.catalog.offer(manifestOf({ version: 1 }), 'network')
-    connect(old, b)
-    await expect.poll(() => old.catalog.resolve('tiny')?.manifest.version).toBe(7)
-    expect(b.catalog.resolve('tiny')?.manifest.version).toBe(7)
-    expect([...a.violations, ...b.violations]).toEqual([])
-  })
-
-  it('ignores publishers that it does not trust, and blames nobody for them', async () => {
-    const [a, b] = [createSide([stranger.id, publisher.id]), createSide()]
-    a.catalog.offer(manifestOf({ id: 'strange' }, stranger), 'network')
-    a.catalog.offer(manifestOf(), 'network')
-    connect(a, b)
-    await expect.poll(() => b.catalog.resolve('tiny')).toBeDefined()
-    expect(b.catalog.resolve('strange')).toBeUndefined()
-    expect(b.violations).toEqual([])
-  })
-
+describe('what peers know of a name', () => {
   it('finds a model by the hash of its file, whoever vouches for it, and by its id only with a signature', async () => {
     const nameless = {
       ...createManifest(undefined, [{ kind: 'peers' }], { sha256: hash, bytes: 5 }),
@@ -142,7 +104,7 @@ describe('catalog sharing', () => {
     const bytes = encodeManifest(manifestOf())
     bytes.writeUInt8(bytes.readUInt8(40) ^ 4, 40)
     message?.send(encodeFrame({ type: 'manifest', manifests: [bytes.toString('base64')], names: [] }))
-    message?.send(encodeFrame({ type: 'catalog-have', manifests: 'all of them' }))
+    message?.send(encodeFrame({ type: 'catalog-have', catalogs: 'all of them' }))
     message?.send(Buffer.from('nothing that is a frame'))
     await expect.poll(() => side.violations.length).toBe(3)
     expect(side.catalog.list()).toEqual([])
@@ -152,20 +114,24 @@ describe('catalog sharing', () => {
 
 describe('messages about models', () => {
   it('have bounds, and later types are ignored', () => {
-    const ref = { publisher: publisher.id, id: 'x', version: 1 }
+    const ref = { publisher: publisher.id, version: 1, hash }
     const have = (count: number) => ({
       type: 'catalog-have',
-      manifests: Array.from({ length: count }, () => ref),
+      catalogs: Array.from({ length: count }, () => ref),
     })
-    expect(parseModelsMessage(have(512)).kind).toBe('message')
-    expect(parseModelsMessage(have(513)).kind).toBe('invalid')
-    expect(parseModelsMessage({ type: 'catalog-want', manifests: [], names: ['x'.repeat(129)] }).kind).toBe(
-      'invalid',
-    )
-    expect(parseModelsMessage({ type: 'manifest', manifests: ['A'.repeat(30_000)], names: [] }).kind).toBe(
-      'invalid',
-    )
+    expect(parseModelsMessage(have(256)).kind).toBe('message')
+    expect(parseModelsMessage({ type: 'catalog', catalog: 'A'.repeat(699_052) }).kind).toBe('message')
+    for (const wrong of [
+      have(257),
+      { type: 'catalog-have', catalogs: [{ ...ref, version: -1 }] },
+      { type: 'catalog-have', catalogs: [{ ...ref, version: 2 ** 32 }] },
+      { type: 'catalog-want', publisher: 'alice' },
+      { type: 'catalog', catalog: 'A'.repeat(699_056) },
+      { type: 'manifest-want', names: ['x'.repeat(129)] },
+      { type: 'manifest', manifests: ['A'.repeat(30_000)], names: [] },
+      null,
+    ])
+      expect(parseModelsMessage(wrong).kind).toBe('invalid')
     expect(parseModelsMessage({ type: 'of-tomorrow' }).kind).toBe('unknown')
-    expect(parseModelsMessage(null).kind).toBe('invalid')
   })
 })
