@@ -62,6 +62,7 @@ it.skipIf(hasNoBrowser)(
     const { available } = await node.credit()
     const credit = (await main.locator('.big-number').last().textContent()) ?? ''
     expect(Number.parseFloat(credit)).toBeCloseTo(available, 1)
+    await main.getByRole('columnheader', { name: 'Head start' }).waitFor()
     const row = main.locator('tr', { hasText: 'tower' })
     await row.waitFor()
     await press(`a[href="#/scores/${worker.id}"]`)
