@@ -12,6 +12,8 @@ export interface CallerStream {
   readonly isDone: boolean
   /** Milliseconds from the question to the first piece of text. */
   readonly firstTextMs: number | undefined
+  /** Tokens of the answer; only for who asks for `stream_options.include_usage`. */
+  readonly tokens: number | undefined
 }
 
 export interface CallerOptions {
@@ -35,6 +37,7 @@ export function streamChat(
     comments: [] as string[],
     isDone: false,
     firstTextMs: undefined as number | undefined,
+    tokens: undefined as number | undefined,
   }
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' }
@@ -44,7 +47,8 @@ export function streamChat(
       if (event.startsWith(': ')) seen.comments.push(event.slice(2))
       if (event === 'data: [DONE]') seen.isDone = true
       if (!event.startsWith('data: {')) return
-      const { choices } = JSON.parse(event.slice(6)) as Chunk
+      const { choices, usage } = JSON.parse(event.slice(6)) as Chunk
+      seen.tokens = usage?.completion_tokens ?? seen.tokens
       const piece = choices[0]?.delta?.content ?? ''
       if (piece !== '') seen.firstTextMs ??= performance.now() - startedAt
       seen.text += piece
@@ -70,5 +74,6 @@ export function streamChat(
 }
 
 interface Chunk {
-  readonly choices: readonly { readonly delta?: { readonly content?: string } }[]
+  readonly choices: readonly { readonly delta?: { readonly content?: string | null } }[]
+  readonly usage?: { readonly completion_tokens: number } | null
 }
