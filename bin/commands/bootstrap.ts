@@ -2,6 +2,7 @@ import type { AddCommand } from '../command.ts'
 import { listenForShutdown } from '../../runtime/shutdown.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
+import { programName } from '../program-name.ts'
 
 const keys = ['host', 'port', 'mdns'] as const
 
@@ -38,7 +39,7 @@ export const addBootstrap: AddCommand = (program, exit) => {
       if (flags.json) await output.json({ ...address, bootstrap })
       else
         await output.line(
-          `${bootstrap}\n\nothers join with:\n  qmesh-node up --bootstrap ${bootstrap}\nstop it with Ctrl-C`,
+          `${bootstrap}\n\nothers join with:\n  ${programName()} up --bootstrap ${bootstrap}\nstop it with Ctrl-C`,
         )
       exit(await shutdown.stopped)
     } finally {

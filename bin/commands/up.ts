@@ -4,6 +4,7 @@ import { listenForShutdown } from '../../runtime/shutdown.ts'
 import { packageVersion } from '../../runtime/version.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
+import { programName } from '../program-name.ts'
 import { createSpinner } from '../spinner.ts'
 
 const examples = `
@@ -120,8 +121,8 @@ async function printReady(config: Config, { models, gateway }: Status): Promise<
   // Only what differs from the default has to be said again to reach this node.
   const where = process.argv.includes('--data-dir') ? ` --data-dir ${config.dataDir}` : ''
   await output.line(
-    `\nready; ask it from another terminal:\n  qmesh-node ask${where} "What is a mesh?"\n` +
-      (gateway?.url === undefined ? '' : `or open it in a browser:\n  ${gateway.url}\n`) +
-      'stop it with Ctrl-C',
+    `\nready; ask it from another terminal:\n  ${programName()} ask${where} "What is a mesh?"\nstop it with Ctrl-C` +
+      // Last, where it is seen and can be clicked.
+      (gateway?.url === undefined ? '' : `, or open it in a browser:\n  ${gateway.url}`),
   )
 }

@@ -16,14 +16,13 @@ export const meshVariables = ({ bootstrap, secret }: Pick<TestMesh, 'bootstrap' 
   QMESH_GATEWAY_PORT: '0',
 })
 
-/** Resolves when `qmesh-node up` says that it is ready, with the address of its gateway. */
+/** Resolves when `qmesh-node up` is ready, with the address that it ends with: that of its gateway and its console. */
 export async function untilUp(up: ChildProcessWithoutNullStreams): Promise<string> {
   let printed = ''
   for await (const chunk of up.stdout.setEncoding('utf8')) {
     printed += chunk as string
-    if (printed.includes('stop it with')) break
+    const url = /open it in a browser:\n {2}(http:\/\/127\.0\.0\.1:\d+)\n$/.exec(printed)?.[1]
+    if (url !== undefined && printed.includes(`\ngateway  ${url}/v1 `)) return url
   }
-  const url = /^gateway +(http:\/\/127\.0\.0\.1:\d+)\/v1 /m.exec(printed)?.[1]
-  if (url === undefined) throw new Error(`the node did not come up: ${printed}`)
-  return url
+  throw new Error(`the node did not come up: ${printed}`)
 }
