@@ -79,6 +79,11 @@ describe('the order of sources', () => {
     expect((await load()).origins.port.kind).toBe('default')
   })
 
+  it('leaves QMESH_URL to the programs that ask, which run beside a node', async () => {
+    const { load } = await withFile('port = 7', { env: { QMESH_URL: 'http://127.0.0.1:8000' } })
+    expect((await load()).config.port).toBe(7)
+  })
+
   it('finds the file by QMESH_CONFIG, and takes --config over it', async () => {
     const { configFile } = await withFile('port = 7')
     const { configFile: other } = await withFile('port = 8')
