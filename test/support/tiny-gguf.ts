@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { alignment, createGguf, tokenType, type GgufTensor, type GgufValue } from './gguf-writer.ts'
 
 /**
  * Writes a complete llama GGUF with random weights: under 1 MB, loads in milliseconds, says nonsense (and often
@@ -27,12 +28,6 @@ const embedding = 64
 const heads = 4
 const kvHeads = 2
 const feedForward = 128
-const alignment = 32
-
-/** GGUF metadata value types. */
-const ggufType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const
-/** llama.cpp token types. */
-const tokenType = { normal: 1, unknown: 2, control: 3, byte: 6 } as const
 
 interface Vocabulary {
   readonly tokens: readonly string[]
@@ -103,95 +98,13 @@ function bpeVocabulary(): Vocabulary {
   }
 }
 
-class Writer {
-  readonly #parts: Buffer[] = []
-  bytes = 0
-
-  raw(part: Buffer): this {
-    this.#parts.push(part)
-    this.bytes += part.length
-    return this
-  }
-
-  u32(value: number): this {
-    const part = Buffer.alloc(4)
-    part.writeUInt32LE(value)
-    return this.raw(part)
-  }
-
-  u64(value: number): this {
-    const part = Buffer.alloc(8)
-    part.writeBigUInt64LE(BigInt(value))
-    return this.raw(part)
-  }
-
-  f32(value: number): this {
-    const part = Buffer.alloc(4)
-    part.writeFloatLE(value)
-    return this.raw(part)
-  }
-
-  string(value: string): this {
-    const part = Buffer.from(value)
-    return this.u64(part.length).raw(part)
-  }
-
-  pad(): this {
-    return this.raw(Buffer.alloc((alignment - (this.bytes % alignment)) % alignment))
-  }
-
-  done(): Buffer {
-    return Buffer.concat(this.#parts)
-  }
-}
-
-type Value = readonly [
-  keyof typeof ggufType,
-  string | number | boolean | readonly (string | number)[],
-  'string'?,
-]
-
-function writeValue(writer: Writer, [type, value, items]: Value): void {
-  writer.u32(ggufType[type])
-  if (Array.isArray(value)) {
-    writer.u32(items === 'string' ? ggufType.string : ggufType.int32).u64(value.length)
-    for (const item of value as readonly (string | number)[]) {
-      if (typeof item === 'string') writer.string(item)
-      else writer.u32(item)
-    }
-  } else if (type === 'float32') writer.f32(value as number)
-  else if (type === 'bool') writer.raw(Buffer.from([value === true ? 1 : 0]))
-  else if (type === 'string') writer.string(value as string)
-  else writer.u32(value as number)
-}
-
-/** Mulberry32 and Box–Muller: normally distributed weights from a seed. */
-function createGaussian(seed: number): () => number {
-  let state = seed >>> 0
-  const uniform = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())
-}
-
-interface Tensor {
-  readonly name: string
-  /** Fastest first, as GGUF has it. */
-  readonly shape: readonly number[]
-  readonly deviation: number
-}
-
-function tensors(vocabularySize: number, layers: number): Tensor[] {
-  const matrix = (name: string, input: number, output: number): Tensor => ({
+function tensors(vocabularySize: number, layers: number): GgufTensor[] {
+  const matrix = (name: string, input: number, output: number): GgufTensor => ({
     name,
     shape: [input, output],
     deviation: 1 / Math.sqrt(input),
   })
-  // A deviation of 0 means ones: what a norm starts with.
-  const norm = (name: string): Tensor => ({ name, shape: [embedding], deviation: 0 })
+  const norm = (name: string): GgufTensor => ({ name, shape: [embedding], deviation: 0 })
   const kvWidth = (embedding / heads) * kvHeads
   return [
     { name: 'token_embd.weight', shape: [embedding, vocabularySize], deviation: 1 },
@@ -223,7 +136,7 @@ export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
   } = options
   const vocabulary = tokenizer === 'spm' ? spmVocabulary() : bpeVocabulary()
   const id = (token: string) => vocabulary.tokens.indexOf(token)
-  const metadata: [string, Value][] = [
+  const metadata: [string, GgufValue][] = [
     ['general.architecture', ['string', 'llama']],
     ['general.name', ['string', `tiny ${tokenizer} ${seed}`]],
     ['general.alignment', ['uint32', alignment]],
@@ -250,44 +163,14 @@ export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
   }
   if (chatTemplate !== null) metadata.push(['tokenizer.chat_template', ['string', chatTemplate]])
 
-  const all = tensors(vocabulary.tokens.length, layers)
-  // The scores are the one array of floats, so they are written apart from the rest.
-  const scoreCount = vocabulary.scores.length > 0 ? 1 : 0
-  const writer = new Writer()
-    .raw(Buffer.from('GGUF'))
-    .u32(3)
-    .u64(all.length)
-    .u64(metadata.length + scoreCount)
-  for (const [key, value] of metadata) writeValue(writer.string(key), value)
-  if (scoreCount > 0) {
-    writer
-      .string('tokenizer.ggml.scores')
-      .u32(ggufType.array)
-      .u32(ggufType.float32)
-      .u64(vocabulary.scores.length)
-    for (const score of vocabulary.scores) writer.f32(score)
+  if (vocabulary.scores.length > 0) {
+    metadata.push(['tokenizer.ggml.scores', ['array', vocabulary.scores, 'float32']])
   }
-  const sizes = all.map(({ shape }) => shape.reduce((product, side) => product * side, 1))
-  let offset = 0
-  for (const [index, { name, shape }] of all.entries()) {
-    writer.string(name).u32(shape.length)
-    for (const side of shape) writer.u64(side)
-    writer.u32(0).u64(offset)
-    offset += Math.ceil(((sizes[index] ?? 0) * 4) / alignment) * alignment
-  }
-  writer.pad()
-  const gaussian = createGaussian(seed)
-  for (const [index, { name, deviation }] of all.entries()) {
-    const values = Float32Array.from({ length: sizes[index] ?? 0 }, () =>
-      deviation === 0 ? 1 : gaussian() * deviation,
-    )
+  return createGguf(metadata, tensors(vocabulary.tokens.length, layers), seed, (name, values) => {
     // A row of zeros is a logit of zero: among hundreds of random ones it is never the largest.
-    if (isEndless && name === 'output.weight') {
-      for (const token of control) values.fill(0, id(token) * embedding, (id(token) + 1) * embedding)
-    }
-    writer.raw(Buffer.from(values.buffer)).pad()
-  }
-  return writer.done()
+    if (!isEndless || name !== 'output.weight') return
+    for (const token of control) values.fill(0, id(token) * embedding, (id(token) + 1) * embedding)
+  })
 }
 
 /** Writes a tiny model to `path` and returns the path. */
