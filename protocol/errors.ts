@@ -49,6 +49,11 @@ export const errorCatalogue = {
 
   // What a worker answers.
   QM_MODEL_UNKNOWN: entry('client', 'elsewhere', 'The worker does not hold that model.'),
+  QM_MODEL_KIND: entry(
+    'client',
+    'elsewhere',
+    'The model is of another kind: a model that answers makes no embeddings, one that makes embeddings does not answer.',
+  ),
   QM_CONTEXT_EXCEEDED: entry(
     'client',
     'never',

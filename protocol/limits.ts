@@ -30,6 +30,10 @@ export const limits = {
   jsonSchemaCharsMax: 32 * 1024,
   /** Nesting of a JSON schema: the grammar it becomes grows with it. */
   jsonSchemaDepthMax: 32,
+  /** Texts of one prompt that asks for embeddings: with the widest vectors, theirs fit one frame. */
+  embedTextsMax: 32,
+  /** Numbers in one embedding. */
+  embeddingSizeMax: 4_096,
   /** Tokens one request may ask for. */
   outputTokensMax: 32_768,
   /** Characters of one whole answer: 256 for each token it may have, the most that one token stands for. */

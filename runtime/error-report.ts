@@ -13,6 +13,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   QM_REQUEST_UNKNOWN: '"qmesh-node why --list" shows which requests are remembered',
   QM_QUEUE_FULL: 'try again in a moment',
   QM_MODEL_UNKNOWN: '"qmesh-node workers" shows which models there are',
+  QM_MODEL_KIND: '"qmesh-node workers" shows which models make embeddings, by the numbers of a vector',
   QM_CONTEXT_EXCEEDED: 'shorten the prompt, lower --max-tokens, or use a worker with a larger context',
   QM_MODEL_TOO_LARGE: 'use a smaller or more quantized model, or lower --context-tokens or --slots',
   QM_MODEL_FILE_INVALID: 'download the file again; its size must be that of the original',

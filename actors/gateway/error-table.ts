@@ -30,6 +30,7 @@ export const errorTable: Readonly<Partial<Record<ErrorCode, ErrorRow>>> = {
   QM_JSON_SCHEMA_INVALID: row(400, 'invalid_request_error', 'invalid_json_schema'),
   QM_CHAT_TEMPLATE_FAILED: row(400, 'invalid_request_error', 'invalid_messages'),
   QM_MODEL_UNKNOWN: row(404, 'invalid_request_error', 'model_not_found'),
+  QM_MODEL_KIND: row(400, 'invalid_request_error', 'wrong_model_kind'),
   QM_REQUEST_UNKNOWN: row(404, 'not_found_error', 'request_not_found'),
   QM_ACCOUNT_UNKNOWN: row(404, 'not_found_error', 'account_not_found'),
   QM_ACCOUNT_BANNED: row(403, 'permission_error', 'account_banned'),

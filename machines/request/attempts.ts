@@ -38,6 +38,7 @@ const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'QM_FRAME_TOO_LONG',
   'QM_TOO_MANY_VIOLATIONS',
   'QM_MODEL_UNKNOWN',
+  'QM_MODEL_KIND',
   'QM_CONTEXT_EXCEEDED',
   'QM_JSON_SCHEMA_INVALID',
   'QM_CHAT_TEMPLATE_FAILED',

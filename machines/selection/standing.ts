@@ -176,15 +176,15 @@ const ownCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'QM_NODE_STOPPED',
 ])
 
-/**
- * By the catalogue's blame, with one exception: a worker that is only asked for models it advertises and then says it
- * has none was mistaken itself, so `QM_MODEL_UNKNOWN` counts as a refusal.
- */
+/** A worker is only asked for models that it advertises, of the kind that it advertises: it was mistaken itself. */
+const mistaken: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['QM_MODEL_UNKNOWN', 'QM_MODEL_KIND'])
+
+/** By the catalogue's blame, with the exception of `mistaken`, which counts as a refusal. */
 export function judge(code: ErrorCode): Judgement {
   if (ownCodes.has(code)) return 'nothing'
   const { blame } = errorCatalogue[code]
   if (blame === 'worker') return 'failure'
-  return blame === 'client' && code !== 'QM_MODEL_UNKNOWN' ? 'verdict' : 'refusal'
+  return blame === 'client' && !mistaken.has(code) ? 'verdict' : 'refusal'
 }
 
 /**

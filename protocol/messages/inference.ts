@@ -3,6 +3,7 @@ import { isErrorCode, type ErrorCode } from '../errors.ts'
 import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { chatMessageSchema, samplingSchema } from './chat.ts'
+import { embeddingBlockSchema, embedTextsSchema } from './embeddings.ts'
 import { type Parsed, parseMessage } from './parse-message.ts'
 
 /** The version this code speaks. A peer with another major is closed with `QM_PROTOCOL_VERSION`. */
@@ -28,6 +29,8 @@ export const modelAdSchema = z.object({
   state: z.enum(modelAdStates).optional(),
   /** Milliseconds that loading takes, as the worker estimates it; of a model that is not loaded. */
   loadMs: durationMs.optional(),
+  /** Numbers in a vector, of a model that makes embeddings and no text. Absent: a model that answers. */
+  embeddingSize: z.number().int().min(1).max(limits.embeddingSizeMax).optional(),
 })
 export type ModelAd = z.infer<typeof modelAdSchema>
 
@@ -107,6 +110,17 @@ export const resumeSchema = z
   })
 export type Resume = z.infer<typeof resumeSchema>
 
+const countGiven = (...values: readonly unknown[]): number =>
+  values.filter((value) => value !== undefined).length
+
+/** Nothing of an answer's can be asked of a vector; receipts count tokens, so there are none for embeddings. */
+const isPlain = (prompt: {
+  readonly stop: readonly string[]
+  readonly jsonSchema?: unknown
+  readonly resume?: unknown
+  readonly evidence?: unknown
+}): boolean => prompt.stop.length === 0 && countGiven(prompt.jsonSchema, prompt.resume, prompt.evidence) === 0
+
 /** What a client promises for an answer. */
 export const promptEvidenceSchema = z.object({
   /** An `Offer`. */
@@ -116,7 +130,7 @@ export const promptEvidenceSchema = z.object({
 })
 export type PromptEvidence = z.infer<typeof promptEvidenceSchema>
 
-/** Client → worker: do this. Exactly one of `messages` and `prompt` is given. */
+/** Client → worker: do this. Exactly one of `messages`, `prompt` and `embed` is given. */
 export const promptSchema = z
   .object({
     type: z.literal('prompt'),
@@ -127,6 +141,8 @@ export const promptSchema = z
     messages: z.array(chatMessageSchema).min(1).max(limits.chatMessagesMax).optional(),
     /** Raw text, without a chat template. */
     prompt: z.string().min(1).max(limits.promptCharsMax).optional(),
+    /** Texts to make embeddings of: no token is generated, and the vectors come with the finish. */
+    embed: embedTextsSchema.optional(),
     sampling: samplingSchema,
     maxTokens: z.number().int().min(1).max(limits.outputTokensMax),
     stop: z.array(z.string().min(1).max(limits.stopStringCharsMax)).max(limits.stopStringsMax).default([]),
@@ -150,8 +166,11 @@ export const promptSchema = z
   .refine(({ resume, maxTokens }) => resume === undefined || resume.tokens.length <= maxTokens, {
     message: 'more tokens to resume after than the answer may have',
   })
-  .refine((value) => (value.messages === undefined) !== (value.prompt === undefined), {
-    message: 'exactly one of "messages" and "prompt" must be given',
+  .refine(({ messages, prompt, embed }) => countGiven(messages, prompt, embed) === 1, {
+    message: 'exactly one of "messages", "prompt" and "embed" must be given',
+  })
+  .refine(({ embed, ...rest }) => embed === undefined || isPlain(rest), {
+    message: '"embed" goes with no "stop", "jsonSchema", "resume" or "evidence"',
   })
   .refine(
     (value) =>
@@ -193,6 +212,8 @@ export const finishSchema = z.object({
   totalMs: durationMs,
   /** A `Result`, when the prompt came with an offer. */
   evidence: evidence.optional(),
+  /** The vectors, in the order of the texts, when the prompt asked for embeddings; see `encodeEmbeddings`. */
+  embeddings: embeddingBlockSchema.optional(),
 })
 export type Finish = z.infer<typeof finishSchema>
 

@@ -11,6 +11,8 @@ const { hello, status, prompt, response, ack } = samples
 const queueStatus = samples['queue-status']
 const failure = samples.inference_error
 
+const embed = { ...prompt, messages: undefined, embed: ['x'] }
+
 /** Each bound: a message with `amount` of what is bounded, and the largest amount that is accepted. */
 const bounds: readonly [string, number, (amount: number) => unknown][] = [
   ['hello.agent characters', limits.agentCharsMax, (n) => ({ ...hello, agent: text(n) })],
@@ -60,6 +62,18 @@ const bounds: readonly [string, number, (amount: number) => unknown][] = [
     'prompt.prompt characters',
     limits.promptCharsMax,
     (n) => ({ ...prompt, messages: undefined, prompt: text(n) }),
+  ],
+  ['prompt.embed', limits.embedTextsMax, (n) => ({ ...embed, embed: list(n, 'x') })],
+  ['prompt.embed characters', limits.promptCharsMax, (n) => ({ ...embed, embed: [text(n)] })],
+  [
+    'prompt.embed characters together',
+    limits.promptCharsMax,
+    (n) => ({ ...embed, embed: [text(n - 10), text(10)] }),
+  ],
+  [
+    'model embedding size',
+    limits.embeddingSizeMax,
+    (n) => ({ ...hello, models: [{ ...modelAd, embeddingSize: n }] }),
   ],
   ['prompt.maxTokens', limits.outputTokensMax, (n) => ({ ...prompt, maxTokens: n })],
   ['prompt.stop', limits.stopStringsMax, (n) => ({ ...prompt, stop: list(n, 'x') })],
@@ -133,6 +147,16 @@ describe('bounds', () => {
     ['no messages', { ...prompt, messages: [] }],
     ['neither messages nor prompt', { ...prompt, messages: undefined }],
     ['messages and prompt', { ...prompt, prompt: 'hi' }],
+    ['messages and texts to embed', { ...embed, messages: prompt.messages }],
+    ['a raw prompt and texts to embed', { ...embed, prompt: 'hi' }],
+    ['no texts to embed', { ...embed, embed: [] }],
+    ['an empty text to embed', { ...embed, embed: [''] }],
+    ['embeddings with a stop string', { ...embed, stop: ['x'] }],
+    ['embeddings by a JSON schema', { ...embed, jsonSchema: '{}' }],
+    ['embeddings that go on', { ...embed, modelHash: hex(64), resume: { tokens: [1], chars: 1 } }],
+    ['embeddings with an offer', { ...embed, evidence: { offer: 'AAAA', salt: hex(32) } }],
+    ['embeddings that are no base64', { ...response, finish: { ...response.finish, embeddings: '?' } }],
+    ['a model with vectors of no numbers', { ...hello, models: [{ ...modelAd, embeddingSize: 0 }] }],
     ['an empty stop string', { ...prompt, stop: [''] }],
     ['a proof of another length', { ...hello, proof: 'ab' }],
   ])('%s is refused', (_, value) => {
