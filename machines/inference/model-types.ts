@@ -35,7 +35,7 @@ export interface EngineOptions {
 }
 
 /** What a model that is not loaded would turn out to be, as far as its file and the memory it may take tell. */
-export type ModelSurvey = Pick<LoadedModel, 'id' | 'hash' | 'contextTokens' | 'slots'> & {
+export type ModelSurvey = Pick<LoadedModel, 'id' | 'hash' | 'contextTokens' | 'slots' | 'embeddingSize'> & {
   /** Bytes that weights and context take. */
   readonly bytes: number
 }
@@ -50,6 +50,8 @@ export interface LoadedModel {
   readonly threads: number
   /** Megabytes the engine says model and context take. */
   readonly memoryMb: number
+  /** Numbers in a vector, of a model that makes embeddings and no text. */
+  readonly embeddingSize?: number | undefined
 }
 
 /** What the engine measured; the queue's share is added by the scheduler. */

@@ -8,6 +8,7 @@ import {
   type ModelId,
   type PeerId,
 } from '../../protocol/index.ts'
+import { isKind, type KindNeeds } from './model-kind.ts'
 import type { Speed } from './speed.ts'
 import { barrier, failureWork, openMax, type Barrier, type Standing } from './standing.ts'
 import type { Turns } from './turns.ts'
@@ -43,8 +44,11 @@ export interface Candidate {
   readonly speed: Speed
 }
 
-/** What a request needs. Without `modelId` and `modelHash` any model will do, the small built-in one last. */
-export interface Needs {
+/**
+ * What a request needs. Without `modelId` and `modelHash` any model of the right kind will do, the small built-in one
+ * last.
+ */
+export interface Needs extends KindNeeds {
   readonly modelId?: ModelId | undefined
   readonly modelHash?: ModelHash | undefined
   /** Tokens of prompt and answer together. */
@@ -57,12 +61,17 @@ export type Rejection =
   | 'protocol'
   | 'model'
   | 'model-hash'
+  | 'model-kind'
   | 'context'
   | 'not-accepting'
   | 'overloaded'
   | 'queue-full'
   | 'at-limit'
   | Barrier
+
+/** Whether a model has the name and the weights that are asked for, whatever it does. */
+export const isMeant = ({ id, hash }: ModelAd, { modelId = id, modelHash = hash }: Needs): boolean =>
+  id === modelId && hash === modelHash
 
 /** Whether a worker would have to load the model first. */
 export const isLoadable = ({ state }: ModelAd): boolean => state === 'loadable'
@@ -80,6 +89,9 @@ export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd 
     if (modelId !== undefined && model.id !== modelId) continue
     if (modelHash !== undefined && model.hash !== modelHash) {
       if (reason === 'model') reason = 'model-hash'
+    } else if (!isKind(model, needs)) {
+      // Where any model would do, this one was never meant.
+      if (modelId !== undefined || modelHash !== undefined) reason = 'model-kind'
     } else if (model.contextTokens < contextTokens) {
       reason = 'context'
     } else if (modelId === undefined && model.id === builtInModelId) {

@@ -1,6 +1,8 @@
 export type { Rejection } from './candidate.ts'
 export { explain } from './explain.ts'
 export type { Explanation, Reasons } from './explain.ts'
+export { explainKind, isKind } from './model-kind.ts'
+export type { KindNeeds } from './model-kind.ts'
 export { explainNoChoice } from './no-choice.ts'
 export type { NoChoice } from './no-choice.ts'
 export { replay, select } from './select.ts'

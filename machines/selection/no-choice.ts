@@ -11,7 +11,14 @@ export interface NoChoice {
 }
 
 /** Reasons that say that a worker does not hold what was asked for: it was never a candidate. */
-const strangers: ReadonlySet<Rejection> = new Set(['protocol', 'model', 'model-hash', 'context', 'excluded'])
+const strangers: ReadonlySet<Rejection> = new Set([
+  'protocol',
+  'model',
+  'model-hash',
+  'model-kind',
+  'context',
+  'excluded',
+])
 const full: readonly Rejection[] = ['queue-full', 'at-limit']
 const busy: readonly Rejection[] = ['overloaded', 'not-accepting', 'refused-lately']
 

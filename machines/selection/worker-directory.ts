@@ -1,6 +1,14 @@
 import type { ErrorCode, HealthState, ModelAd, PeerId, Status } from '../../protocol/index.ts'
-import { rejection, type Candidate, type LoadClaim, type Needs, type Rejection } from './candidate.ts'
+import {
+  isMeant,
+  rejection,
+  type Candidate,
+  type LoadClaim,
+  type Needs,
+  type Rejection,
+} from './candidate.ts'
 import { LruMap } from './lru-map.ts'
+import { isKind } from './model-kind.ts'
 import { select, type Selection } from './select.ts'
 import { afterAnswer, afterFirstToken, unknownSpeed, type Speed, type SpeedClaim } from './speed.ts'
 import {
@@ -223,6 +231,16 @@ export class WorkerDirectory {
     if (selection.workerId === null) return { ...selection, retryAfterMs: this.#retryAfterMs(exclude, nowMs) }
     if (affinityKey !== undefined) this.#affinities.set(affinityKey, selection.workerId)
     return selection
+  }
+
+  /**
+   * The model that was meant, where all known workers that hold it hold one of another kind. Undefined where no model is
+   * named: then none was meant.
+   */
+  misfit(needs: Needs): ModelAd | undefined {
+    if (needs.modelId === undefined && needs.modelHash === undefined) return undefined
+    const meant = this.#candidates.flatMap(({ models }) => models.filter((model) => isMeant(model, needs)))
+    return meant.some((model) => isKind(model, needs)) ? undefined : meant[0]
   }
 
   list(nowMs: number): WorkerView[] {

@@ -4,6 +4,7 @@ const rejections: Readonly<Record<string, string>> = {
   protocol: 'speaks another version',
   model: 'does not hold the model',
   'model-hash': 'holds other weights of that name',
+  'model-kind': 'holds a model of another kind',
   context: 'has too little context',
   'not-accepting': 'was pausing',
   overloaded: 'was overloaded',

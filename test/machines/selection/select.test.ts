@@ -4,7 +4,7 @@ import type { Candidate } from '../../../machines/selection/candidate.ts'
 import { explain } from '../../../machines/selection/explain.ts'
 import { select, type SelectionQuery } from '../../../machines/selection/select.ts'
 import { afterFailure, freshStanding } from '../../../machines/selection/standing.ts'
-import { llama, nano, toCandidate, toWorkerId } from './support.ts'
+import { llama, minilm, nano, toCandidate, toWorkerId } from './support.ts'
 
 const query: SelectionQuery = { modelId: 'llama', exclude: [] }
 
@@ -24,6 +24,12 @@ describe('select', () => {
     ['model', { models: [nano] }, {}],
     ['model', { models: [] }, { modelId: undefined }],
     ['model-hash', {}, { modelHash: 'ff'.repeat(32) }],
+    ['model-kind', { models: [minilm] }, { modelId: 'minilm' }],
+    ['model-kind', {}, { embedding: 'any' }],
+    ['model-kind', { models: [minilm] }, { modelId: 'minilm', embedding: 512 }],
+    ['model', { models: [minilm] }, { modelId: undefined }],
+    ['model', { models: [nano, llama] }, { modelId: undefined, embedding: 'any' }],
+    ['model', { models: [minilm] }, { modelId: undefined, embedding: 512 }],
     ['context', {}, { contextTokens: 4_097 }],
     ['not-accepting', { load: { ...toCandidate(1).load, accepting: false } }, {}],
     ['overloaded', { load: { ...toCandidate(1).load, state: 'overloaded' } }, {}],
@@ -36,6 +42,19 @@ describe('select', () => {
     const selection = select([toCandidate(1, {}, rest)], { ...query, ...asked }, 1, 0)
     expect(selection.workerId).toBeNull()
     expect(explain(selection.trace).reasons).toEqual([{ workerId: toWorkerId(1), rejected: reason }])
+  })
+
+  it('finds a model of the right kind beside others, with a name and without', () => {
+    const both = [toCandidate(1, {}, { models: [minilm, llama] }), toCandidate(2, {}, { models: [nano] })]
+    const chosen = (asked: Partial<SelectionQuery>) => {
+      const selection = select(both, { exclude: [], ...asked }, 1, 0)
+      return selection.workerId === null ? null : selection.model.id
+    }
+    expect(chosen({})).toBe('llama')
+    expect(chosen({ embedding: 'any' })).toBe('minilm')
+    expect(chosen({ embedding: 384 })).toBe('minilm')
+    expect(chosen({ embedding: 384, modelHash: minilm.hash })).toBe('minilm')
+    expect(chosen({ modelHash: minilm.hash })).toBeNull()
   })
 
   it('takes one with an empty queue, however bad, before the best that has one waiting', () => {

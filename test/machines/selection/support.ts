@@ -9,6 +9,14 @@ export const toWorkerId = (name: number): string => name.toString(16).padStart(6
 export const llama = { id: 'llama', hash: 'ab'.repeat(32), contextTokens: 4_096, slots: 2 }
 export const nano = { id: 'nano', hash: 'cd'.repeat(32), contextTokens: 512, slots: 2 }
 
+export const minilm = {
+  id: 'minilm',
+  hash: 'ef'.repeat(32),
+  contextTokens: 512,
+  slots: 1,
+  embeddingSize: 384,
+}
+
 export const idle: LoadClaim = {
   healthScore: 100,
   state: 'idle',

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { protocolVersion } from '../../../protocol/index.ts'
 import { WorkerDirectory } from '../../../machines/selection/worker-directory.ts'
 import { replay } from '../../../machines/selection/select.ts'
-import { llama, toStatus, toWorkerId } from './support.ts'
+import { llama, minilm, toStatus, toWorkerId } from './support.ts'
 
 const none: ReadonlySet<string> = new Set()
 const a = toWorkerId(1)
@@ -29,6 +29,24 @@ describe('worker directory', () => {
     directory.hello(b, hello, 0)
     expect(directory.list(0).map(({ workerId }) => workerId)).toEqual([a, b])
     expect(directory.choose({ exclude: new Set([a]) }, 1, 0)).toMatchObject({ workerId: b, model: llama })
+  })
+
+  it('knows when all who hold a model hold one of another kind', () => {
+    directory.hello(b, { ...hello, models: [minilm] }, 0)
+    expect(directory.misfit({ modelId: 'minilm' })).toEqual(minilm)
+    expect(directory.misfit({ modelHash: minilm.hash })).toEqual(minilm)
+    expect(directory.misfit({ modelId: 'minilm', embedding: 768 })).toEqual(minilm)
+    expect(directory.misfit({ modelId: 'minilm', embedding: 'any' })).toBeUndefined()
+    expect(directory.misfit({ modelId: 'minilm', embedding: 384 })).toBeUndefined()
+    expect(directory.misfit({ modelId: 'llama', embedding: 'any' })).toEqual(llama)
+    // Nobody holds it, or nobody was meant.
+    expect(directory.misfit({ modelId: 'other' })).toBeUndefined()
+    expect(directory.misfit({ embedding: 'any' })).toBeUndefined()
+    expect(directory.misfit({})).toBeUndefined()
+    // Under one name there may be both.
+    directory.hello(toWorkerId(3), { ...hello, models: [{ ...llama, embeddingSize: 8 }] }, 0)
+    expect(directory.misfit({ modelId: 'llama', embedding: 'any' })).toBeUndefined()
+    expect(directory.misfit({ modelId: 'llama' })).toBeUndefined()
   })
 
   it('ignores a status of somebody unknown, and forgets who left', () => {
