@@ -16,6 +16,8 @@ export interface GenerateRequest {
   readonly requestId: RequestId
   readonly messages?: readonly ChatMessage[] | undefined
   readonly prompt?: string | undefined
+  /** Texts to make embeddings of. */
+  readonly embed?: readonly string[] | undefined
   readonly sampling: Sampling
   readonly maxTokens: number
   readonly stop: readonly string[]
@@ -47,12 +49,15 @@ export interface EngineHost {
   /**
    * Tokenizes the request, compiles its grammar and keeps both until `generate` or `release`.
    *
-   * @throws QMeshError `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`, `QM_RESUME_INVALID`
+   * @throws QMeshError `QM_MODEL_KIND`, `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`, `QM_RESUME_INVALID`
    */
   prepare(request: GenerateRequest): Promise<{ readonly promptTokens: number }>
   /** Forgets a prepared request that will not run. */
   release(jobId: string): void
-  /** Runs a prepared request. At most `model.slots` at once. `onChunk` is called in order and must not throw. */
+  /**
+   * Runs a prepared request. At most `model.slots` at once. `onChunk` is called in order and must not throw. Where
+   * embeddings are asked for there are no chunks, and the result has them.
+   */
   generate(jobId: string, onChunk: (chunk: TokenChunk) => void): Generation
   /** Resolves when the thread is gone or hung without having been closed: `QM_ENGINE_CRASHED`, `QM_ENGINE_HUNG`. */
   readonly lost: Promise<QMeshError>

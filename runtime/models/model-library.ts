@@ -4,7 +4,9 @@ import { CatalogFiles } from '../../actors/models/catalog/catalog-files.ts'
 import { readManifestFile, toGenuine } from '../../actors/models/catalog/manifest-file.ts'
 import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
-import { guessKind, readModelFacts } from '../../actors/models/facts/model-facts.ts'
+import { checkGgufFile } from '../../actors/inference/gguf/header.ts'
+import { toGgufKind } from '../../actors/inference/gguf/model-kind.ts'
+import { toModelFacts } from '../../actors/models/facts/model-facts.ts'
 import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
 import { SpeedFile } from '../../actors/models/facts/speed-file.ts'
 import { toCoreKey } from '../../actors/models/seeding/static-core.ts'
@@ -539,7 +541,7 @@ async function measureFit(path: string): Promise<Fit> {
 
 /** @throws QMeshError `QM_MANIFEST_INVALID`, and what reading the header throws */
 async function toManifest(path: string, options: AddOptions): Promise<ModelManifest> {
-  const facts = readModelFacts(path)
+  const header = checkGgufFile(path)
   if (typeof options.manifest === 'string') return readManifestFile(options.manifest)
   if (options.manifest !== undefined) return toGenuine(options.manifest, 'given')
   const fileName = basename(path)
@@ -550,10 +552,10 @@ async function toManifest(path: string, options: AddOptions): Promise<ModelManif
       version: 1,
       name: options.name ?? fileName.replace(/\.gguf$/i, '').slice(0, 100),
       description: '',
-      kind: options.kind ?? guessKind(facts),
+      kind: options.kind ?? toGgufKind(header),
       licence: options.licence ?? 'other',
       tags: [],
-      facts,
+      facts: toModelFacts(header),
       artifact: { bytes: null, sha256: null, core: null },
       sources: [{ kind: 'peers' }],
       publisher: null,

@@ -13,7 +13,7 @@ import type { HostThread } from './host-thread.ts'
 import type { FromThread, LaneChunk, TaskFailure, ToThread } from './thread-messages.ts'
 import { Watchdog, type WatchdogOptions } from './watchdog.ts'
 
-/** Tokens that one evaluation takes in at most: what the engine may be silent about. */
+/** Tokens that one evaluation takes in at most where an answer is asked for: what the engine may be silent about. */
 const batchTokensMax = 512
 /** Milliseconds a thread has to put down what it does when it is closed; then it is ended. */
 const closeDeadlineMs = 10_000
@@ -210,9 +210,11 @@ export class LlamaHost implements EngineHost {
   #allowanceMs({ hangMs, perPromptTokenMs }: WatchdogOptions): number | undefined {
     const working = Array.from(this.#lanes.values()).filter(({ control }) => !control.isPaused)
     if (working.length === 0 && this.#preparing === 0) return undefined
+    const { embeddingSize, contextTokens } = this.model
+    const atOnce = embeddingSize === undefined ? batchTokensMax : contextTokens
     const promptTokens = working
       .filter(({ hasTokens }) => !hasTokens)
-      .reduce((sum, lane) => sum + Math.min(lane.promptTokens, batchTokensMax), 0)
+      .reduce((sum, lane) => sum + Math.min(lane.promptTokens, atOnce), 0)
     return hangMs + perPromptTokenMs * promptTokens
   }
 }

@@ -1,6 +1,7 @@
 import { contextSteps, type MemoryNeed } from '../../../machines/models/fit.ts'
 import { toQMeshError } from '../../../protocol/index.ts'
 import { checkGgufFile } from '../../inference/gguf/header.ts'
+import { toGgufKind } from '../../inference/gguf/model-kind.ts'
 
 /** Contexts longer than this are not asked about: no machine at home holds them. */
 const contextTokensMax = 1_048_576
@@ -13,7 +14,7 @@ const contextTokensMax = 1_048_576
  */
 export async function readMemoryNeeds(path: string): Promise<readonly MemoryNeed[]> {
   // The engine's reader trusts the counts of a header; ours does not.
-  checkGgufFile(path)
+  const kind = toGgufKind(checkGgufFile(path))
   const { GgufInsights, readGgufFileInfo } = await import('node-llama-cpp')
   try {
     const info = await readGgufFileInfo(path, { sourceType: 'filesystem', logWarnings: false })
@@ -25,7 +26,7 @@ export async function readMemoryNeeds(path: string): Promise<readonly MemoryNeed
         contextSize: contextTokens,
         sequences: 1,
         modelGpuLayers: 0,
-        isEmbeddingContext: !insights.hasDecoder,
+        ...(kind === 'chat' ? {} : { isEmbeddingContext: true, batchSize: contextTokens }),
       })
       return { contextTokens, bytes: weights.cpuRam + weights.gpuVram + context.cpuRam + context.gpuVram }
     })

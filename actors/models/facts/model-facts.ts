@@ -1,5 +1,5 @@
 import { limits } from '../../../protocol/index.ts'
-import { modelLimits, type ModelFacts, type ModelKind } from '../../../protocol/models/index.ts'
+import { modelLimits, type ModelFacts } from '../../../protocol/models/index.ts'
 import { checkGgufFile, type GgufHeader } from '../../inference/gguf/header.ts'
 import { toQuantization } from './quantization.ts'
 
@@ -23,12 +23,6 @@ export function toModelFacts({ metadata, keys, elements }: GgufHeader): ModelFac
     embeddingLength: get('embedding_length', modelLimits.embeddingLengthMax),
     hasChatTemplate: keys.has('tokenizer.chat_template'),
   }
-}
-
-/** What a model of these facts is most likely for. */
-export function guessKind({ architecture }: ModelFacts): ModelKind {
-  const isEncoder = /bert|t5encoder|(^|-)embed/.test(architecture)
-  return isEncoder ? 'embedding' : 'chat'
 }
 
 /** Text that may be shown: the file is anybody's. */

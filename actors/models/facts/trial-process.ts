@@ -1,4 +1,6 @@
 import { setPriority } from 'node:os'
+import { checkGgufFile } from '../../inference/gguf/header.ts'
+import { toGgufKind } from '../../inference/gguf/model-kind.ts'
 import { refusedExitCode, trialMark } from './trial-protocol.ts'
 
 /**
@@ -21,7 +23,7 @@ async function tryFile(path: string): Promise<void> {
   })
   const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
   // Some sizes are used for the first time when a graph is built and computed.
-  if (model.fileInsights.hasDecoder) {
+  if (toGgufKind(checkGgufFile(path)) === 'chat') {
     const bos = model.tokens.bos ?? model.tokens.eos
     const context = await model.createContext({ contextSize: 64, sequences: 1, threads: 1 })
     const tokens = bos === null ? model.tokenize('a') : [bos]

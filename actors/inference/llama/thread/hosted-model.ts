@@ -6,6 +6,7 @@ import { GenerationControl } from '../generation-control.ts'
 import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 import { AnswerText } from './answer-text.ts'
+import type { Hosted } from './hosted.ts'
 import { generate, jsonEnd, toContext, type Prepared, type Taken } from './generate.ts'
 import { toGrammarState } from './grammar-state.ts'
 import { compileJsonSchema } from './json-schema.ts'
@@ -20,7 +21,7 @@ type Waiting = Omit<Prepared, 'taken'> & { readonly taken: Omit<Taken, 'mode'> |
  * One loaded model and the requests on it, in its own thread. Calls flow in as tasks, tokens flow out through the
  * outbox; nothing here is shared with another host.
  */
-export class HostedModel {
+export class HostedModel implements Hosted {
   readonly #loaded: Loaded
   readonly #port: MessagePort
   readonly #outbox: Outbox
@@ -46,6 +47,7 @@ export class HostedModel {
 
   async prepare(request: GenerateRequest): Promise<TaskAnswer> {
     const { prompts, facts } = this.#loaded
+    if (request.embed) throw new QMeshError('QM_MODEL_KIND', `"${facts.id}" makes no embeddings`)
     const exceeded = (tokens: string): QMeshError =>
       new QMeshError(
         'QM_CONTEXT_EXCEEDED',

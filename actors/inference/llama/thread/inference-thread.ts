@@ -1,12 +1,13 @@
 import { type ModelHash, QMeshError, toQMeshError } from '../../../../protocol/index.ts'
+import type { LoadedModel } from '../../engine.port.ts'
 import { FileTrial } from '../../../models/facts/file-trial.ts'
 import type { FromThread, InferenceTask, LoadTask, SurveyTask, TaskAnswer } from '../thread-messages.ts'
 import { VitalSigns } from '../vital-signs.ts'
 import { verifyFile } from './verify-file.ts'
-import type { HostedModel } from './hosted-model.ts'
+import type { Hosted } from './hosted.ts'
 
 /** One thread hosts one model, so one instance per thread is all there is. */
-let hosted: HostedModel | undefined
+let hosted: Hosted | undefined
 
 /** Answers one task. Never rejects: errors are values here, see `TaskAnswer`. */
 export async function answerTask(task: InferenceTask): Promise<TaskAnswer> {
@@ -32,17 +33,37 @@ export async function answerTask(task: InferenceTask): Promise<TaskAnswer> {
 
 /** The engine takes a second to import, a bad file is found in a millisecond: first things first. */
 async function load(task: LoadTask): Promise<TaskAnswer> {
-  const hash = verifyFile(task)
+  const { hash, kind } = verifyFile(task)
   await tryFile(task, hash)
-  const vitals = new VitalSigns(task.vitals)
+  const host = kind === 'embedding' ? hostEmbedder : hostModel
+  const { model, facts } = await host(task, hash, new VitalSigns(task.vitals))
+  hosted = model
+  endGentlyOnDefect(hosted, task)
+  return { ok: true, loaded: facts }
+}
+
+type Host = (
+  task: LoadTask,
+  hash: ModelHash,
+  vitals: VitalSigns,
+) => Promise<{ readonly model: Hosted; readonly facts: LoadedModel }>
+
+const hostModel: Host = async (task, hash, vitals) => {
   const [{ loadModel }, { HostedModel }] = await Promise.all([
     import('./loaded.ts'),
     import('./hosted-model.ts'),
   ])
   const loaded = await vitals.native(() => loadModel(task, hash, vitals))
-  hosted = new HostedModel(loaded, task, vitals)
-  endGentlyOnDefect(hosted, task)
-  return { ok: true, loaded: loaded.facts }
+  return { model: new HostedModel(loaded, task, vitals), facts: loaded.facts }
+}
+
+const hostEmbedder: Host = async (task, hash, vitals) => {
+  const [{ loadEmbedder }, { HostedEmbedder }] = await Promise.all([
+    import('./embedding/loaded-embedder.ts'),
+    import('./embedding/hosted-embedder.ts'),
+  ])
+  const loaded = await vitals.native(() => loadEmbedder(task, hash, vitals))
+  return { model: new HostedEmbedder(loaded, task, vitals), facts: loaded.facts }
 }
 
 /** Of a file whose hash was expected somebody knows what it does; any other may end this process by what it says. */
@@ -52,14 +73,14 @@ async function tryFile({ spec, trialDir }: LoadTask, hash: ModelHash): Promise<v
 }
 
 async function survey(task: SurveyTask): Promise<TaskAnswer> {
-  const hash = verifyFile(task)
+  const file = verifyFile(task)
   const vitals = new VitalSigns(task.vitals)
   const { surveyModel } = await import('./survey.ts')
-  return { ok: true, surveyed: await vitals.native(() => surveyModel(task, hash)) }
+  return { ok: true, surveyed: await vitals.native(() => surveyModel(task, file)) }
 }
 
 /** A defect ends the thread, but not before native calls have returned: see `VitalSigns`. */
-function endGentlyOnDefect(model: HostedModel, { port }: LoadTask): void {
+function endGentlyOnDefect(model: Hosted, { port }: LoadTask): void {
   const end = (defect: unknown): void => {
     const { message } = toQMeshError(defect)
     port.postMessage({ type: 'log', level: 'fatal', message } satisfies FromThread, [])

@@ -1,6 +1,6 @@
 import { getLlama, LlamaVocabularyType } from 'node-llama-cpp'
 import type { Llama, LlamaContext, LlamaLogLevel, LlamaModel, Token } from 'node-llama-cpp'
-import { toQMeshError, type ModelHash } from '../../../../protocol/index.ts'
+import { toQMeshError, type ModelHash, type QMeshError } from '../../../../protocol/index.ts'
 import type { LoadedModel } from '../../engine.port.ts'
 import type { FromThread, LoadTask } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
@@ -37,9 +37,7 @@ export async function loadModel(
     port.postMessage({ type: 'log', level, message } satisfies FromThread, []),
   )
   const plan = await planLoad(llama, spec, options)
-  // More threads than cores that do maths make it slower by orders of magnitude: they spin while they wait.
-  const threads = Math.max(1, Math.min(options.threads, llama.cpuMathCores))
-  llama.maxThreads = threads
+  const threads = limitThreads(llama, options.threads)
   const { model, context } = await loadNative(llama, { spec, options }, plan, threads)
   const sequences = Array.from({ length: plan.slots }, () => context.getSequence())
   return {
@@ -54,7 +52,7 @@ export async function loadModel(
       hash,
       contextTokens: plan.contextTokens,
       slots: plan.slots,
-      backend: llama.gpu === false || model.gpuLayers === 0 ? 'cpu' : llama.gpu,
+      backend: toBackend(llama, model),
       threads,
       memoryMb: Math.ceil(
         [model.memoryUsage, context.memoryUsage].reduce((sum, { ram, vram }) => sum + ram + vram, 0) /
@@ -67,6 +65,16 @@ export async function loadModel(
       await model.dispose()
     },
   }
+}
+
+export const toBackend = (llama: Llama, model: LlamaModel): LoadedModel['backend'] =>
+  llama.gpu === false || model.gpuLayers === 0 ? 'cpu' : llama.gpu
+
+/** More threads than cores that do maths make it slower by orders of magnitude: they spin while they wait. */
+export function limitThreads(llama: Llama, wanted: number): number {
+  const threads = Math.max(1, Math.min(wanted, llama.cpuMathCores))
+  llama.maxThreads = threads
+  return threads
 }
 
 /** The engine's library in this thread, with the lines of its log. */
@@ -112,10 +120,14 @@ async function loadNative(
     return { model, context }
   } catch (error) {
     await model?.dispose()
-    // The header was sound, so what failed is either memory or something this build of the engine cannot do.
-    const isMemory = error instanceof Error && /memory|vram|too large|allocate/i.test(error.message)
-    throw toQMeshError(error, isMemory ? 'QM_MODEL_TOO_LARGE' : 'QM_MODEL_UNSUPPORTED')
+    throw toLoadError(error)
   }
+}
+
+/** The header was sound, so what failed is either memory or something this build of the engine cannot do. */
+export function toLoadError(error: unknown): QMeshError {
+  const isMemory = error instanceof Error && /memory|vram|too large|allocate/i.test(error.message)
+  return toQMeshError(error, isMemory ? 'QM_MODEL_TOO_LARGE' : 'QM_MODEL_UNSUPPORTED')
 }
 
 /**

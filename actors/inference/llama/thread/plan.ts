@@ -8,6 +8,9 @@ import { availableMemoryBytes } from '../../memory.ts'
 const contextTokensDefault = 4_096
 /** A context below this cannot hold a question and its answer. */
 const contextTokensMin = 512
+/** The same for a text of which an embedding is made: most models are trained for 512, and few pages have more. */
+const embeddingContextDefault = 2_048
+const embeddingContextMin = 128
 const slotsDefault = { cpu: 4, gpu: 8 } as const
 /** One actor per slot, and one actor has at most 100 children. */
 const slotsMax = 64
@@ -19,28 +22,39 @@ export interface LoadPlan {
   readonly slots: number
   /** Bytes that weights and context take. */
   readonly bytes: number
+  /** Numbers in a vector, of a model that makes embeddings. */
+  readonly embeddingSize?: number | undefined
 }
 
-type Shape = Omit<LoadPlan, 'bytes'>
+type Shape = Pick<LoadPlan, 'contextTokens' | 'slots'>
+
+export interface PlanOptions {
+  /** What the model is for. Default: it answers. */
+  readonly kind?: 'chat' | 'embedding'
+  /** It is not loaded now: what other models hold at the moment does not count, `memoryBytesMax` does. */
+  readonly isSurvey?: boolean
+}
 
 const sum = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): number => cpuRam + gpuVram
 const megabytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024)
 
 /**
  * Chooses context and slots so that weights and KV cache fit the memory. What the operator asked for is taken or
- * refused, never silently reduced; what was left open shrinks: first slots, then the context.
+ * refused, never silently reduced; what was left open shrinks: first slots, then the context. A model that makes
+ * embeddings has one slot, and no more context than it was trained for: it has no place for more tokens.
  *
- * @param isSurvey it is not loaded now: what other models hold at the moment does not count, `memoryBytesMax` does
  * @throws QMeshError `QM_MODEL_UNSUPPORTED`, `QM_MODEL_TOO_LARGE` with the numbers
  */
 export async function planLoad(
   llama: Llama,
   spec: ModelSpec,
   options: EngineOptions,
-  isSurvey = false,
+  { kind = 'chat', isSurvey = false }: PlanOptions = {},
 ): Promise<LoadPlan> {
   const insights = await readInsights(llama, spec)
-  const trained = insights.trainContextSize ?? contextTokensDefault
+  const isEmbedding = kind === 'embedding'
+  const embeddingSize = isEmbedding ? toEmbeddingSize(spec, insights) : undefined
+  const trained = insights.trainContextSize ?? (isEmbedding ? contextTokensMin : contextTokensDefault)
   if (spec.contextTokens !== undefined && spec.contextTokens > limits.contextTokensMax) {
     throw new QMeshError('QM_MODEL_TOO_LARGE', `a context of ${spec.contextTokens} tokens is over the limit`)
   }
@@ -52,7 +66,12 @@ export async function planLoad(
   const usable = (free + gpuFree) * memoryShare
   const available = isSurvey && memoryBytesMax < Infinity ? memoryBytesMax : Math.min(usable, memoryBytesMax)
   const needs = async ({ contextTokens, slots }: Shape): Promise<number> => {
-    const context = { contextSize: contextTokens, sequences: slots, modelGpuLayers: gpuLayers }
+    const context = {
+      contextSize: contextTokens,
+      sequences: slots,
+      modelGpuLayers: gpuLayers,
+      ...(isEmbedding && { isEmbeddingContext: true, batchSize: contextTokens }),
+    }
     // The exact estimate builds the graph, which takes for ever for an absurd context: the cache alone decides there.
     const cache = sum(
       insights.estimateContextResourceRequirements({ ...context, includeGraphOverhead: false }),
@@ -60,10 +79,12 @@ export async function planLoad(
     if (cache > available) return sum(weights) + cache
     return sum(weights) + sum(await insights.estimateContextResourceRequirementsV2(context))
   }
-  const plans = candidates(spec, Math.min(trained, contextTokensDefault), hasGpu)
+  const plans = isEmbedding
+    ? embeddingCandidates(spec, trained)
+    : candidates(spec, Math.min(trained, contextTokensDefault), hasGpu)
   for (const plan of plans) {
     const bytes = Math.ceil(await needs(plan))
-    if (bytes <= available) return { ...plan, bytes }
+    if (bytes <= available) return { ...plan, bytes, embeddingSize }
   }
 
   const smallest = plans.at(-1) ?? { contextTokens: contextTokensMin, slots: 1 }
@@ -84,6 +105,28 @@ function candidates(spec: ModelSpec, contextDefault: number, hasGpu: boolean): S
       ? halves(hasGpu ? slotsDefault.gpu : slotsDefault.cpu, 1)
       : [Math.min(spec.slots, slotsMax)]
   return contexts.flatMap((contextTokens) => slots.map((count) => ({ contextTokens, slots: count })))
+}
+
+/** The same, where every text is read in one go: working memory grows with the square of the context. */
+function embeddingCandidates({ contextTokens }: ModelSpec, trained: number): Shape[] {
+  const contexts =
+    contextTokens === undefined
+      ? halves(Math.min(trained, embeddingContextDefault), embeddingContextMin)
+      : [Math.min(contextTokens, trained)]
+  return contexts.map((tokens) => ({ contextTokens: tokens, slots: 1 }))
+}
+
+/** @throws QMeshError `QM_MODEL_UNSUPPORTED` */
+function toEmbeddingSize({ path }: ModelSpec, { ggufFileInfo, embeddingVectorSize }: GgufInsights): number {
+  const { embedding_length_out: out } = ggufFileInfo.architectureMetadata as {
+    readonly embedding_length_out?: unknown
+  }
+  const size = typeof out === 'number' && out > 0 ? out : (embeddingVectorSize ?? 0)
+  if (size >= 1 && size <= limits.embeddingSizeMax) return size
+  throw new QMeshError(
+    'QM_MODEL_UNSUPPORTED',
+    `"${path}" makes vectors of ${size} numbers, at most ${limits.embeddingSizeMax} cross the mesh`,
+  )
 }
 
 function halves(from: number, min: number): number[] {

@@ -2,6 +2,7 @@ import { GeneralChatWrapper, JinjaTemplateChatWrapper, resolveChatWrapper } from
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, Token } from 'node-llama-cpp'
 import { toQMeshError, type ChatMessage } from '../../../../protocol/index.ts'
 import type { VitalSigns } from '../vital-signs.ts'
+import { areBeyond } from './token-count.ts'
 import { withinTime } from './within-time.ts'
 
 /** Turns requests into token ids, with the chat template that the model file carries. */
@@ -9,17 +10,12 @@ export interface PromptEncoder {
   /** @throws QMeshError `QM_CHAT_TEMPLATE_FAILED` */
   encodeChat(messages: readonly ChatMessage[]): Token[]
   encodeText(text: string): Token[]
-  /**
-   * Whether long texts have more tokens than this, about: they are counted in pieces. The engine's time for one text may
-   * grow with the square of its length, so this comes before a text goes in whole.
-   */
+  /** See `areBeyond`. */
   areBeyond(texts: readonly string[], tokens: number): boolean
 }
 
 /** Milliseconds a chat template may take; those in use take less than one. */
 const templateMsMax = 2_000
-/** Characters of a text that are tokenized at once to see how long it is. */
-const pieceChars = 8_192
 
 /**
  * The template's own text is tokenized with control tokens, what people wrote never is: `<|im_start|>` inside a message
@@ -44,16 +40,7 @@ export function createPromptEncoder(model: LlamaModel, vitals: VitalSigns): Prom
       }
     },
     encodeText: (text) => withBos(model, tokenize(text)),
-    areBeyond(texts, tokens) {
-      if (texts.reduce((sum, { length }) => sum + length, 0) <= pieceChars) return false
-      let counted = 0
-      for (const text of texts) {
-        for (let from = 0; from < text.length && counted <= tokens; from += pieceChars) {
-          counted += tokenize(text.slice(from, from + pieceChars)).length
-        }
-      }
-      return counted > tokens
-    },
+    areBeyond: (texts, tokens) => areBeyond(texts, tokens, tokenize),
   }
 }
 

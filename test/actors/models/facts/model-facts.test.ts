@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { GgufFileType } from 'node-llama-cpp'
 import { expect, it } from 'vitest'
 import { readMemoryNeeds } from '../../../../actors/models/facts/memory-needs.ts'
-import { guessKind, readModelFacts } from '../../../../actors/models/facts/model-facts.ts'
+import { readModelFacts } from '../../../../actors/models/facts/model-facts.ts'
 import { toQuantization } from '../../../../actors/models/facts/quantization.ts'
 import { createTinyGguf, writeTinyGguf } from '../../../support/tiny-gguf.ts'
 import { tempFolder } from '../store/store-rig.ts'
@@ -55,13 +55,6 @@ it('file types have the names that the engine has for them', () => {
     ),
   ).toBe('Q4_K')
   expect(toQuantization(9_999, new Map([[9_999, 1]]))).toBe('unknown')
-})
-
-it('a model for embeddings is told by its architecture', () => {
-  const facts = readModelFacts(nano)
-  expect(guessKind(facts)).toBe('chat')
-  for (const architecture of ['bert', 'nomic-bert', 'modern-bert', 't5encoder', 'gemma-embedding'])
-    expect(guessKind({ ...facts, architecture })).toBe('embedding')
 })
 
 it('memory is counted by the engine, more for a longer context', async () => {
