@@ -41,6 +41,8 @@ export const modelStatusSchema = z.object({
   threads: count.optional(),
   /** Megabytes of model and context. */
   memoryMb: z.number().min(0).optional(),
+  /** Numbers in a vector; of a model that makes embeddings and answers nothing. */
+  embeddingSize: count.optional(),
   /** Milliseconds that loading it is likely to take; of a model that is not loaded. */
   loadMs: count.optional(),
   /** Why it failed, was lost, or cannot be loaded now. */

@@ -71,6 +71,14 @@ const againIn = (ms: number): string => {
   return `it is tried again in ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`
 }
 
+const toAd = ({ id, hash, contextTokens, slots, embeddingSize }: ModelAd): ModelAd => ({
+  id,
+  hash,
+  contextTokens,
+  slots,
+  ...(embeddingSize !== undefined && { embeddingSize }),
+})
+
 /** What a worker says whose owner wants it to serve whatever else the machine does. */
 const regardless = ({ score, state }: Health): Health => ({
   score,
@@ -112,7 +120,7 @@ export class WorkerSide {
     this.intake = new Intake({
       hosts: this.hosts,
       now: options.now,
-      loadable: (modelId) => this.#loadable(modelId)?.hash,
+      loadable: (modelId) => this.#loadable(modelId),
       queue: {
         submit: (job) => this.#submit(job),
         cancel: (jobId) => options.scheduler()?.send({ type: 'request.cancel', jobId }),
@@ -435,7 +443,7 @@ export class WorkerSide {
   }
 
   #ready(model: LoadedModel, slotIds: readonly SlotId[]): void {
-    const { id, hash, contextTokens, slots, backend, threads, memoryMb } = model
+    const { id, hash, contextTokens, slots, backend, threads, memoryMb, embeddingSize } = model
     const { path } = this.#known(id)
     this.#models.set(id, {
       id,
@@ -447,6 +455,7 @@ export class WorkerSide {
       backend,
       threads,
       memoryMb,
+      ...(embeddingSize !== undefined && { embeddingSize }),
     })
     for (const slotId of slotIds) {
       const scheduler = this.#options.scheduler()
@@ -481,7 +490,7 @@ export class WorkerSide {
 
   /** A model is not in memory any more, or not yet; requests for it wait. */
   #goes(model: LoadableModel, state: 'loadable' | 'unloading'): void {
-    const { id, hash, contextTokens, slots, loadMs } = model
+    const { id, hash, contextTokens, slots, loadMs, embeddingSize } = model
     const { path } = this.#known(id)
     this.#visitors.set(id, model)
     this.#models.set(id, {
@@ -492,6 +501,7 @@ export class WorkerSide {
       contextTokens,
       slots,
       loadMs,
+      ...(embeddingSize !== undefined && { embeddingSize }),
     })
     this.#tellLoadable(model)
   }
@@ -516,19 +526,11 @@ export class WorkerSide {
   }
 
   #ads(): ModelAd[] {
-    const loaded = [...this.hosts.values()].map(({ model: { id, hash, contextTokens, slots } }) => ({
-      id,
-      hash,
-      contextTokens,
-      slots,
-    }))
+    const loaded = [...this.hosts.values()].map(({ model }) => toAd(model))
     const loadable = [...this.#visitors.keys()].flatMap((modelId): ModelAd[] => {
       const model = this.hosts.has(modelId) ? undefined : this.#loadable(modelId)
       if (!model) return []
-      const { id, hash, contextTokens, slots, loadMs } = model
-      return [
-        { id, hash, contextTokens, slots, state: 'loadable', loadMs: Math.min(loadMs, limits.durationMsMax) },
-      ]
+      return [{ ...toAd(model), state: 'loadable', loadMs: Math.min(model.loadMs, limits.durationMsMax) }]
     })
     return [...loaded, ...loadable]
   }

@@ -6,16 +6,16 @@ import {
   errorCatalogue,
   type ErrorCode,
   limits,
-  type ModelHash,
   type ModelId,
   type PeerId,
   type Prompt,
   QMeshError,
   toQMeshError,
 } from '../../protocol/index.ts'
-import type { EngineHost, GenerationResult } from '../inference/engine.port.ts'
+import type { EngineHost, GenerationResult, LoadedModel } from '../inference/engine.port.ts'
 import type { ClientDesk, ClientWire, Reception } from '../peer/wire.ts'
 import { newcomer, type Precedence, type SlotId, type Tier } from '../../machines/scheduling/index.ts'
+import { explainKind, isKind, type KindNeeds } from '../../machines/selection/index.ts'
 import { isEffortExempt } from '../../machines/trust/index.ts'
 import type { Earning, EarningsPort } from './earnings.port.ts'
 import type { EffortGate } from './effort-gate.ts'
@@ -28,10 +28,13 @@ export interface QueuePort {
   cancel(jobId: JobId): void
 }
 
+/** What a prompt is checked against. */
+type HeldModel = Pick<LoadedModel, 'hash' | 'embeddingSize'>
+
 export interface IntakePorts {
   readonly hosts: ReadonlyMap<ModelId, EngineHost>
-  /** The hash of a model that is loaded when a request waits for it; undefined for any other. Absent: none is. */
-  readonly loadable?: ((modelId: ModelId) => ModelHash | undefined) | undefined
+  /** A model that is loaded when a request waits for it; undefined for any other. Absent: none is. */
+  readonly loadable?: ((modelId: ModelId) => HeldModel | undefined) | undefined
   readonly queue: QueuePort
   /** Asks a slot to stop what it runs. */
   readonly stopSlot: (slotId: SlotId) => void
@@ -185,8 +188,10 @@ export class Intake implements ClientDesk {
         // What other workers had generated was read with the prompt here, unless it was drawn once more: that takes as
         // long as generating it, and would make reading look slow.
         const resumed = result.resumeMode === 'exact' ? 0 : (job.prompt.resume?.tokens.length ?? 0)
+        // Vectors are megabytes, and the client's alone.
+        const { embeddings: _, ...measured } = result
         report.finished({
-          ...result,
+          ...measured,
           promptTokens: result.promptTokens + resumed,
           completionTokens: result.completionTokens - resumed,
         })
@@ -226,9 +231,14 @@ export class Intake implements ClientDesk {
       return 'refused'
     }
     const host = this.#ports.hosts.get(prompt.modelId)
-    const hash = host?.model.hash ?? this.#ports.loadable?.(prompt.modelId)
-    if (hash === undefined || (prompt.modelHash !== undefined && prompt.modelHash !== hash)) {
+    const held = host?.model ?? this.#ports.loadable?.(prompt.modelId)
+    if (held === undefined || (prompt.modelHash !== undefined && prompt.modelHash !== held.hash)) {
       refuse('QM_MODEL_UNKNOWN', `this worker does not hold the model "${prompt.modelId}"`)
+      return 'refused'
+    }
+    const kind: KindNeeds = { embedding: prompt.embed && 'any' }
+    if (!isKind(held, kind)) {
+      refuse('QM_MODEL_KIND', explainKind({ ...held, id: prompt.modelId }, kind))
       return 'refused'
     }
     const { precedence, retryAfterMs, isEarned = false } = this.#ports.admit(wire.peerId)
@@ -325,8 +335,9 @@ export class Intake implements ClientDesk {
 
   /** Nobody can count its tokens before the model is loaded: until then a guess has to do. */
   #waitForModel(job: Job): void {
-    const { messages, prompt = '' } = job.prompt
-    const chars = messages?.reduce((sum, { content }) => sum + content.length, 0) ?? prompt.length
+    const { messages, prompt = '', embed } = job.prompt
+    const texts = embed ?? messages?.map(({ content }) => content) ?? [prompt]
+    const chars = texts.reduce((sum, { length }) => sum + length, 0)
     job.promptTokens = Math.min(limits.contextTokensMax, Math.ceil(chars / charsPerToken))
     job.phase = 'waiting'
     this.#ports.queue.submit(job)

@@ -46,12 +46,20 @@ const prompt = (requestId: number, over: Partial<Prompt> = {}): Prompt => ({
 interface RigOptions {
   readonly closedBecause?: ErrorCode
   readonly retryAfterMs?: number
+  readonly embeddingSize?: number
   readonly admitted?: { readonly precedence: Precedence; readonly isEarned: boolean }
   readonly earnings?: EarningsPort
   readonly onDefect?: (error: unknown) => void
 }
 
-function createRig({ closedBecause, retryAfterMs = 0, admitted, earnings, onDefect }: RigOptions = {}) {
+function createRig({
+  closedBecause,
+  retryAfterMs = 0,
+  embeddingSize,
+  admitted,
+  earnings,
+  onDefect,
+}: RigOptions = {}) {
   const prepared = withResolvers<{ promptTokens: number }>()
   const finished = withResolvers<GenerationResult>()
   const calls = { released: [] as string[], cancelled: 0, acknowledged: [] as number[] }
@@ -73,6 +81,7 @@ function createRig({ closedBecause, retryAfterMs = 0, admitted, earnings, onDefe
       backend: 'cpu',
       threads: 1,
       memoryMb: 1,
+      embeddingSize,
     },
     prepare: () => prepared.promise,
     release: (jobId) => calls.released.push(jobId),
@@ -373,6 +382,34 @@ describe('the intake', () => {
     expect(rig.calls.released).toHaveLength(phase === 'running' ? 0 : 1)
     expect(rig.calls.cancelled).toBe(phase === 'running' ? 1 : 0)
     expect(rig.submitted).toHaveLength(phase === 'preparing' ? 0 : 1)
+  })
+
+  it('refuses a request for another kind of model, and says what would do', () => {
+    const chat = createRig()
+    const { prompt: _, ...texts } = prompt(1, { embed: ['hi'] })
+    expect(chat.intake.received(chat.wire, texts)).toBe('refused')
+    expect(chat.sent).toMatchObject([
+      { code: 'QM_MODEL_KIND', message: expect.stringContaining('makes no embeddings') },
+    ])
+    const embedder = createRig({ embeddingSize: 4 })
+    expect(embedder.intake.received(embedder.wire, prompt(1))).toBe('refused')
+    expect(embedder.sent).toMatchObject([
+      { code: 'QM_MODEL_KIND', message: expect.stringContaining('/v1/embeddings') },
+    ])
+    expect([chat.intake.size, embedder.intake.size]).toEqual([0, 0])
+  })
+
+  it('sends embeddings to the client, and to nobody else', async () => {
+    const rig = createRig({ embeddingSize: 4 })
+    const { prompt: _, ...texts } = prompt(1, { embed: ['hi'] })
+    await rig.run(texts)
+    rig.finished.resolve({ ...result, completionTokens: 0, embeddings: 'AAAA' })
+    await rig.settled()
+    expect(rig.sent).toMatchObject([
+      { type: 'response', tokens: [], finish: { embeddings: 'AAAA', queuedMs: 12 } },
+    ])
+    expect(rig.reports).toEqual(['finished'])
+    expect(rig.results[0]).not.toHaveProperty('embeddings')
   })
 
   it("keeps the operator's troubles from peers", async () => {

@@ -34,7 +34,7 @@ function createRig() {
   const sent: WorkerMessage[] = []
   const intake = new Intake({
     hosts,
-    loadable: (modelId) => (modelId === 'tiny' ? hash : undefined),
+    loadable: (modelId) => (modelId === 'tiny' ? { hash } : undefined),
     queue: { submit: (job) => submitted.push(job), cancel: () => {} },
     closedBecause: () => undefined,
     admit: () => ({ precedence: newcomer, retryAfterMs: 0 }),
