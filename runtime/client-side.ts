@@ -1,9 +1,16 @@
 import { Asker, type AskDefaults, type WorkerQuery } from '../actors/request/asker.ts'
-import type { RequesterCommand } from '../machines/request/index.ts'
+import type { Failure, RequesterCommand } from '../machines/request/index.ts'
+import { Embedder } from '../actors/request/embedder.ts'
 import type { DealsPort } from '../actors/request/deals.port.ts'
 import { Dispatcher } from '../actors/request/dispatcher.ts'
 import { EffortDesk } from '../actors/request/effort-desk.ts'
-import { explainNoChoice, standingTerms, WorkerDirectory } from '../machines/selection/index.ts'
+import {
+  explainKind,
+  explainNoChoice,
+  standingTerms,
+  WorkerDirectory,
+  type KindNeeds,
+} from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { Logger } from './logger.ts'
 import { SilentWorkers } from './silent-workers.ts'
@@ -76,6 +83,10 @@ export function createClientSide({
     ])
     return directory.choose({ ...query, exclude: excluded }, randomInt(2 ** 32), now())
   }
+  const misfit = (needs: KindNeeds & Pick<WorkerQuery, 'modelId' | 'modelHash'>): Failure | undefined => {
+    const model = directory.misfit(needs)
+    return model && { code: 'QM_MODEL_KIND', message: explainKind(model, needs) }
+  }
   const asker = new Asker({
     dispatcher,
     requester,
@@ -112,10 +123,13 @@ export function createClientSide({
       return choose({ ...query, exclude: excluded }).workerId !== null
     },
     isLeaving: (workerId) => leaving.has(workerId),
+    misfit,
     whyNobody: ({ affinityKey: _, ...query }) => {
+      const unfit = misfit(query)
+      if (unfit) return unfit
       const { trace, ...choice } = choose(query)
       const { code, barred } = explainNoChoice(trace)
-      const wanted = query.modelId === undefined ? 'a model' : `the model "${query.modelId}"`
+      const wanted = toWanted(query)
       const counts = [...barred].map(([reason, workers]) => `${workers} ${reason}`)
       const message = query.localOnly
         ? `This node's own worker does not hold ${wanted} and take requests now.`
@@ -127,6 +141,7 @@ export function createClientSide({
   })
   return {
     asker,
+    embedder: new Embedder((question) => asker.begin(question), now),
     directory,
     dispatcher,
     traces,
@@ -163,4 +178,12 @@ export function createClientSide({
     },
   }
 }
+
+/** What was looked for, for people. */
+function toWanted({ modelId, embedding }: Pick<WorkerQuery, 'modelId' | 'embedding'>): string {
+  if (modelId !== undefined) return `the model "${modelId}"`
+  if (embedding === undefined) return 'a model'
+  return embedding === 'any' ? 'a model for embeddings' : `a model for embeddings of ${embedding} numbers`
+}
+
 export type ClientSide = ReturnType<typeof createClientSide>

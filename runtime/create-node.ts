@@ -5,6 +5,8 @@ import type { Engine } from '../actors/inference/engine.port.ts'
 import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
 import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
+import type { EmbedOptions } from '../actors/request/embed-options.ts'
+import type { Embeddings } from '../actors/request/embedder.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
 import { entryOf, type PrecedencePort, type Tier } from '../machines/scheduling/index.ts'
 import type { EffortPolicy } from '../machines/trust/index.ts'
@@ -80,6 +82,14 @@ export interface QMeshClient {
    * @throws QMeshError `QM_REQUEST_INVALID`, naming the option; every other failure is the answer's
    */
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer
+  /**
+   * Turns texts into vectors, by a model for embeddings of the mesh. A long list goes in parts to several workers; all
+   * its vectors are of the same weights.
+   *
+   * @throws QMeshError `QM_REQUEST_INVALID`, naming the option or the text; `QM_MODEL_KIND` for a model that answers; or
+   *   why the first part that failed did
+   */
+  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>
   workers(): WorkerSummary[]
   status(): NodeStatus
   /** The latest requests of this node, the latest first. */
@@ -333,6 +343,14 @@ class Node implements QMeshNode {
     // After it was checked.
     if (options?.modelHash !== undefined) this.#system.seekModel(options.modelHash)
     return answer
+  }
+
+  async embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings> {
+    if (this.#stopped) throw new QMeshError('QM_NODE_STOPPED')
+    const embeddings = this.#system.client.embedder.embed(texts, options)
+    // After it was checked.
+    if (options?.modelHash !== undefined) this.#system.seekModel(options.modelHash)
+    return embeddings
   }
 
   get actor(): AnyActorRef {

@@ -38,6 +38,8 @@ export {
 export type { AnswerEvents } from '../actors/request/answer-events.ts'
 export type { AnswerChunk } from '../actors/request/answer-log.ts'
 export type { AskOptions } from '../actors/request/ask-options.ts'
+export type { EmbedOptions } from '../actors/request/embed-options.ts'
+export type { EmbeddedPart, Embeddings } from '../actors/request/embedder.ts'
 export type { Tier } from '../machines/scheduling/index.ts'
 export { QMeshError, errorCatalogue, type ErrorCode } from '../protocol/errors.ts'
 export type { ChatMessage } from '../protocol/messages/chat.ts'

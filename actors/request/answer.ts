@@ -63,6 +63,8 @@ export interface AnswerResult {
   readonly modelHash: ModelHash
   /** The seed that was sampled with; absent for greedy answers. */
   readonly seed?: number | undefined
+  /** What was asked for, where it was embeddings; the text is empty then. */
+  readonly vectors?: readonly Float32Array[] | undefined
   /** Every worker tried, the one that answered last. */
   readonly attempts: readonly AnswerAttempt[]
   /** Where the stream went on at another worker. */

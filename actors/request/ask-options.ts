@@ -1,5 +1,6 @@
 import { createHash, randomInt } from 'node:crypto'
 import { z } from 'zod'
+import type { KindNeeds } from '../../machines/selection/index.ts'
 import {
   chatMessageSchema,
   limits,
@@ -24,7 +25,7 @@ const defaultMaxTokens = 512
 
 const durationMs = z.number().int().min(1).max(limits.durationMsMax)
 
-const askOptionsSchema = z.strictObject({
+export const askOptionsSchema = z.strictObject({
   /** Which model; absent: any. */
   model: modelIdSchema.optional(),
   /** Exactly these weights. */
@@ -63,15 +64,18 @@ export type AskOptions = {
 }
 
 /** A question that was checked: everything of it but the worker. */
-export interface Question {
+export interface Question extends KindNeeds {
   readonly requestId: RequestId
-  readonly options: z.output<typeof askOptionsSchema>
+  readonly options: Pick<
+    z.output<typeof askOptionsSchema>,
+    'maxTokens' | 'signal' | 'deadlineMs' | 'discoverMs' | 'attemptsMax' | 'resume' | 'localOnly'
+  >
   /** Tokens of the prompt, estimated from its characters. */
   readonly promptTokens: number
   /** Tokens that the prompt cannot have more of, whatever a worker says. */
   readonly promptTokensMax: number
-  /** Same for every turn of one conversation. */
-  readonly affinityKey: string
+  /** Same for every turn of one conversation; undefined where there is none. */
+  readonly affinityKey: string | undefined
   readonly modelId: ModelId | undefined
   readonly modelHash: ModelHash | undefined
   readonly seed: number | undefined
@@ -185,7 +189,8 @@ function depthOf(value: unknown, bound: number): number {
   return 1 + Math.max(0, ...Object.values(value).map((inner) => depthOf(inner, bound - 1)))
 }
 
-function parse<Output>(schema: z.ZodType<Output>, value: unknown, what: string): Output {
+/** @throws QMeshError `QM_REQUEST_INVALID`, naming the part that is wrong */
+export function parse<Output>(schema: z.ZodType<Output>, value: unknown, what: string): Output {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
@@ -194,4 +199,4 @@ function parse<Output>(schema: z.ZodType<Output>, value: unknown, what: string):
   throw invalid(`${what}${name ? ` "${name}"` : ''}: ${issue?.message ?? 'invalid'}`)
 }
 
-const invalid = (detail: string): QMeshError => new QMeshError('QM_REQUEST_INVALID', detail)
+export const invalid = (detail: string): QMeshError => new QMeshError('QM_REQUEST_INVALID', detail)

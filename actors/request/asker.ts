@@ -1,4 +1,5 @@
 import { fromCallback } from 'xstate'
+import type { KindNeeds } from '../../machines/selection/index.ts'
 import {
   createRequestId,
   type ChatMessage,
@@ -20,13 +21,13 @@ import {
   type StallPolicy,
 } from '../../machines/request/index.ts'
 import type { Answer } from './answer.ts'
-import { toQuestion, type AskOptions } from './ask-options.ts'
+import { toQuestion, type AskOptions, type Question } from './ask-options.ts'
 import { createAttemptLogic, type AttemptPorts } from './attempt.adapter.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { RequestJob, type StandingPort } from './request-job.ts'
 
 /** Which worker would do. */
-export interface WorkerQuery {
+export interface WorkerQuery extends KindNeeds {
   readonly modelId?: ModelId | undefined
   readonly modelHash?: ModelHash | undefined
   /** Tokens of prompt and answer together, where they are known. */
@@ -34,8 +35,8 @@ export interface WorkerQuery {
   readonly localOnly: boolean
   /** Workers this request has tried. */
   readonly exclude: ReadonlySet<PeerId>
-  /** Same for every turn of one conversation. */
-  readonly affinityKey: string
+  /** Same for every turn of one conversation; undefined where there is none. */
+  readonly affinityKey: string | undefined
   /** For the trace. */
   readonly requestId: RequestId
 }
@@ -53,6 +54,8 @@ export interface AskerPorts {
   readonly observe?: ((requestId: RequestId, fact: RequestFact) => void) | undefined
   readonly delivered?: AttemptPorts['delivered']
   readonly effort?: AttemptPorts['effort']
+  /** Why no worker known now would ever do, whatever else it does; undefined where one may, or may come. */
+  readonly misfit: (query: WorkerQuery) => Failure | undefined
   /** Why `choose` finds nobody. */
   readonly whyNobody: (query: WorkerQuery) => Failure
   /** The running requester actor; undefined while it is being restarted and once the node has stopped. */
@@ -105,8 +108,12 @@ export class Asker {
    * @throws QMeshError `QM_REQUEST_INVALID`, naming the option; every other failure is the answer's.
    */
   ask(input: string | readonly ChatMessage[], options: AskOptions = {}): Answer {
-    const requestId = createRequestId()
-    const question = toQuestion(requestId, input, options)
+    return this.begin(toQuestion(createRequestId(), input, options))
+  }
+
+  /** Starts a request that was checked. Its failures are the answer's. */
+  begin(question: Question): Answer {
+    const { requestId } = question
     const { signal } = question.options
     const cancel = (cause?: unknown): void => this.#cancel(job, cause)
     const onAbort = (): void => cancel(signal?.reason)
@@ -123,31 +130,38 @@ export class Asker {
     signal?.addEventListener('abort', onAbort, { once: true })
     queueMicrotask(() => {
       if (signal?.aborted) cancel(signal.reason)
-      if (!job.isSettled) this.#open(job)
+      if (!job.isSettled) this.#start(job)
     })
     return job.answer
   }
 
-  #open(job: RequestJob): void {
+  #start(job: RequestJob): void {
+    const misfit = this.#ports.misfit(this.#toQuery(job, new Set()))
+    if (misfit) return job.fail(misfit)
     const requester = this.#ports.requester()
     if (requester) requester.send({ type: 'request.open', request: this.#toInput(job) })
     else job.fail({ code: 'QM_NODE_STOPPED', message: 'The client side of this node is not running.' })
   }
 
-  #toInput(job: RequestJob): RequestInput {
-    const { requestId, options, promptTokens, modelId, modelHash, affinityKey } = job.question
-    const defaults = { ...askDefaults, ...this.#ports.defaults }
-    const localOnly = options.localOnly ?? false
-    const { dispatcher, isLeaving, now } = this.#ports
-    const toQuery = (exclude: ReadonlySet<PeerId>): WorkerQuery => ({
+  #toQuery(job: RequestJob, exclude: ReadonlySet<PeerId>): WorkerQuery {
+    const { requestId, options, modelId, modelHash, embedding, affinityKey } = job.question
+    return {
       modelId,
       modelHash,
+      embedding,
       ...job.resumeNeeds,
-      localOnly,
+      localOnly: options.localOnly ?? false,
       exclude,
       affinityKey,
       requestId,
-    })
+    }
+  }
+
+  #toInput(job: RequestJob): RequestInput {
+    const { requestId, options, promptTokens } = job.question
+    const defaults = { ...askDefaults, ...this.#ports.defaults }
+    const { dispatcher, isLeaving, now } = this.#ports
+    const toQuery = (exclude: ReadonlySet<PeerId>): WorkerQuery => this.#toQuery(job, exclude)
     // A prompt has at least one token, and what was too small is too small again.
     const toRoomyQuery = (exclude: ReadonlySet<PeerId>, smallContext: number): WorkerQuery => {
       const query = toQuery(exclude)

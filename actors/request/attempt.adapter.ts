@@ -27,6 +27,8 @@ export interface AttemptJob {
   took(tokens: readonly number[], text: string, atMs: number): void
   /** Milliseconds in which the reader, not the worker, was what the answer waited for. */
   held(ms: number): void
+  /** What was asked for, where that is not text. */
+  embedded(vectors: readonly Float32Array[]): void
 }
 
 export interface AttemptPorts {
@@ -123,7 +125,10 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
         }
         updateHold()
       },
-      finished: (finish) => sendBack({ type: 'attempt.finished', attempt, finish }),
+      finished: (finish, vectors) => {
+        if (vectors) job.embedded(vectors)
+        sendBack({ type: 'attempt.finished', attempt, finish })
+      },
       failed: (failure) => {
         if (!effort || isAdmitted || !isWorthIt(failure)) fail(failure)
         else work(effort, failure.effort, createRequestId())
@@ -141,7 +146,7 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
     }
     const send = (requestId: RequestId, effortNonce?: string): void => {
       const prompt = { ...job.toPrompt(model), requestId, ...(effortNonce !== undefined && { effortNonce }) }
-      open = dispatcher.open(workerId, prompt, listener)
+      open = dispatcher.open(workerId, prompt, listener, model.embeddingSize)
       if (!open) fail({ code: 'QM_WORKER_LOST', message: 'The worker is not connected.' })
     }
     const work = (port: EffortPort, first: Effort, requestId: RequestId): void => {

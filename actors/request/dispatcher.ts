@@ -27,7 +27,8 @@ export interface AttemptListener {
   queued(status: QueueStatus): void
   /** In order, without gaps or repeats; the text that became certain with these tokens. */
   tokens(tokens: readonly number[], text: string): void
-  finished(finish: Finish): void
+  /** With the vectors where the prompt asked for embeddings; `finish` itself has them no more. */
+  finished(finish: Finish, vectors?: readonly Float32Array[]): void
   failed(failure: PromptFailure): void
 }
 
@@ -136,14 +137,20 @@ export class Dispatcher implements WorkerDesk {
   /**
    * Sends a prompt. One that does not fit a frame fails within this call: it would fit none at any other worker.
    *
+   * @param embeddingSize numbers in each vector, of a model that makes embeddings
    * @returns null when the worker is not connected or runs this very request already.
    */
-  open(workerId: PeerId, prompt: Prompt, listener: AttemptListener): OpenPrompt | null {
+  open(
+    workerId: PeerId,
+    prompt: Prompt,
+    listener: AttemptListener,
+    embeddingSize?: number,
+  ): OpenPrompt | null {
     const wire = this.#wireOf.get(workerId)
     const line = wire && this.#lines.get(wire)
     if (!line || line.running.has(prompt.requestId)) return null
     const { requestId } = prompt
-    const guard = new ResponseGuard(prompt.maxTokens, prompt.resume)
+    const guard = new ResponseGuard(prompt, embeddingSize)
     const deal = tryTo(() => this.#deals?.begin(workerId, prompt))
     if (deal instanceof QMeshError) {
       const { code, message } = deal
@@ -220,7 +227,9 @@ export class Dispatcher implements WorkerDesk {
     if (!finish || line.running.get(requestId) !== running) return 'ok'
     this.#end(line, requestId, 'worker')
     this.#sign(line, running, running.deal?.finish(finish))
-    running.listener.finished(finish)
+    // Megabytes that only the reader wants: whoever keeps facts about the request must not keep them too.
+    const { embeddings: _, ...facts } = finish
+    running.listener.finished(facts, running.guard.vectors)
     return 'ok'
   }
 

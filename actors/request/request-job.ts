@@ -92,6 +92,7 @@ export class RequestJob implements AttemptJob {
   #begun: Begun | undefined
   readonly #handovers: Handover[] = []
   #promptTokens: number
+  #vectors: readonly Float32Array[] | undefined
   #firstTokenAtMs: number | undefined
   #latestTokenAtMs = 0
 
@@ -157,6 +158,10 @@ export class RequestJob implements AttemptJob {
 
   held(ms: number): void {
     if (this.#running) this.#running.heldMs += ms
+  }
+
+  embedded(vectors: readonly Float32Array[]): void {
+    this.#vectors = vectors
   }
 
   /** Takes what the request's machine reports. Never throws. */
@@ -300,6 +305,7 @@ export class RequestJob implements AttemptJob {
         modelId,
         modelHash,
         ...(seed !== undefined && { seed }),
+        ...(this.#vectors && { vectors: this.#vectors }),
         attempts: this.#toAttempts(),
         handovers: this.#handovers,
       }),

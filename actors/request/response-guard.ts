@@ -1,10 +1,17 @@
-import { limits, type Finish, type Response } from '../../protocol/index.ts'
+import { decodeEmbeddings, limits, type Finish, type Prompt, type Response } from '../../protocol/index.ts'
 
 /**
  * Most characters one token stands for. The longest in common vocabularies are runs of 128 blanks; text held back for a
  * stop string or half a letter is let go later, so the bound is on the sum.
  */
 const tokenCharsMax = 256
+
+type GuardedPrompt = Pick<Prompt, 'maxTokens' | 'resume' | 'embed'>
+
+interface ExpectedEmbeddings {
+  readonly count: number
+  readonly size: number
+}
 
 /**
  * Checks one attempt's frames against what was asked and what came before. What it lets through can be appended to the
@@ -16,10 +23,15 @@ export class ResponseGuard {
   #acked: number
   #chars: number
   #promptTokens: number | undefined
+  readonly #expected: ExpectedEmbeddings | undefined
+  #vectors: readonly Float32Array[] | undefined
 
-  /** @param resume what the answer had before this attempt: it counts as received and acknowledged. */
-  constructor(maxTokens: number, resume?: { readonly tokens: readonly number[]; readonly chars: number }) {
-    this.#maxTokens = maxTokens
+  /** @param embeddingSize numbers in each vector, where the prompt asks for embeddings */
+  constructor({ maxTokens, resume, embed }: GuardedPrompt, embeddingSize = 0) {
+    // Whoever makes embeddings says nothing.
+    this.#maxTokens = embed ? 0 : maxTokens
+    this.#expected = embed && { count: embed.length, size: embeddingSize }
+    // What the answer had before this attempt counts as received and acknowledged.
     this.#received = this.#acked = resume?.tokens.length ?? 0
     this.#chars = resume?.chars ?? 0
   }
@@ -32,6 +44,11 @@ export class ResponseGuard {
   /** Tokens let through and not acknowledged. */
   get unacked(): number {
     return this.#received - this.#acked
+  }
+
+  /** What came with the finish, in the order of the texts. */
+  get vectors(): readonly Float32Array[] | undefined {
+    return this.#vectors
   }
 
   /** The acknowledgement that was sent: from here on the worker may go further. */
@@ -63,7 +80,7 @@ export class ResponseGuard {
   }
 
   #checkFinish(
-    { completionTokens, promptTokens, cachedTokens }: Finish,
+    { completionTokens, promptTokens, cachedTokens, embeddings }: Finish,
     received: number,
   ): string | undefined {
     if (completionTokens !== received) return `a finish of ${completionTokens} tokens after ${received}`
@@ -71,6 +88,16 @@ export class ResponseGuard {
       return `a finish with ${promptTokens} prompt tokens, admitted with ${this.#promptTokens}`
     }
     if (cachedTokens > promptTokens) return `${cachedTokens} cached of ${promptTokens} prompt tokens`
+    return this.#takeEmbeddings(embeddings)
+  }
+
+  #takeEmbeddings(block: string | undefined): string | undefined {
+    if (!this.#expected) return block === undefined ? undefined : 'embeddings that nobody asked for'
+    if (block === undefined) return 'a finish without the embeddings'
+    const { count, size } = this.#expected
+    const vectors = decodeEmbeddings(block, count, size)
+    if (typeof vectors === 'string') return vectors
+    this.#vectors = vectors
     return undefined
   }
 }

@@ -79,6 +79,8 @@ export class Deals implements DealsPort {
     if (!own || workerId === signer.id || !isPeer(workerId) || prompt.modelHash === undefined) {
       return undefined
     }
+    // A receipt counts the tokens that were written, and here none is.
+    if (prompt.embed) return undefined
     const salt = randomBytes(16)
     const resumed = prompt.resume?.tokens.length ?? 0
     const maxOut = prompt.maxTokens - resumed

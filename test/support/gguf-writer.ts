@@ -53,13 +53,13 @@ class Writer {
 export type GgufValue = readonly [
   keyof typeof ggufType,
   string | number | boolean | readonly (string | number)[],
-  ('string' | 'float32')?,
+  ('string' | 'float32' | 'int32')?,
 ]
 
 function writeValue(writer: Writer, [type, value, items = 'int32']: GgufValue): void {
   writer.u32(ggufType[type])
   if (Array.isArray(value)) {
-    writer.u32(ggufType[items as keyof typeof ggufType]).u64(value.length)
+    writer.u32(ggufType[items]).u64(value.length)
     for (const item of value as readonly (string | number)[]) {
       if (typeof item === 'string') writer.string(item)
       else if (items === 'float32') writer.f32(item)

@@ -68,7 +68,7 @@ test('the turns of one conversation share their affinity, other conversations do
     { role: 'user', content: 'a' },
   ]
   const later: ChatMessage[] = [...turn, { role: 'assistant', content: 'b' }, { role: 'user', content: 'c' }]
-  const keyOf = (messages: ChatMessage[]): string => toQuestion(requestId, messages).affinityKey
+  const keyOf = (messages: ChatMessage[]): string | undefined => toQuestion(requestId, messages).affinityKey
   expect(keyOf(later)).toBe(keyOf(turn))
   expect(
     keyOf([

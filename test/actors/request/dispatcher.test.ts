@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { limits, type Prompt, QMeshError, type WorkerMessage } from '../../../protocol/index.ts'
+import {
+  encodeEmbeddings,
+  limits,
+  type Prompt,
+  QMeshError,
+  type WorkerMessage,
+} from '../../../protocol/index.ts'
 import { Dispatcher, type AttemptListener, type OpenPrompt } from '../../../actors/request/dispatcher.ts'
 import { ScriptedWorker, textOf, toFinish, toPeerId } from './rig.ts'
 
@@ -226,4 +232,89 @@ test('a worker that no offer is made to, because it is banned, hears nothing, an
   open?.acknowledge(0)
   expect(worker.heard).toStrictEqual([])
   expect(dispatcher.size).toBe(0)
+})
+
+describe('embeddings', () => {
+  const size = 3
+  const axis = Float32Array.from([0, 1, 0])
+  const block = (...vectors: number[][]): string =>
+    encodeEmbeddings(vectors.map((vector) => Float32Array.from(vector)))
+  const good = block([0, 1, 0], [0, 0, -1])
+
+  function startEmbedding() {
+    const dispatcher = new Dispatcher(() => 0)
+    const worker = new ScriptedWorker(dispatcher, toPeerId(1)).connect()
+    const said: unknown[] = []
+    const listener: AttemptListener = {
+      queued: () => {},
+      tokens: () => said.push('tokens'),
+      finished: (finish, vectors) => said.push([finish, vectors]),
+      failed: ({ code }) => said.push(code),
+    }
+    const { prompt: _, ...rest } = toPrompt()
+    dispatcher.open(worker.peerId, { ...rest, embed: ['one', 'other'] }, listener, size)
+    return { dispatcher, worker, said }
+  }
+
+  test('come with the finish, which has them no more when it is passed on', () => {
+    const { worker, said, dispatcher } = startEmbedding()
+    worker.position(0)
+    expect(worker.tokens(0, 0, toFinish(0, { embeddings: good }))).toBe('ok')
+    expect(said).toStrictEqual([[toFinish(0), [axis, Float32Array.from([0, 0, -1])]]])
+    expect(dispatcher.size).toBe(0)
+  })
+
+  test.each<[string, (worker: ScriptedWorker) => unknown]>([
+    ['no embeddings', (worker) => worker.tokens(0, 0, toFinish(0))],
+    ['too few', (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0]) }))],
+    [
+      'too many',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0], [0, 1, 0], [0, 1, 0]) })),
+    ],
+    [
+      'ones of another size',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1], [1, 0]) })),
+    ],
+    [
+      'a number that is none',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0], [NaN, 1, 0]) })),
+    ],
+    [
+      'an infinite number',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0], [Infinity, 0, 0]) })),
+    ],
+    [
+      'a vector without direction',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0], [0, 0, 0]) })),
+    ],
+    [
+      'a vector of length 2',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: block([0, 1, 0], [0, 2, 0]) })),
+    ],
+    ['tokens', (worker) => worker.tokens(0, 1)],
+    ['tokens with the finish', (worker) => worker.tokens(0, 1, toFinish(1, { embeddings: good }))],
+    ['tokens that never came', (worker) => worker.tokens(0, 0, toFinish(2, { embeddings: good }))],
+    [
+      'text',
+      (worker) =>
+        worker.say({ type: 'response', requestId: worker.requestId, seq: 0, tokens: [], text: 'x' }),
+    ],
+    [
+      'another prompt length',
+      (worker) => worker.tokens(0, 0, toFinish(0, { embeddings: good, promptTokens: 8 })),
+    ],
+  ])('%s: a violation, and no vector reaches the reader', (_what, commit) => {
+    const { worker, said } = startEmbedding()
+    worker.position(0)
+    expect(commit(worker)).toBe('violation')
+    expect(said).toStrictEqual(['QM_WORKER_MISBEHAVED'])
+    expect(worker.wasCancelled).toBe(true)
+  })
+
+  test('with an answer they are a violation', () => {
+    const { worker, listener } = start()
+    expect(worker.tokens(0, 1, toFinish(1, { embeddings: good }))).toBe('violation')
+    expect(listener.said).toStrictEqual([['failed', 'QM_WORKER_MISBEHAVED']])
+    expect(listener.text).toBe('')
+  })
 })

@@ -175,6 +175,7 @@ export function createRig(
       model.contextTokens >= contextTokens &&
       workers.some(({ peerId }) => !exclude.has(peerId) && dispatcher.isConnected(peerId)),
     isLeaving: (workerId) => leaving.has(workerId),
+    misfit: () => undefined,
     whyNobody: ({ modelId }) => ({ code: 'QM_NO_WORKERS', message: `nobody has ${modelId}` }),
     requester: () => requester,
     defaults: options.defaults,
