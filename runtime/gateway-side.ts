@@ -59,6 +59,7 @@ export function createGatewaySide({ config, logger }: GatewaySideOptions): Gatew
       {
         port: {
           ask: (input, options) => served().ask(input, options),
+          embed: (texts, options) => served().embed(texts, options),
           status: () => served().status(),
           workers: () => served().workers(),
           requests: () => served().requests(),

@@ -2,6 +2,8 @@ import type { WorkerView } from '../../machines/selection/index.ts'
 import type { ChatMessage, ModelAd, PeerId, RequestId } from '../../protocol/index.ts'
 import type { Answer } from '../request/answer.ts'
 import type { AskOptions } from '../request/ask-options.ts'
+import type { EmbedOptions } from '../request/embed-options.ts'
+import type { Embeddings } from '../request/embedder.ts'
 
 /** A worker that the node knows. */
 export interface GatewayWorker extends Omit<WorkerView, 'local' | 'models'> {
@@ -15,7 +17,11 @@ export interface GatewayNodeStatus {
   readonly version: string
   readonly uptimeMs: number
   readonly network: { readonly state: string; readonly peers: number }
-  readonly models: readonly { readonly id: string; readonly state: string }[]
+  readonly models: readonly {
+    readonly id: string
+    readonly state: string
+    readonly embeddingSize?: number | undefined
+  }[]
   readonly queue: {
     readonly length: number
     readonly capacity: number
@@ -74,6 +80,7 @@ export interface GatewayModels {
 /** What the gateway stands in front of: a node, as a program that embeds one sees it. */
 export interface GatewayPort {
   ask(input: string | readonly ChatMessage[], options?: AskOptions): Answer
+  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>
   status(): GatewayNodeStatus
   workers(): readonly GatewayWorker[]
   /** The latest requests of this node, the latest first. */

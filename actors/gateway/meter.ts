@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Answer, AnswerResult } from '../request/answer.ts'
+import type { Embeddings } from '../request/embedder.ts'
 import { toQMeshError } from '../../protocol/index.ts'
 import type { GatewayPort } from './gateway.port.ts'
 import { watchNode } from './node-metrics.ts'
@@ -56,11 +57,20 @@ export class Meter {
     answer.on('handover', ({ code }) => this.#handovers.inc({ code }))
     answer.result.then(
       (result) => this.#answered(result),
-      (error: unknown) => {
-        const { code } = toQMeshError(error)
+      (error: unknown) => this.#failed(error),
+    )
+  }
+
+  /** Texts were to become vectors: what becomes of it is counted. */
+  embedding(embeddings: Promise<Embeddings>): void {
+    this.#open.inc()
+    embeddings.then(
+      ({ usage }) => {
         this.#open.dec()
-        this.#requests.inc({ outcome: code === 'QM_CANCELLED' ? 'cancelled' : 'failed', code })
+        this.#requests.inc({ outcome: 'answered', code: 'embedding' })
+        this.#tokens.inc({ kind: 'prompt' }, usage.promptTokens)
       },
+      (error: unknown) => this.#failed(error),
     )
   }
 
@@ -94,6 +104,12 @@ export class Meter {
     this.#queued.observe(timings.queuedMs / 1_000)
     const gaps = usage.completionTokens - 1
     if (gaps > 0) this.#perToken.observe((timings.totalMs - timings.firstTokenMs) / 1_000 / gaps)
+  }
+
+  #failed(error: unknown): void {
+    const { code } = toQMeshError(error)
+    this.#open.dec()
+    this.#requests.inc({ outcome: code === 'QM_CANCELLED' ? 'cancelled' : 'failed', code })
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { messageRequest } from './anthropic/message-request.ts'
 import { messageErrorWire, messageWire } from './anthropic/wire.ts'
+import { embeddingRequest } from './embeddings/embedding-request.ts'
+import { embeddingListWire } from './embeddings/wire.ts'
 import { errorTable } from './error-table.ts'
 import { modelPullRequest } from './model-pull.ts'
 import {
@@ -37,6 +39,8 @@ const headers = {
     schema: { type: 'integer', minimum: 0 },
   },
 }
+
+const { 'x-qmesh-handovers': _, ...embeddingHeaders } = headers
 
 const failures = (statuses: readonly number[], schema = 'Error') =>
   Object.fromEntries(
@@ -112,6 +116,7 @@ const knownModelWire = z.strictObject({
   id: z.string(),
   contextTokens: z.number().int().min(0),
   workers: z.number().int().min(1),
+  embeddingSize: z.number().int().min(1).optional(),
 })
 
 const numberedEvent = {
@@ -155,7 +160,18 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
         'MessageError',
       ),
       '/v1/embeddings': {
-        post: { summary: 'Not there yet.', responses: failures([401, 403, 501]) },
+        post: {
+          summary: 'Turns texts into vectors.',
+          requestBody: { required: true, content: json(ref('EmbeddingRequest')) },
+          responses: {
+            200: {
+              description: 'A vector for each text.',
+              headers: embeddingHeaders,
+              content: json(ref('EmbeddingList')),
+            },
+            ...failures(meshStatuses),
+          },
+        },
       },
       '/v1/models': read('Lists the models that known workers hold.', ref('ModelList')),
       '/v1/models/{id}': {
@@ -263,6 +279,8 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
         ChatChunk: toSchema(chatChunkWire, 'output'),
         CompletionRequest: toSchema(completionRequest, 'input'),
         Completion: toSchema(completionWire, 'output'),
+        EmbeddingRequest: toSchema(embeddingRequest, 'input'),
+        EmbeddingList: toSchema(embeddingListWire, 'output'),
         Model: toSchema(modelWire, 'output'),
         ModelList: toSchema(modelListWire, 'output'),
         ResponseRequest: toSchema(responseRequest, 'input'),

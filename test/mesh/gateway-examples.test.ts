@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { runMain, startCli } from '../bin/cli.ts'
+import { writeTinyBert } from '../support/tiny-bert.ts'
 import { createTestMesh } from './support/mesh.ts'
 import { meshVariables, untilUp } from './support/up.ts'
 
@@ -21,7 +23,8 @@ const examples = Array.from(
 it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY.md runs against it as written', async () => {
   const mesh = await createTestMesh()
   const home = await mesh.tempDir()
-  const up = startCli(home, ['up', `--data-dir=${home}`], { env: meshVariables(mesh) })
+  const models = ['--model=nano', `--model=${writeTinyBert(join(home, 'minilm.gguf'))}`]
+  const up = startCli(home, ['up', `--data-dir=${home}`, ...models], { env: meshVariables(mesh) })
   const url = await untilUp(up)
   expect((await runMain(home, ['status', '--data-dir', home])).stdout).toMatch(
     new RegExp(`^gateway +${url}$`, 'm'),

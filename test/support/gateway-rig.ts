@@ -11,8 +11,10 @@ import { AnswerEmitter } from '../../actors/request/answer-events.ts'
 import { AnswerLog } from '../../actors/request/answer-log.ts'
 import { Answer, AnswerError, type AnswerResult } from '../../actors/request/answer.ts'
 import { toQuestion, type AskOptions } from '../../actors/request/ask-options.ts'
+import type { EmbedOptions } from '../../actors/request/embed-options.ts'
 import { createRequestId, QMeshError, type ChatMessage, type ErrorCode } from '../../protocol/index.ts'
 import { meshSchemas } from '../../runtime/mesh-schemas.ts'
+import { sampleEmbeddings } from './sample-embeddings.ts'
 import { sampleExplanation, sampleStatus } from '../runtime/support/control-rig.ts'
 
 export const workerId = 'ab'.repeat(32)
@@ -55,6 +57,15 @@ export const sampleWorker = {
   failuresInRow: 0,
 }
 
+/** One that makes embeddings as well. */
+export const versatileWorker = {
+  ...sampleWorker,
+  models: [
+    ...sampleWorker.models,
+    { id: 'tiny-bert', hash: modelHash, contextTokens: 128, slots: 1, embeddingSize: 4 },
+  ],
+}
+
 export type GatewayRig = Awaited<ReturnType<typeof createGatewayRig>>
 
 /** The gateway's server in front of a mesh of paper. `reply` answers at once; without it the test does, by hand. */
@@ -67,6 +78,7 @@ export async function createGatewayRig(
   } = {},
 ) {
   const asked: Asked[] = []
+  const embedded: { texts: string | readonly string[]; options: EmbedOptions }[] = []
   const waiting: (() => void)[] = []
   const defects: Error[] = []
   const port: GatewayPort = {
@@ -76,6 +88,10 @@ export async function createGatewayRig(
       for (const wake of waiting.splice(0)) wake()
       queueMicrotask(() => given.reply?.(record.asked))
       return record.answer
+    },
+    embed: async (texts, options = {}) => {
+      embedded.push({ texts, options })
+      return sampleEmbeddings(texts, options, { workerId, modelHash })
     },
     status: () => sampleStatus,
     workers: () => [sampleWorker],
@@ -123,6 +139,8 @@ export async function createGatewayRig(
     server,
     meter,
     asked,
+    /** What was to become vectors. */
+    embedded,
     defects,
     options,
     drain: () => http.drain(),

@@ -75,6 +75,8 @@ export const modelWire = z.strictObject({
   context_length: count,
   /** Known workers that hold it. */
   workers: count,
+  /** Numbers in a vector, of a model that makes embeddings and answers nothing. */
+  embedding_size: count.optional(),
 })
 
 export const modelListWire = z.strictObject({ object: z.literal('list'), data: z.array(modelWire) })

@@ -4,25 +4,16 @@ import type { Call } from '../call.ts'
 import type { GatewayPort } from '../gateway.port.ts'
 import { toModel } from '../models.ts'
 import { callerFields, neutral, neutralFields } from './neutral.ts'
-import { isUnsupported, parseBody } from './parse.ts'
+import { parseBody } from './parse.ts'
 import { samplingFields, toSampling } from './sampling-fields.ts'
 import { checkChoices, streamFields, toStreaming } from './stream-fields.ts'
+import { textOnly } from './text-only.ts'
 
 const text = z.string().min(1).max(limits.promptCharsMax)
 
 const prompt = z.union([text, z.array(text).min(1).max(128)]).meta({ description: 'Text, or several texts.' })
 
-/** Prompts as token numbers mean something to one tokenizer only, and nobody knows which worker's that will be. */
-const prompts = z
-  .unknown()
-  .superRefine((value, context) => {
-    if (!Array.isArray(value) || value.length === 0) return
-    const [first] = value as readonly unknown[]
-    if (typeof first !== 'number' && !Array.isArray(first)) return
-    const message = 'Prompts as token numbers are not supported: send text.'
-    context.addIssue({ code: 'custom', message, params: isUnsupported })
-  })
-  .pipe(prompt)
+const prompts = textOnly('Prompts', prompt)
 
 /** The body of `POST /v1/completions`: text that is continued as it is, without the model's chat template. */
 export const completionRequest = z.strictObject({

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { answerCall } from '../answer-call.ts'
-import { ApiError } from '../api-error.ts'
+import { answerEmbedding } from '../embeddings/embedding-answer.ts'
+import { toEmbeddingCall } from '../embeddings/embedding-request.ts'
 import { findModel, listModels, type KnownModel } from '../models.ts'
 import { createChatStream, toChatCompletion } from '../openai/chat-answer.ts'
 import { createCompletionStream, toCompletion } from '../openai/completion-answer.ts'
@@ -15,13 +16,14 @@ export function addOpenAiRoutes(server: FastifyInstance, app: GatewayApp): void 
   const { port, limits } = app
   const { uptimeMs } = port.status()
   const startedAt = nowSeconds() - Math.round(uptimeMs / 1_000)
-  const toModel = ({ id, contextTokens, workers }: KnownModel): Model => ({
+  const toModel = ({ id, contextTokens, workers, embeddingSize }: KnownModel): Model => ({
     id,
     object: 'model',
     created: startedAt,
     owned_by: 'qmesh',
     context_length: contextTokens,
     workers,
+    ...(embeddingSize !== undefined && { embedding_size: embeddingSize }),
   })
 
   server.post('/v1/chat/completions', async ({ body }, reply) => {
@@ -41,13 +43,9 @@ export function addOpenAiRoutes(server: FastifyInstance, app: GatewayApp): void 
     })
   })
 
-  server.post('/v1/embeddings', async () => {
-    throw new ApiError('The models of this mesh make no embeddings yet.', {
-      status: 501,
-      type: 'server_error',
-      code: 'not_implemented',
-    })
-  })
+  server.post('/v1/embeddings', async ({ body }, reply) =>
+    answerEmbedding(app, reply, toEmbeddingCall(port, body, limits.inputsMax)),
+  )
 
   server.get('/v1/models', async (): Promise<ModelList> => ({
     object: 'list',

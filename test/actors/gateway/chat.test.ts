@@ -474,11 +474,4 @@ describe('POST /v1/completions', () => {
     expect(reply.statusCode).toBe(400)
     expect(reply.json()).toMatchObject({ error: { code, param } })
   })
-
-  it('embeddings are said not to be there', async () => {
-    const { post } = await createGatewayRig()
-    const reply = await post('/v1/embeddings', { model: 'tiny', input: 'x' })
-    expect(reply.statusCode).toBe(501)
-    expect(reply.json()).toMatchObject({ error: { code: 'not_implemented' } })
-  })
 })

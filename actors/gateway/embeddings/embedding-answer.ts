@@ -1,0 +1,45 @@
+import type { FastifyReply } from 'fastify'
+import { encodeEmbeddings, QMeshError, toNumbers } from '../../../protocol/index.ts'
+import type { Embeddings } from '../../request/embedder.ts'
+import type { GatewayApp } from '../routes/gateway-app.ts'
+import type { EmbeddingCall } from './embedding-request.ts'
+import type { EmbeddingList } from './wire.ts'
+
+/**
+ * Has the mesh make the vectors, and sends them. A caller that hangs up cancels its requests, wherever they are.
+ *
+ * @throws QMeshError of the first request that fails
+ */
+export async function answerEmbedding(
+  { port, meter, isDraining }: GatewayApp,
+  reply: FastifyReply,
+  { texts, options, isBase64 }: EmbeddingCall,
+): Promise<FastifyReply> {
+  if (isDraining()) throw new QMeshError('QM_NODE_STOPPED')
+  const hangUp = new AbortController()
+  reply.raw.once('close', () => hangUp.abort())
+  // Gone while its body was read: nobody will tell again.
+  if (reply.raw.destroyed) hangUp.abort()
+  const work = port.embed(texts, { ...options, signal: hangUp.signal })
+  meter.embedding(work)
+  const embeddings = await work
+  return reply.headers(toHeaders(embeddings)).send(toList(embeddings, isBase64))
+}
+
+function toHeaders({ requests }: Embeddings): Record<string, string> {
+  return {
+    'x-qmesh-request-id': requests.map(({ requestId }) => requestId).join(', '),
+    'x-qmesh-worker': [...new Set(requests.map(({ workerId }) => workerId))].join(', '),
+  }
+}
+
+const toList = ({ vectors, modelId, usage }: Embeddings, isBase64: boolean): EmbeddingList => ({
+  object: 'list',
+  data: vectors.map((vector, index) => ({
+    object: 'embedding',
+    index,
+    embedding: isBase64 ? encodeEmbeddings([vector]) : toNumbers(vector),
+  })),
+  model: modelId,
+  usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens },
+})
