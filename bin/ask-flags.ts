@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { ControlPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
-import { addConfigFlags, clientKeys, collect, toInteger, toNumber } from './options.ts'
+import { addConfigFlags, clientKeys, collect, toDurationMs, toInteger, toNumber } from './options.ts'
 
 export interface AskFlags {
   readonly model?: string
@@ -50,10 +50,6 @@ type AskOptions = Parameters<ControlPort['ask']>[1]
 
 /** @throws QMeshError `QM_USAGE` naming the flag; the bounds are those of the wire. */
 export function toAskOptions(flags: AskFlags, jsonSchema?: string): AskOptions {
-  const seconds = (flag: string, text: string | undefined): number | undefined => {
-    const value = toNumber(flag, text, 0.001, 86_400)
-    return value === undefined ? undefined : Math.round(value * 1_000)
-  }
   return {
     maxTokens: toInteger('--max-tokens', flags.maxTokens, 1, 32_768),
     temperature: toNumber('--temperature', flags.temperature, 0, 5),
@@ -63,8 +59,8 @@ export function toAskOptions(flags: AskFlags, jsonSchema?: string): AskOptions {
     repeatPenalty: toNumber('--repeat-penalty', flags.repeatPenalty, 0.5, 2),
     seed: toInteger('--seed', flags.seed, 0, 0xffff_ffff),
     stop: flags.stop,
-    deadlineMs: seconds('--timeout', flags.timeout),
-    discoverMs: seconds('--wait', flags.wait),
+    deadlineMs: toDurationMs('--timeout', flags.timeout),
+    discoverMs: toDurationMs('--wait', flags.wait),
     resume: toResumeMode(flags.resume),
     localOnly: flags.local,
     jsonSchema,

@@ -10,6 +10,7 @@ import { addConfig } from './commands/config.ts'
 import { addCredit } from './commands/credit.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDrain, addResume } from './commands/drain.ts'
+import { addEmbed } from './commands/embed.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addKeys } from './commands/keys.ts'
 import { addModels } from './commands/models.ts'
@@ -40,6 +41,7 @@ const commands: readonly AddCommand[] = [
   addUp,
   addAsk,
   addChat,
+  addEmbed,
   addStatus,
   addTop,
   addWorkers,

@@ -1,6 +1,6 @@
 import { isModelPath, withoutEngine, type Config } from '../runtime/config/index.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
-import type { QMeshNode } from '../runtime/index.ts'
+import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
 import type { Spinner } from './spinner.ts'
@@ -20,13 +20,15 @@ export interface AccessRequest {
   /** `--model`: an id, or the path of a GGUF file to load here. */
   readonly model?: string | undefined
   readonly localOnly?: boolean | undefined
+  /** Embeddings are asked for, not answers. */
+  readonly isEmbedding?: boolean | undefined
   readonly spinner: Spinner
   readonly signal: AbortSignal
 }
 
 /** @throws QMeshError what starting a node may fail with, `QM_CANCELLED` */
 export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
-  const { config, model, localOnly = false } = request
+  const { config, model, localOnly = false, isEmbedding = false } = request
   const isPath = model !== undefined && isModelPath(model)
   const running = isPath ? undefined : await findRunningNode(config.dataDir)
   if (running) {
@@ -36,7 +38,8 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
   if (isPath || model === builtInModelId)
     return loadHere({ ...request, config: withoutEngine(config) }, [model])
   if (localOnly) return loadHere(request, config.models)
-  if (model === undefined) return lookAround(request)
+  // The small model that comes with the package only answers.
+  if (model === undefined && !isEmbedding) return lookAround(request)
   return openClient(request)
 }
 
@@ -53,7 +56,7 @@ export async function openClient({
 
 /** A node that asks its own models and nobody else. */
 async function loadHere(
-  { config, model, spinner, signal }: AccessRequest,
+  { config, model, isEmbedding = false, spinner, signal }: AccessRequest,
   models: Config['models'],
 ): Promise<MeshAccess> {
   const { createNode } = await import('../runtime/index.ts')
@@ -64,7 +67,7 @@ async function loadHere(
   try {
     await orCancelled(node.ready, signal)
     const isId = model !== undefined && !isModelPath(model)
-    const loaded = isId ? model : node.status().models[0]?.id
+    const loaded = isId ? model : toLoaded(node.status().models, isEmbedding)
     if (loaded === undefined) {
       throw new QMeshError(
         'QM_NO_WORKERS',
@@ -76,6 +79,12 @@ async function loadHere(
     await node.stop()
     throw error
   }
+}
+
+/** The first model of the right kind; where there is none, the one whose error says so. */
+function toLoaded(models: NodeStatus['models'], isEmbedding: boolean): string | undefined {
+  const fits = models.find(({ embeddingSize }) => (embeddingSize !== undefined) === isEmbedding)
+  return (fits ?? models[0])?.id
 }
 
 /** Any model will do: the mesh's, or, when nobody is met in time, the small one that comes with the package. */
@@ -110,7 +119,9 @@ function meetWorker(node: QMeshNode): Promise<boolean> {
         .workers()
         .some(
           ({ isLocal, accepting, models }) =>
-            !isLocal && accepting && models.some(({ id }) => id !== builtInModelId),
+            !isLocal &&
+            accepting &&
+            models.some(({ id, embeddingSize }) => id !== builtInModelId && embeddingSize === undefined),
         )
       if (isMet) done(true)
     }

@@ -69,6 +69,12 @@ export function toNumber(
   throw new QMeshError('QM_USAGE', `${flag} must be a number from ${min} to ${max}, but it is "${text}"`)
 }
 
+/** Seconds of a flag, as milliseconds. */
+export function toDurationMs(flag: string, text: string | undefined): number | undefined {
+  const seconds = toNumber(flag, text, 0.001, 86_400)
+  return seconds === undefined ? undefined : Math.round(seconds * 1_000)
+}
+
 export function toInteger(
   flag: string,
   text: string | undefined,

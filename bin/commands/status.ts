@@ -57,6 +57,7 @@ function describe(model: Status['models'][number]): string {
     model.state,
     model.error && `${model.error.code}: ${model.error.message}`,
     model.slots && `${model.slots} slots`,
+    model.embeddingSize && `embeddings of ${model.embeddingSize} numbers`,
     model.contextTokens && `${model.contextTokens} tokens of context`,
     model.backend,
     model.memoryMb && `${Math.round(model.memoryMb)} MB`,

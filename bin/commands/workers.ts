@@ -60,6 +60,12 @@ async function discover(port: MeshPort, waitMs: number, signal: AbortSignal): Pr
   }
 }
 
+/** In brackets where it would have to be loaded first; with the numbers of a vector where it makes embeddings. */
+function toName({ id, state, embeddingSize }: Workers[number]['models'][number]): string {
+  const name = embeddingSize === undefined ? id : `${id}:${embeddingSize}d`
+  return state === 'loadable' ? `(${name})` : name
+}
+
 async function print(workers: Workers): Promise<void> {
   if (workers.length === 0) return note('no worker is known; start one with: qmesh-node up --model FILE')
   await output.table(
@@ -67,7 +73,7 @@ async function print(workers: Workers): Promise<void> {
       ['WORKER', 'MODELS', 'STATE', 'QUEUE', 'SLOTS', 'FIRST TOKEN', 'TOKENS/S', ''],
       ...workers.map((worker) => [
         short(worker.workerId),
-        worker.models.map(({ id, state }) => (state === 'loadable' ? `(${id})` : id)).join(' ') || '–',
+        worker.models.map(toName).join(' ') || '–',
         worker.accepting ? worker.state : `${worker.state}, refusing`,
         `${worker.queueLength}/${worker.queueCapacity}`,
         `${worker.slotsBusy}/${worker.slots}`,

@@ -1,5 +1,6 @@
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
 import { createControlAnswer } from './client-answer.ts'
+import { readEmbeddings } from './commands/embed.ts'
 import type { ControlCommandName } from './commands/index.ts'
 import type { ControlPort } from './control.port.ts'
 import { open, parseResult, request, type ArgsOf, type ResultOf } from './request.ts'
@@ -61,6 +62,10 @@ export function createControlClient(path: string): ControlClient {
     scores: () => call('scores', {}),
     whyScore: (id, last) => call('why-score', { id, last }),
     credit: (last) => call('credit', { last }),
+    embed: (texts, { signal, ...options }) =>
+      readEmbeddings(request(path, 'embed', { texts, ...options }, signal), (value) =>
+        parseResult('embed', value),
+      ),
     ask: (messages, { signal, jsonSchema, ...options }) => {
       const args = {
         messages,

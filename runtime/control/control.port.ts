@@ -2,6 +2,8 @@ import type { AnswerEvents, AnswerListener } from '../../actors/request/answer-e
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import type { AnswerResult } from '../../actors/request/answer.ts'
 import type { AskOptions } from '../../actors/request/ask-options.ts'
+import type { EmbedOptions } from '../../actors/request/embed-options.ts'
+import type { Embeddings } from '../../actors/request/embedder.ts'
 import type { ChatMessage, RequestId } from '../../protocol/index.ts'
 import type { ModelsPort } from '../models/models.port.ts'
 import type { NodeStatus } from '../node-status.ts'
@@ -26,6 +28,7 @@ export interface MeshPort {
   status(): NodeStatus | Promise<NodeStatus>
   workers(): readonly WorkerSummary[] | Promise<readonly WorkerSummary[]>
   ask(input: ChatMessage[], options: AskOptions): ControlAnswer
+  embed(texts: readonly string[], options: EmbedOptions): Promise<Embeddings>
   requests(): readonly RequestSummary[] | Promise<readonly RequestSummary[]>
   why(requestId?: string, options?: WhyOptions): RequestExplanation | Promise<RequestExplanation>
 }

@@ -41,6 +41,14 @@ describe('qmesh-node models', { timeout }, () => {
     })
   })
 
+  it('says which models make embeddings, and how to ask them', async () => {
+    const { models } = await machine()
+    const { stdout } = await models('info', 'all-minilm-l6-v2')
+    expect(stdout).toMatch(/^kind +embedding$/m)
+    expect(stdout).toMatch(/^embeddings +384 numbers a text; it answers nothing, .*qmesh-node embed/m)
+    expect((await models('info', 'smollm2-135m-instruct')).stdout).not.toMatch(/^embeddings/m)
+  })
+
   it('suggests what a mistyped name may have meant', async () => {
     const { models } = await machine()
     const { code, stderr } = await models('info', 'lama-3.2-1b')

@@ -9,6 +9,7 @@ import {
   sampleResult,
   sampleStatus,
 } from '../runtime/support/control-rig.ts'
+import { sampleVector } from '../support/sample-embeddings.ts'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { cli, runMain, startCli } from './cli.ts'
 
@@ -45,6 +46,48 @@ describe('with a running node', { timeout }, () => {
       code: 2,
       stderr: expect.stringMatching(/--resume must be exact or fast, .*"slow"/),
     })
+  })
+
+  it('embed prints a vector a line, or all of it as JSON', async () => {
+    const { home, args } = await rig()
+    const run = await runMain(home, args('embed', '--stats', 'a dog', 'a cat'))
+    expect(run).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^2 vectors of 4 numbers · 2 tokens/),
+    })
+    const lines = run.stdout.trimEnd().split('\n')
+    expect(lines.map((line) => Float32Array.from(line.split(' '), Number))).toEqual(
+      ['a dog', 'a cat'].map((text) => sampleVector(text)),
+    )
+    const json = await runMain(home, args('embed', '--json', '--model', 'minilm', '--size', '8', 'a dog'))
+    const { vectors, ...rest } = JSON.parse(json.stdout) as { vectors: number[][] }
+    expect(vectors.map((numbers) => Float32Array.from(numbers))).toEqual([sampleVector('a dog', 8)])
+    expect(rest).toMatchObject({ modelId: 'minilm', size: 8, requests: [{ texts: 1 }] })
+  })
+
+  it('embed reads a text a line from standard input', async () => {
+    const { home, args } = await rig()
+    const run = await cli(home, args('embed', '-'), { input: 'one\r\n\ntwo\n' })
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(run.stdout.trimEnd().split('\n')).toHaveLength(2)
+  })
+
+  it('embed sends vectors that together are more than a frame holds', async () => {
+    const { home, args } = await rig()
+    const texts = Array.from({ length: 100 }, (_, index) => `text ${index}`)
+    const run = await runMain(home, args('embed', '--size', '4096', '--json', ...texts))
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect((JSON.parse(run.stdout) as { vectors: number[][] }).vectors).toHaveLength(100)
+  })
+
+  it('embed says what is wrong', async () => {
+    const { home, args } = await rig({
+      port: { embed: () => Promise.reject(new QMeshError('QM_MODEL_KIND', '"tiny" answers')) },
+    })
+    expect(await runMain(home, args('embed', 'a'))).toMatchObject({
+      stderr: expect.stringMatching(/^error QM_MODEL_KIND: "tiny" answers\nhint: /),
+    })
+    expect(await runMain(home, args('embed', '--size', 'many', 'a'))).toMatchObject({ code: 2 })
   })
 
   it.each([[['-']], [[]]])('ask %j reads the prompt from standard input', async (words) => {

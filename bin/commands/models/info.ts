@@ -34,6 +34,7 @@ function toRows(info: ModelInfo): readonly (readonly string[])[] {
     ],
     ['parameters', toCount(info.parameters)],
     ['quantization', info.quantization],
+    ['embeddings', embeddings(info)],
     ['trained for', info.contextTokens === null ? undefined : `${info.contextTokens} tokens`],
     ['chat template', chatTemplate(manifest.facts.hasChatTemplate)],
     ['size', toSize(info.bytes)],
@@ -45,6 +46,11 @@ function toRows(info: ModelInfo): readonly (readonly string[])[] {
   ]
   return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value]]))
 }
+
+const embeddings = ({ kind, manifest: { facts } }: ModelInfo): string | undefined =>
+  kind === 'embedding'
+    ? `${facts.embeddingLength ?? 'so many'} numbers a text; it answers nothing, ask it with "qmesh-node embed"`
+    : undefined
 
 const chatTemplate = (has: boolean | null): string | undefined =>
   has === null ? undefined : has ? 'yes' : 'no'

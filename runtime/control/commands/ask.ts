@@ -37,7 +37,7 @@ const askArgsSchema = z.strictObject({
   resume: z.enum(resumeModes).optional(),
 })
 
-const attemptSchema = z.object({
+export const attemptSchema = z.object({
   workerId: peerIdSchema,
   modelId: modelIdSchema,
   modelHash: modelHashSchema,

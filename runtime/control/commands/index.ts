@@ -1,5 +1,6 @@
 import { askCommand } from './ask.ts'
 import { drainCommand, resumeCommand } from './duty.ts'
+import { embedCommand } from './embed.ts'
 import { modelsCommands } from './models.ts'
 import { creditCommand, scoresCommand, whyScoreCommand } from './scores.ts'
 import { statusCommand } from './status.ts'
@@ -11,6 +12,7 @@ export const controlCommands = {
   ask: askCommand,
   credit: creditCommand,
   drain: drainCommand,
+  embed: embedCommand,
   ...modelsCommands,
   requests: requestsCommand,
   resume: resumeCommand,

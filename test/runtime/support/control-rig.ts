@@ -1,3 +1,4 @@
+import { sampleEmbeddings } from '../../support/sample-embeddings.ts'
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
@@ -151,6 +152,8 @@ export async function createControlRig(options: RigOptions = {}): Promise<Contro
     scores: () => [],
     whyScore: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
     credit: () => Promise.reject(new QMeshError('QM_ACCOUNT_UNKNOWN')),
+    embed: async (texts, embedOptions) =>
+      sampleEmbeddings(texts, embedOptions, { workerId: 'ab'.repeat(32), modelHash: 'cd'.repeat(32) }),
     ask: (input, askOptions) => {
       const record: Asked = { input, options: askOptions, pulled: 0, isLeft: false }
       asked.push(record)
