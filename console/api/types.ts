@@ -33,13 +33,19 @@ export interface NodeModel {
   readonly slots?: number | undefined
   readonly backend?: string | undefined
   readonly memoryMb?: number | undefined
+  /** Numbers in a vector, of a model that makes embeddings and answers nothing. */
+  readonly embeddingSize?: number | undefined
   readonly error?: { readonly code: string; readonly message: string } | undefined
 }
 
 export interface Worker {
   readonly workerId: string
   readonly isLocal: boolean
-  readonly models: readonly { readonly id: string; readonly contextTokens: number }[]
+  readonly models: readonly {
+    readonly id: string
+    readonly contextTokens: number
+    readonly embeddingSize?: number | undefined
+  }[]
   readonly healthScore: number
   readonly state: HealthState
   readonly accepting: boolean
@@ -201,6 +207,7 @@ export interface MeshModels {
     readonly id: string
     readonly contextTokens: number
     readonly workers: number
+    readonly embeddingSize?: number | undefined
   }[]
   readonly library: readonly LibraryModel[]
   readonly seeds: readonly {

@@ -3,11 +3,12 @@ import { workers } from '../../mesh/feed.ts'
 import { many } from '../../ui/format.ts'
 import { settings } from './settings.ts'
 
-/** The models that known workers hold, and by how many, by name. */
+/** The models that known workers hold and that answer, and by how many, by name. */
 const models = computed(() => {
   const counts = new Map<string, number>()
   for (const worker of workers.value.values())
-    for (const { id } of worker.models) counts.set(id, (counts.get(id) ?? 0) + 1)
+    for (const { id, embeddingSize } of worker.models)
+      if (embeddingSize === undefined) counts.set(id, (counts.get(id) ?? 0) + 1)
   return [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1))
 })
 

@@ -6,9 +6,12 @@ import { ask } from './ask.ts'
 const starters = ['What is QMesh?', 'How does a handover work?', 'Who are you?']
 
 const crowd = computed(() => {
-  const able = [...workers.value.values()].filter(({ models }) => models.length > 0)
-  const models = new Set(able.flatMap(({ models: held }) => held.map(({ id }) => id)))
-  return { workers: able.length, models: models.size }
+  // Those that make embeddings have nothing to say.
+  const able = [...workers.value.values()]
+    .map(({ models }) => models.filter(({ embeddingSize }) => embeddingSize === undefined))
+    .filter((models) => models.length > 0)
+  const names = new Set(able.flat().map(({ id }) => id))
+  return { workers: able.length, models: names.size }
 })
 
 /** What there is to be said to, before anything was. */

@@ -23,9 +23,10 @@ export function ServingHere({ models }: { readonly models: readonly NodeModel[] 
   }
   return (
     <ul class="rows">
-      {models.map(({ id, state, contextTokens, slots, backend, memoryMb, error }) => {
+      {models.map(({ id, state, contextTokens, slots, backend, memoryMb, embeddingSize, error }) => {
         const [tone, text] = states[state] ?? ['idle', state]
         const facts = [
+          ...(embeddingSize === undefined ? [] : [`embeddings of ${embeddingSize} numbers`]),
           ...(slots === undefined ? [] : [many(slots, 'slot')]),
           ...(contextTokens === undefined ? [] : [`context ${toCount(contextTokens)}`]),
           ...(backend === undefined ? [] : [backend]),
@@ -44,15 +45,18 @@ export function ServingHere({ models }: { readonly models: readonly NodeModel[] 
   )
 }
 
-/** What known workers hold: what a question can be answered with now. */
+/** What known workers hold: what a question can be answered with now, and what makes embeddings. */
 export function ServedByMesh({ models }: { readonly models: MeshModels['mesh'] }) {
   if (models.length === 0) return <Empty title="No worker with a model is known" />
   return (
     <ul class="rows">
-      {models.map(({ id, contextTokens, workers }) => (
-        <li key={id}>
+      {models.map(({ id, contextTokens, workers, embeddingSize }) => (
+        <li key={`${id} ${embeddingSize ?? 0}`}>
           <strong>{id}</strong>
-          <span class="quiet">context {toCount(contextTokens)}</span>
+          <span class="quiet">
+            {embeddingSize !== undefined && `embeddings of ${embeddingSize} numbers · `}context{' '}
+            {toCount(contextTokens)}
+          </span>
           <span>{many(workers, 'worker')}</span>
         </li>
       ))}
