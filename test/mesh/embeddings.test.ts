@@ -175,6 +175,28 @@ describe('embeddings across the mesh', { timeout: 90_000 }, () => {
     expect(first).toEqual(vectors[0])
   })
 
+  it('a model that is not loaded says what it is, and is loaded when somebody asks', async () => {
+    const mesh = await createTestMesh()
+    const model = await bert(mesh)
+    const worker = await mesh.worker({ models: [mesh.model(), { ...model, load: 'demand' }] })
+    const client = await mesh.client()
+    await seen(client, 1)
+    expect(client.workers()[0]?.models).toMatchObject([
+      { id: 'tiny' },
+      { id: 'tiny-bert', state: 'loadable', embeddingSize: 32, slots: 1, contextTokens: 128 },
+    ])
+    await expect(client.ask('hi', { model: 'tiny-bert' }).result).rejects.toMatchObject({
+      code: 'QM_MODEL_KIND',
+    })
+    const { vectors, usage } = await client.embed(['the dog', 'the cat'])
+    expect(vectors).toHaveLength(2)
+    expect(usage).toEqual({ promptTokens: 8 })
+    expect(worker.status().models).toMatchObject([
+      { id: 'tiny' },
+      { id: 'tiny-bert', state: 'ready', embeddingSize: 32 },
+    ])
+  })
+
   // What else a worker may send is in `test/actors/request/dispatcher.test.ts`.
   const honest = (numbers: number): number[] => [1, ...Array.from({ length: numbers - 1 }, () => 0)]
   const toBlock = (numbers: readonly number[]): string => encodeEmbeddings([Float32Array.from(numbers)])
