@@ -30,13 +30,17 @@ const node = await createNode({
 })
 await node.ready
 
-async function measureLibrary({ streams, prompt, maxTokens }: StreamJob): Promise<StreamMeasure> {
+async function measureLibrary({ streams, system, prompt, maxTokens }: StreamJob): Promise<StreamMeasure> {
+  const messages = [
+    { role: 'system', content: system },
+    { role: 'user', content: prompt },
+  ] as const
   const startedAt = performance.now()
   const firsts: number[] = []
   const counts = await Promise.all(
     Array.from({ length: streams }, async () => {
       let tokens = 0
-      for await (const chunk of node.ask(prompt, { maxTokens, temperature: 0 })) {
+      for await (const chunk of node.ask(messages, { maxTokens, temperature: 0 })) {
         if (tokens === 0) firsts.push(performance.now() - startedAt)
         tokens += chunk.tokens.length
       }

@@ -19,13 +19,19 @@ const idle = 500
 const active = 100
 
 /** What anything that speaks OpenAI's API makes of a job. */
-async function measureHttp(url: string, { streams, prompt, maxTokens }: StreamJob): Promise<StreamMeasure> {
+async function measureHttp(
+  url: string,
+  { streams, system, prompt, maxTokens }: StreamJob,
+): Promise<StreamMeasure> {
   const body = {
     model: 'auto',
     temperature: 0,
     max_tokens: maxTokens,
     stream_options: { include_usage: true },
-    messages: [{ role: 'user', content: prompt }],
+    messages: [
+      { role: 'system', content: system },
+      { role: 'user', content: prompt },
+    ],
   }
   const startedAt = performance.now()
   const answers = await Promise.all(Array.from({ length: streams }, () => streamChat(url, body)))
@@ -50,6 +56,7 @@ let asked = 0
 const toJob = (streams: number): StreamJob => ({
   streams,
   maxTokens: 48,
+  system: 'You tell stories.',
   prompt: `${asked++}: tell me a long story about a fox and a river.`,
 })
 
