@@ -8,17 +8,15 @@ import type {
   TokenChunk,
 } from '../engine.port.ts'
 import { AnswerPieces, type Piece } from './answer-pieces.ts'
-import { checkAvailable, type EngineTarget } from './availability.ts'
+import type { EngineTarget } from './availability.ts'
 import { toEngineCall } from './body.ts'
 import { EngineFault } from './engine-fault.ts'
+import { EngineWatch } from './engine-watch.ts'
 import { openStream, toAddress } from './open-stream.ts'
 import { PromptEstimate } from './prompt-estimate.ts'
 import { readStream } from './read-stream.ts'
 import { Reading } from './reading.ts'
 import type { ResumeManner } from './seam-filter.ts'
-
-/** Looks in a row that find nobody before the engine counts as gone. */
-const missedMax = 2
 
 type OnChunk = (chunk: TokenChunk) => void
 
@@ -40,16 +38,11 @@ export class OpenAiHost implements EngineHost {
   readonly lost: Promise<QMeshError>
   readonly #target: EngineTarget
   readonly #manner: ResumeManner
-  readonly #onLog: OpenAiHostInput['onLog']
+  readonly #watch: EngineWatch
   readonly #estimate = new PromptEstimate()
   readonly #prepared = new Map<string, Prepared>()
   readonly #running = new Map<Reading, Promise<unknown>>()
-  readonly #closed = new AbortController()
   #sayLost: (error: QMeshError) => void = () => {}
-  #lookTimer: NodeJS.Timeout | undefined
-  #missed = 0
-  /** When it last said a word: then it is there. */
-  #heardAtMs = -Infinity
   /** Why it takes no more work. */
   #over: QMeshError | undefined
 
@@ -57,11 +50,17 @@ export class OpenAiHost implements EngineHost {
     this.model = model
     this.#target = target
     this.#manner = manner
-    this.#onLog = onLog
     this.lost = new Promise((resolve) => {
       this.#sayLost = resolve
     })
-    this.#lookLater()
+    this.#watch = new EngineWatch({
+      target,
+      onLog,
+      onGone: (reason) => {
+        this.#end(reason)
+        this.#sayLost(reason)
+      },
+    })
   }
 
   prepare(request: GenerateRequest): Promise<{ promptTokens: number }> {
@@ -130,11 +129,8 @@ export class OpenAiHost implements EngineHost {
     } catch (error) {
       if (this.#over) throw this.#over
       if (reading.signal.aborted) throw new QMeshError('QM_CANCELLED')
-      if (!(error instanceof EngineFault)) throw toQMeshError(error, 'QM_INFERENCE_FAILED')
-      this.#onLog?.('warn', `the engine at ${this.#target.url} failed a request: ${error.detail}`)
-      // Nobody else should be sent to an engine that is gone.
-      if (error.kind === 'loss') await this.#look(missedMax)
-      throw this.#over ?? error
+      await this.#watch.failed(error)
+      throw this.#over ?? toQMeshError(error, 'QM_INFERENCE_FAILED')
     }
   }
 
@@ -184,7 +180,7 @@ export class OpenAiHost implements EngineHost {
     let reason: string | undefined
     try {
       for await (const chunk of readStream(exchange, patience, maxTokens)) {
-        this.#heardAtMs = performance.now()
+        this.#watch.heard()
         if (chunk.promptTokens !== undefined) this.#estimate.learn(request, chunk.promptTokens)
         reason ??= chunk.reason
         await send(answer.push(chunk.text))
@@ -199,44 +195,9 @@ export class OpenAiHost implements EngineHost {
     return end(reason === 'length' ? 'length' : 'stop')
   }
 
-  #lookLater(): void {
-    const { lookEveryMs } = this.#target.patience
-    this.#lookTimer = setTimeout(() => {
-      const isHeard = performance.now() - this.#heardAtMs < lookEveryMs
-      void (isHeard ? Promise.resolve() : this.#look(1)).then(() => {
-        if (!this.#over) this.#lookLater()
-      })
-    }, lookEveryMs)
-    this.#lookTimer.unref()
-  }
-
-  /** @param weight of this look, where it finds nobody */
-  async #look(weight: number): Promise<void> {
-    try {
-      await checkAvailable(this.#target, this.#closed.signal)
-      this.#missed = 0
-    } catch (error) {
-      if (this.#over) return
-      const { cause } = toQMeshError(error)
-      // One that has other things to do is there.
-      if (cause instanceof EngineFault && cause.code === 'QM_OVERLOADED') return
-      this.#missed += weight
-      if (this.#missed < missedMax) return
-      const { message } = toQMeshError(error)
-      this.#onLog?.('warn', message)
-      // To clients it is what it would be with an engine of this node's own.
-      const reason = new QMeshError('QM_ENGINE_CRASHED', 'the engine behind this worker is gone', {
-        cause: error,
-      })
-      this.#end(reason)
-      this.#sayLost(reason)
-    }
-  }
-
   #end(reason: QMeshError): void {
     this.#over ??= reason
-    clearTimeout(this.#lookTimer)
-    this.#closed.abort()
+    this.#watch.stop()
     this.#prepared.clear()
     for (const reading of this.#running.keys()) reading.cancel()
   }
