@@ -9,6 +9,8 @@ export class EngineFault extends QMeshError {
   readonly detail: string
   /** `loss`: the connection failed, and the engine may be gone; `silence`: it said nothing for too long. */
   readonly kind: 'loss' | 'silence' | 'other'
+  /** Of the engine's answer, where it refused. */
+  readonly status: number | undefined
 
   constructor(
     code: ErrorCode,
@@ -17,16 +19,18 @@ export class EngineFault extends QMeshError {
     options: {
       readonly retryAfterMs?: number
       readonly kind?: EngineFault['kind']
+      readonly status?: number
       readonly cause?: unknown
     } = {},
   ) {
-    const { retryAfterMs, kind = 'other', cause } = options
+    const { retryAfterMs, kind = 'other', status, cause } = options
     super(code, message, {
       ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(cause !== undefined && { cause }),
     })
     this.detail = detail
     this.kind = kind
+    this.status = status
   }
 }
 

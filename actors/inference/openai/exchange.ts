@@ -7,6 +7,8 @@ export interface ExchangeOptions {
   readonly key?: string | undefined
   /** Sent as JSON by POST; absent: GET. */
   readonly body?: object | undefined
+  /** Type of the answer; absent: a stream of events to a POST, JSON to a GET. */
+  readonly accept?: string | undefined
   readonly signal: AbortSignal
   /** Milliseconds until the headers of the answer. */
   readonly answerMs: number
@@ -28,7 +30,7 @@ export interface Exchange {
  * @throws EngineFault
  */
 export async function openExchange(address: URL, options: ExchangeOptions): Promise<Exchange> {
-  const { key, body, signal, answerMs } = options
+  const { key, body, accept, signal, answerMs } = options
   const bytes = body && Buffer.from(JSON.stringify(body))
   const sent = (address.protocol === 'https:' ? requestEncrypted : requestPlain)(address, {
     method: bytes ? 'POST' : 'GET',
@@ -36,7 +38,7 @@ export async function openExchange(address: URL, options: ExchangeOptions): Prom
     agent: false,
     signal,
     headers: {
-      accept: bytes ? 'text/event-stream' : 'application/json',
+      accept: accept ?? (bytes ? 'text/event-stream' : 'application/json'),
       'accept-encoding': 'identity',
       'user-agent': 'qmesh',
       ...(bytes && { 'content-type': 'application/json', 'content-length': bytes.length }),
@@ -64,7 +66,11 @@ export async function openExchange(address: URL, options: ExchangeOptions): Prom
 }
 
 /** All of an answer that is to be short. @throws EngineFault */
-export async function readWhole(exchange: Exchange, withinMs: number): Promise<string> {
+export async function readWhole(
+  exchange: Exchange,
+  withinMs: number,
+  bytesMax: number = engineBounds.wholeBytesMax,
+): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   const untilMs = performance.now() + withinMs
@@ -72,9 +78,9 @@ export async function readWhole(exchange: Exchange, withinMs: number): Promise<s
     const chunk = await exchange.read(Math.max(0, untilMs - performance.now()))
     if (chunk === null) return Buffer.concat(chunks).toString('utf8')
     bytes += chunk.length
-    if (bytes > engineBounds.wholeBytesMax) {
+    if (bytes > bytesMax) {
       exchange.close()
-      throw brokenAnswer(`an answer of more than ${engineBounds.wholeBytesMax} bytes`)
+      throw brokenAnswer(`an answer of more than ${bytesMax} bytes`)
     }
     chunks.push(chunk)
   }

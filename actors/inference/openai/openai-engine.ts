@@ -1,6 +1,9 @@
 import { toOpaqueHash, QMeshError } from '../../../protocol/index.ts'
 import type { Engine, LoadedModel, ModelSpec } from '../engine.port.ts'
 import { checkAvailable, tryAnswer } from './availability.ts'
+import { EngineFault } from './engine-fault.ts'
+import { tryEmbedding } from './embedding-call.ts'
+import { OpenAiEmbedder } from './openai-embedder.ts'
 import { OpenAiHost } from './openai-host.ts'
 import { defaultPatience, type OpenAiEngineOptions } from './settings.ts'
 
@@ -23,8 +26,15 @@ export function createOpenAiEngine(options: OpenAiEngineOptions): Engine {
       const target = { url, key, selfId, model: toName(spec), patience }
       const never = new AbortController().signal
       await checkAvailable(target, never)
-      const manner = await tryAnswer(target, never)
-      return new OpenAiHost({ model: toModel(spec), target, manner, onLog })
+      const model = toModel(spec)
+      try {
+        const manner = await tryAnswer(target, never)
+        return new OpenAiHost({ model, target, manner, onLog })
+      } catch (error) {
+        const embeddingSize = isOfAnotherKind(error) ? await tryEmbedding(target, never) : undefined
+        if (embeddingSize === undefined) throw error
+        return new OpenAiEmbedder({ model: { ...model, embeddingSize }, target, onLog })
+      }
     },
 
     // It takes no memory of this node's, and whether it is there is seen when it is loaded.
@@ -34,6 +44,12 @@ export function createOpenAiEngine(options: OpenAiEngineOptions): Engine {
     },
   }
 }
+
+/** How programs refuse to chat with a model that makes embeddings. Other failures may pass. */
+const refusals: ReadonlySet<number | undefined> = new Set([400, 404, 405, 422, 501])
+
+const isOfAnotherKind = (error: unknown): boolean =>
+  error instanceof QMeshError && error.cause instanceof EngineFault && refusals.has(error.cause.status)
 
 function toModel(spec: ModelSpec): LoadedModel {
   const { id, contextTokens = contextTokensDefault, slots = slotsDefault } = spec

@@ -70,7 +70,8 @@ export class OpenAiHost implements EngineHost {
   #prepare(request: GenerateRequest): { promptTokens: number } {
     if (this.#over) throw this.#over
     const { id, contextTokens } = this.model
-    const { resume, maxTokens } = request
+    const { resume, maxTokens, embed } = request
+    if (embed) throw new QMeshError('QM_MODEL_KIND', `"${id}" makes no embeddings`)
     if (resume && (resume.text === undefined || resume.mode === 'exact')) {
       throw new QMeshError(
         'QM_RESUME_INVALID',

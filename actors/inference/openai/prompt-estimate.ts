@@ -35,8 +35,8 @@ export class PromptEstimate {
   }
 }
 
-const toBytes = ({ messages, prompt = '' }: GenerateRequest): number =>
-  (messages?.map(({ content }) => content) ?? [prompt]).reduce(
+const toBytes = ({ messages, prompt = '', embed }: GenerateRequest): number =>
+  (embed ?? messages?.map(({ content }) => content) ?? [prompt]).reduce(
     (sum, text) => sum + Buffer.byteLength(text),
     0,
   )

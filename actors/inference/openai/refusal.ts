@@ -37,6 +37,7 @@ export async function toRefusal(exchange: Exchange): Promise<EngineFault> {
         'QM_INFERENCE_FAILED',
         'the engine of this worker has no such model or no such API',
         detail(': check "engineUrl", which mostly ends with /v1, and "engineModel"'),
+        { status },
       )
     case 429:
     case 503:
@@ -57,6 +58,7 @@ export async function toRefusal(exchange: Exchange): Promise<EngineFault> {
     'QM_INFERENCE_FAILED',
     `the engine of this worker answered with ${status}`,
     detail(''),
+    { status },
   )
 }
 
