@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { AnyActorRef } from 'xstate'
 import { z } from 'zod'
-import type { Engine } from '../actors/inference/engine.port.ts'
+import type { Engine, ModelSpec } from '../actors/inference/engine.port.ts'
 import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
 import type { Answer } from '../actors/request/answer.ts'
 import type { AskOptions } from '../actors/request/ask-options.ts'
@@ -19,7 +19,7 @@ import { createHashCache } from './hash-cache.ts'
 import { createEphemeralIdentity, type Identity } from './identity.ts'
 import { inferenceWorkerUrl } from './inference-worker.ts'
 import { createLogger, type Logger } from './logger.ts'
-import { toMemoryBudget, toModelSpecs } from './model-specs.ts'
+import { toLateBudget, toMemoryBudget, toModelSpecs } from './model-specs.ts'
 import { toRemoteSpec, withRemote, withRemoteEngine } from './remote-model.ts'
 import type { ModelTransfer } from './models/model-transfer.ts'
 import { type ModelsSide, openModelsSide } from './models/models-side.ts'
@@ -252,6 +252,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     peers.count = (peerId) => system.countViolation(peerId)
     peers.join = (topic) => system.joinTopic(topic)
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
+    if (models.length > 0) modelsSide?.serve(toServing({ config, models, system, modelsSide }))
     const node: Node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
@@ -334,6 +335,7 @@ class Node implements QMeshNode {
       throw error
     }
     this.#modelsSide?.transfer.start()
+    void this.#modelsSide?.transfer.serving?.update()
     this.#logger.info({ id: this.id, dataDir: this.#dataDir?.path }, 'node started')
   }
 
@@ -491,6 +493,39 @@ class Node implements QMeshNode {
 function precedenceFrom(given: Readonly<Record<PeerId, Tier>>): PrecedencePort {
   const tiers = new Map(Object.entries(given))
   return { precedenceOf: (clientId) => entryOf(tiers.get(clientId) ?? 'bronze') }
+}
+
+/** What a node that answers serves beside the models that it was started with. */
+function toServing({
+  config,
+  models,
+  system,
+  modelsSide,
+}: {
+  readonly config: Config
+  readonly models: readonly ModelSpec[]
+  readonly system: NodeSystem
+  readonly modelsSide: ModelsSide
+}): Parameters<ModelsSide['serve']>[0] {
+  const { contextTokens, slots, serveAll = false } = config
+  return {
+    named: models,
+    isAll: serveAll,
+    defaults: { contextTokens, slots },
+    node: {
+      models: () => system.worker.models,
+      addModel: async (spec) => {
+        const loadedMb = system.worker.models.map(({ memoryMb = 0 }) => memoryMb)
+        system.addModel(spec, await toLateBudget(config, loadedMb))
+      },
+      removeModel: (modelId) => system.removeModel(modelId),
+      onModels: (listener) => {
+        system.events.on('models', listener)
+        return () => system.events.off('models', listener)
+      },
+      settled: () => modelsSide.settled(),
+    },
+  }
 }
 
 /** Rejects when there are models and none of them came up. */

@@ -61,6 +61,22 @@ export async function toModelSpecs(
 const memoryShare = 0.9
 
 /**
+ * Bytes that all models may take together once some come after the start: what those take that are loaded, and a share of
+ * what is free.
+ *
+ * @param loadedMb megabytes of each that is loaded
+ */
+export async function toLateBudget(
+  { memoryBudget }: Pick<Config, 'memoryBudget'>,
+  loadedMb: readonly number[],
+  available: () => Promise<number> = availableMemoryBytes,
+): Promise<number> {
+  if (memoryBudget !== undefined) return memoryBudget * 1024 ** 2
+  const loadedBytes = loadedMb.reduce((sum, megabytes) => sum + megabytes, 0) * 1024 ** 2
+  return loadedBytes + Math.floor((await available()) * memoryShare)
+}
+
+/**
  * Bytes that all loaded models may take together; undefined where each is loaded at the start and stays.
  *
  * @param available bytes that are free now

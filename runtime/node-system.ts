@@ -23,7 +23,12 @@ import {
   type HealthSamplerInput,
 } from '../machines/health/index.ts'
 import type { GatewayCommand, GatewayInput } from '../machines/gateway/index.ts'
-import type { InferenceCommand, InferenceEmitted, InferenceInput } from '../machines/inference/index.ts'
+import type {
+  InferenceCommand,
+  InferenceEmitted,
+  InferenceInput,
+  LateModel,
+} from '../machines/inference/index.ts'
 import { modelIdOfSlot } from '../machines/inference/model-types.ts'
 import { nodeMachine, type SubsystemSpec } from '../machines/node/node.machine.ts'
 import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
@@ -143,6 +148,8 @@ export class NodeSystem {
   readonly #retrying = new Map<ModelId, string>()
   /** None before the start: to make the actors is to give them their input, which the program's own use at once. */
   #node: Actor<typeof nodeMachine> | undefined
+  /** Models that came after the start. */
+  readonly #late = new Map<ModelId, LateModel>()
   #network: { state: 'starting' | 'online' | 'offline'; peers: number } = { state: 'starting', peers: 0 }
   #stopping: Promise<void> | undefined
 
@@ -311,6 +318,24 @@ export class NodeSystem {
     this.#swarm.countViolation(peerId)
   }
 
+  /**
+   * Serves one more model: it is loaded when a request waits for it.
+   *
+   * @param memoryBytesMax for all models together, where there was no bound so far
+   */
+  addModel(spec: ModelSpec, memoryBytesMax: number): void {
+    this.#late.set(spec.id, { spec, memoryBytesMax })
+    this.worker.expect(spec.id, spec.path)
+    this.#to('inference')?.send({ type: 'model.add', spec, memoryBytesMax })
+    this.events.emit('models')
+  }
+
+  /** Serves a model no more that `addModel` brought; `models` follows when it is gone. */
+  removeModel(modelId: ModelId): void {
+    this.#late.delete(modelId)
+    this.#to('inference')?.send({ type: 'model.remove', modelId })
+  }
+
   /** Looks for workers that hold this very model, for a while. */
   seekModel(hash: ModelHash): void {
     this.#hashTopics.seek(hash)
@@ -405,6 +430,7 @@ export class NodeSystem {
             mlock: config.mlock,
             threadsMax: config.threads,
             memoryBytesMax: this.#options.memoryBytesMax,
+            late: [...this.#late.values()],
             nowMs: now,
           }) satisfies InferenceInput,
         { ...ownStop, stopWithinMs: stopWithinMs.inference },

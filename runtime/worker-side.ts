@@ -298,6 +298,9 @@ export class WorkerSide {
         break
       case 'model.unloaded':
         break
+      case 'model.removed':
+        this.#removed(event.modelId)
+        break
       case 'model.loadable':
         this.#goes(event.model, 'loadable')
         // Inference that was started again does not know who waits.
@@ -457,11 +460,25 @@ export class WorkerSide {
       memoryMb,
       ...(embeddingSize !== undefined && { embeddingSize }),
     })
+    // One that was loaded without a look at its file before may have to make room, too.
+    if (!this.#visitors.has(id)) {
+      const bytes = memoryMb * 1024 ** 2
+      this.#visitors.set(id, { id, hash, contextTokens, slots, bytes, loadMs: 0 })
+    }
     for (const slotId of slotIds) {
       const scheduler = this.#options.scheduler()
       this.#slots.set(slotId, { modelId: id, isKnown: scheduler !== undefined, isBusy: false })
       scheduler?.send({ type: 'slot.added', slotId, modelId: id })
     }
+  }
+
+  #removed(modelId: ModelId): void {
+    this.#models.delete(modelId)
+    this.#visitors.delete(modelId)
+    this.#holds.delete(modelId)
+    this.#wanted.delete(modelId)
+    this.#removeSlots(modelId)
+    this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
   }
 
   #freed({

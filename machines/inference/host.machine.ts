@@ -102,7 +102,7 @@ export interface EngineHostCommand {
 export type HostCommand =
   | { readonly type: 'slot.run'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'slot.cancel'; readonly slotId: SlotId }
-  | { readonly type: 'model.load'; readonly threads: number; readonly memoryBytesMax: number }
+  | { readonly type: 'model.load'; readonly threads: number; readonly memoryBytesMax?: number | undefined }
   | { readonly type: 'model.unload' }
   | EngineHostCommand
   | EngineHostEvent

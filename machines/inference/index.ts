@@ -12,12 +12,13 @@ export type {
   InferenceContext,
   InferenceEmitted,
   InferenceInput,
+  LateModel,
 } from './inference.machine.ts'
 export * from './model-types.ts'
 export { slotMachine } from './slot.machine.ts'
 export type { JobCommand, JobEvent, RunJobInput, SlotInput } from './slot.machine.ts'
 export { fitsEver, planResidency, planStart, residentBytes, togetherMax } from './residency.ts'
 export type { ResidencyPlan, ResidencyQuery, Resident, ResidentState } from './residency.ts'
-export { createResidents, stepResidents } from './resident-models.ts'
+export { addResident, createResidents, createStaying, stepResidents } from './resident-models.ts'
 export type { LoadableModel, ResidencyEvent, ResidencyOrder, ResidentModels } from './resident-models.ts'
 export { nextThreads, splitThreads } from './thread-budget.ts'

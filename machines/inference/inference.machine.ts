@@ -1,9 +1,11 @@
-import { enqueueActions, fromPromise, setup } from 'xstate'
+import { assign, enqueueActions, fromPromise, setup } from 'xstate'
 import { hostMachine, remoteRecovery, type HostReport, type RecoveryPolicy } from './host.machine.ts'
 import type { ModelId } from '../../protocol/index.ts'
 import { modelIdOfSlot, type ModelSpec, type SlotId } from './model-types.ts'
 import {
+  addResident,
   createResidents,
+  createStaying,
   stepResidents,
   type LoadableModel,
   type ResidencyEvent,
@@ -16,8 +18,8 @@ import { splitThreads } from './thread-budget.ts'
  * Owns one host per model and shares the cores among them. It routes jobs to slots and hands on what hosts report; one
  * host's trouble is never another's.
  *
- * With a memory budget, or with a model that is loaded on demand, it also decides which models are in memory. A model
- * goes in two steps, so that no request is sent after it: `model.hold` asks that it be given nothing more, and only
+ * With a memory budget, or with a model that is loaded on demand, it also decides which models are in memory. Where there
+ * is neither, all are loaded at once and stay, and what is added later is loaded on demand beside them. A model goes in two steps, so that no request is sent after it: `model.hold` asks that it be given nothing more, and only
  * after `model.yielded` it is unloaded.
  */
 export interface InferenceInput {
@@ -34,12 +36,21 @@ export interface InferenceInput {
   /** Milliseconds of any clock that does not jump. Needed where models come and go. */
   readonly nowMs?: (() => number) | undefined
   readonly recovery?: RecoveryPolicy | undefined
+  /** Models that came after the start of the node, as `model.add` brings them. */
+  readonly late?: readonly LateModel[] | undefined
+}
+
+/** A model to be served from now on: it is looked at, and loaded when a request waits for it. */
+export interface LateModel {
+  readonly spec: ModelSpec
+  /** Bytes that all models may take together, where there was no bound so far. */
+  readonly memoryBytesMax: number
 }
 
 export interface InferenceContext extends InferenceInput {
   /** Hosts that have not closed. */
   readonly hostIds: readonly string[]
-  /** Undefined where every model is loaded at the start and stays. */
+  /** Undefined before the cores are counted. */
   readonly residents: ResidentModels | undefined
 }
 
@@ -54,6 +65,10 @@ export type InferenceCommand =
   | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
   /** Its owner wants it out of memory, until it is wanted again. */
   | { readonly type: 'model.evict'; readonly modelId: ModelId }
+  /** One more, unless there is one of its id. */
+  | ({ readonly type: 'model.add' } & LateModel)
+  /** Served no more: what it runs ends, then it is unloaded and `model.removed` follows. */
+  | { readonly type: 'model.remove'; readonly modelId: ModelId }
   /** Closes every host in order; the machine is done when the last thread has ended. */
   | { readonly type: 'inference.stop' }
   | HostReport
@@ -76,6 +91,7 @@ export type InferenceEmitted =
     }
   /** Takes `model.hold` back. */
   | { readonly type: 'model.release'; readonly modelId: ModelId }
+  | { readonly type: 'model.removed'; readonly modelId: ModelId }
 
 /** Milliseconds are all the same where nothing depends on them. */
 const noTime = (): number => 0
@@ -110,6 +126,7 @@ const decisive: ReadonlySet<string> = new Set<ResidencyEvent['type']>([
   'model.want',
   'model.unwant',
   'model.evict',
+  'model.remove',
   'model.yielded',
   'slot.run',
   'slot.freed',
@@ -144,6 +161,7 @@ const inference = setup({
       const memoryBytesMax = context.memoryBytesMax ?? Infinity
       const isHere = ({ remoteName }: ModelSpec): boolean => remoteName === undefined
       const threads = splitThreads(cores, different.filter(isHere).length)
+      const staying: { spec: ModelSpec; threads: number }[] = []
       for (const spec of different) {
         // What another program runs takes none of the threads of this one.
         const share = isHere(spec) ? (threads.shift() ?? 1) : 1
@@ -153,6 +171,7 @@ const inference = setup({
           threads: managed ? 1 : Math.min(share, spec.threadsMax ?? Infinity),
           ...(managed && { memoryBytesMax }),
         }
+        staying.push({ spec, threads: isHere(spec) ? options.threads : 0 })
         enqueue.spawnChild('host', {
           id: hostId(spec.id),
           input: {
@@ -163,12 +182,33 @@ const inference = setup({
           },
         })
       }
+      const { nowMs = noTime } = context
       enqueue.assign({
         hostIds: different.map(({ id }) => hostId(id)),
         residents: managed
           ? createResidents(different, { budgetBytes: memoryBytesMax, mathCores: cores })
-          : undefined,
+          : createStaying(staying, cores, nowMs()),
       })
+    }),
+    /** Those that came after the start, and before it was over. */
+    spawnLate: enqueueActions(({ enqueue, context }) => {
+      for (const late of context.late ?? []) enqueue.raise({ type: 'model.add', ...late })
+    }),
+    noteLate: assign({
+      late: ({ context: { late = [] } }, { spec, memoryBytesMax }: LateModel) => [
+        ...late,
+        { spec, memoryBytesMax },
+      ],
+    }),
+    /** A host for one more model, which looks at its file and waits. */
+    addLate: enqueueActions(({ enqueue, context }, { spec, memoryBytesMax }: LateModel) => {
+      const { residents, gpuLayers, mlock, recovery } = context
+      const id = hostId(spec.id)
+      if (!residents || context.hostIds.includes(id) || context.hostIds.length >= hostsMax) return
+      const next = addResident(residents, spec, memoryBytesMax)
+      const options = { gpuLayers, mlock, threads: 1, memoryBytesMax: next.budgetBytes }
+      enqueue.spawnChild('host', { id, input: { spec, options, recovery, isManaged: true } })
+      enqueue.assign({ hostIds: [...context.hostIds, id], residents: next })
     }),
     /** Decides anew what should be in memory, and sees to it. */
     manage: enqueueActions(({ enqueue, context, event }) => {
@@ -183,10 +223,9 @@ const inference = setup({
       for (const order of orders) {
         switch (order.type) {
           case 'load': {
-            const { modelId, threads, loadMs } = order
-            const memoryBytesMax = models.residents.find((model) => model.modelId === modelId)?.bytes ?? 0
+            const { modelId, threads, bytesMax, loadMs } = order
             enqueue.emit({ type: 'model.expected', modelId, loadMs })
-            enqueue.sendTo(hostId(modelId), { type: 'model.load', threads, memoryBytesMax })
+            enqueue.sendTo(hostId(modelId), { type: 'model.load', threads, memoryBytesMax: bytesMax })
             break
           }
           case 'unload':
@@ -197,6 +236,10 @@ const inference = setup({
             enqueue.emit({ type: 'model.hold', modelId, turn, wantedBy, loadMs })
             break
           }
+          case 'remove':
+            enqueue.sendTo(hostId(order.modelId), { type: 'host.close' })
+            enqueue.emit({ type: 'model.removed', modelId: order.modelId })
+            break
           case 'release':
             enqueue.emit({ type: 'model.release', modelId: order.modelId })
             break
@@ -278,12 +321,19 @@ export const inferenceMachine = inference.createMachine({
         src: 'countMathCores',
         onDone: {
           target: 'serving',
-          actions: { type: 'spawnHosts', params: ({ event }) => ({ counted: event.output }) },
+          actions: [{ type: 'spawnHosts', params: ({ event }) => ({ counted: event.output }) }, 'spawnLate'],
         },
         // Slow beats wrong: one thread too many costs far more than one too few.
-        onError: { target: 'serving', actions: { type: 'spawnHosts', params: { counted: 1 } } },
+        onError: {
+          target: 'serving',
+          actions: [{ type: 'spawnHosts', params: { counted: 1 } }, 'spawnLate'],
+        },
       },
-      on: { 'slot.run': { actions: 'refuse' }, 'inference.stop': 'stopped' },
+      on: {
+        'slot.run': { actions: 'refuse' },
+        'model.add': { actions: { type: 'noteLate', params: ({ event }) => event } },
+        'inference.stop': 'stopped',
+      },
     },
     serving: {
       on: {
@@ -293,6 +343,8 @@ export const inferenceMachine = inference.createMachine({
         'model.unwant': manage,
         'model.yielded': manage,
         'model.evict': manage,
+        'model.add': { actions: { type: 'addLate', params: ({ event }) => event } },
+        'model.remove': manage,
         'inference.stop': 'stopping',
       },
       initial: 'settled',

@@ -160,7 +160,7 @@ export function planStart(
 /** How many of the models can be loaded at the same time, at most; what is pinned is always among them. At least 1. */
 export function togetherMax(budgetBytes: number, residents: readonly Resident[]): number {
   const models = residents
-    .filter(({ state }) => state !== 'failed')
+    .filter(({ state }) => state !== 'failed' && state !== 'surveying')
     .toSorted((a, b) => Number(b.isPinned) - Number(a.isPinned) || a.bytes - b.bytes)
   let freeBytes = budgetBytes
   let count = 0

@@ -30,6 +30,10 @@ export interface ResidentModel extends Resident {
   readonly isLetGo: boolean
   /** Its owner wants it out, whether or not another needs the room. */
   readonly isSentAway: boolean
+  /** It is served no more as soon as it is out. */
+  readonly isLeaving: boolean
+  /** Bytes that the engine is held to; undefined for one that was loaded before anybody looked at its file. */
+  readonly bytesMax: number | undefined
 }
 
 export interface ResidentModels {
@@ -40,6 +44,8 @@ export interface ResidentModels {
   readonly wanted: readonly ModelId[]
   readonly loadTimes: LoadTimes
   readonly lookAtMs: number
+  /** The models of the start were looked at, and those to be loaded then are on their way. */
+  readonly isBegun: boolean
 }
 
 /** What happened, as the hosts, the scheduler and the clock tell it. */
@@ -52,6 +58,7 @@ export type ResidencyEvent =
   | { readonly type: 'model.want'; readonly modelId: ModelId }
   | { readonly type: 'model.unwant'; readonly modelId: ModelId }
   | { readonly type: 'model.evict'; readonly modelId: ModelId }
+  | { readonly type: 'model.remove'; readonly modelId: ModelId }
   /** `turn` is that of the hold it answers. */
   | { readonly type: 'model.yielded'; readonly modelId: ModelId; readonly turn: number }
   | { readonly type: 'slot.run'; readonly slotId: SlotId }
@@ -67,7 +74,15 @@ export interface LoadableModel extends ModelSurvey {
 
 /** What is to be done about it, in this order. */
 export type ResidencyOrder =
-  | { readonly type: 'load'; readonly modelId: ModelId; readonly threads: number; readonly loadMs: number }
+  | {
+      readonly type: 'load'
+      readonly modelId: ModelId
+      readonly threads: number
+      readonly bytesMax: number | undefined
+      readonly loadMs: number
+    }
+  /** It is not loaded, and is served no more. */
+  | { readonly type: 'remove'; readonly modelId: ModelId }
   | { readonly type: 'unload'; readonly modelId: ModelId }
   /** The scheduler gives it what waits for it now and nothing more, and says so when that is done. */
   | {
@@ -81,29 +96,67 @@ export type ResidencyOrder =
   | { readonly type: 'loadable'; readonly model: LoadableModel }
   | { readonly type: 'refuse'; readonly modelId: ModelId; readonly code: ErrorCode; readonly message: string }
 
-export function createResidents(
+const toResident = (spec: ModelSpec): ResidentModel => ({
+  modelId: spec.id,
+  spec,
+  survey: undefined,
+  bytes: 0,
+  state: 'surveying',
+  isPinned: spec.isPinned ?? false,
+  running: 0,
+  usedAtMs: 0,
+  keepUntilMs: 0,
+  busyUntilMs: 0,
+  threads: 0,
+  loadingSinceMs: 0,
+  turn: 0,
+  isLetGo: false,
+  isSentAway: false,
+  isLeaving: false,
+  bytesMax: undefined,
+})
+
+const noModels = { residents: [], wanted: [], loadTimes: noLoadTimes, lookAtMs: Infinity } as const
+
+/** Models that come and go within a budget, from the start. */
+export const createResidents = (
   specs: readonly ModelSpec[],
-  { budgetBytes, mathCores }: Pick<ResidentModels, 'budgetBytes' | 'mathCores'>,
-): ResidentModels {
-  const residents = specs.map((spec) => ({
-    modelId: spec.id,
-    spec,
-    survey: undefined,
-    bytes: 0,
-    state: 'surveying' as const,
-    isPinned: spec.isPinned ?? false,
-    running: 0,
-    usedAtMs: 0,
-    keepUntilMs: 0,
-    busyUntilMs: 0,
-    threads: 0,
-    loadingSinceMs: 0,
-    turn: 0,
-    isLetGo: false,
-    isSentAway: false,
-  }))
-  return { budgetBytes, mathCores, residents, wanted: [], loadTimes: noLoadTimes, lookAtMs: Infinity }
-}
+  bounds: Pick<ResidentModels, 'budgetBytes' | 'mathCores'>,
+): ResidentModels => ({ ...noModels, ...bounds, isBegun: false, residents: specs.map(toResident) })
+
+/** Models that are loaded at once and stay, whatever comes later. */
+export const createStaying = (
+  loading: readonly { readonly spec: ModelSpec; readonly threads: number }[],
+  mathCores: number,
+  nowMs: number,
+): ResidentModels => ({
+  ...noModels,
+  mathCores,
+  budgetBytes: Infinity,
+  isBegun: true,
+  residents: loading.map(({ spec, threads }) => ({
+    ...toResident(spec),
+    state: 'loading',
+    isPinned: true,
+    threads,
+    loadingSinceMs: nowMs,
+  })),
+})
+
+/**
+ * One more model, which is looked at now and loaded when it is wanted.
+ *
+ * @param budgetBytes for all models together, where there was no bound so far
+ */
+export const addResident = (
+  models: ResidentModels,
+  spec: ModelSpec,
+  budgetBytes: number,
+): ResidentModels => ({
+  ...models,
+  budgetBytes: models.budgetBytes === Infinity ? budgetBytes : models.budgetBytes,
+  residents: [...models.residents, toResident({ ...spec, load: 'demand' })],
+})
 
 interface Step {
   readonly models: ResidentModels
@@ -112,29 +165,48 @@ interface Step {
 
 /** One event, and everything that follows from it. Pure. */
 export function stepResidents(before: ResidentModels, event: ResidencyEvent, nowMs: number): Step {
-  const models = note(before, event, nowMs)
-  if (models.residents.some(({ state }) => state === 'surveying')) return { models, orders: [] }
-  if (before.residents.some(({ state }) => state === 'surveying')) return begin(models, nowMs)
-  const orders: ResidencyOrder[] = []
+  const { models, orders } = dismiss(note(before, event, nowMs))
+  if (!models.isBegun) {
+    if (models.residents.some(({ state }) => state === 'surveying')) return { models, orders }
+    const begun = begin({ ...models, isBegun: true }, nowMs)
+    return { models: begun.models, orders: [...orders, ...begun.orders] }
+  }
+  const news: ResidencyOrder[] = [...orders]
   let known = models
-  for (const [index, model] of models.residents.entries()) {
-    const stateBefore = before.residents[index]?.state
-    // Its host gave up over it once, and found it in order now.
-    if (stateBefore === 'failed' && model.state === 'unloaded') {
-      if (fitsEver(model, models)) offer(models, model, orders)
+  for (const model of models.residents) {
+    const stateBefore = before.residents.find(({ modelId }) => modelId === model.modelId)?.state
+    // Its file was looked at: because it is new, or because its host gave up over it once and found it in order now.
+    if ((stateBefore === 'failed' || stateBefore === 'surveying') && model.state === 'unloaded') {
+      if (fitsEver(model, models)) offer(models, model, news)
       else {
-        orders.push(refusal(model, models))
+        news.push(refusal(model, models))
         known = change(known, model.modelId, () => ({ state: 'failed' }))
       }
     }
     // What was lost while it was to go comes back as one that serves.
     if (stateBefore === 'held' && model.state === 'recovering')
-      orders.push({ type: 'release', modelId: model.modelId })
+      news.push({ type: 'release', modelId: model.modelId })
     // Offered before it is perhaps loaded again, so that nobody misses what it was.
-    if (stateBefore === 'unloading' && model.state === 'unloaded') offer(models, model, orders)
+    if (stateBefore === 'unloading' && model.state === 'unloaded') offer(models, model, news)
   }
   const next = act(known, nowMs)
-  return { models: next.models, orders: [...orders, ...next.orders] }
+  return { models: next.models, orders: [...news, ...next.orders] }
+}
+
+/** Those that are to be served no more go: at once where they are not loaded, and otherwise as soon as they are out. */
+function dismiss(before: ResidentModels): Step {
+  const isOut = ({ isLeaving, state }: ResidentModel): boolean =>
+    isLeaving && (state === 'surveying' || state === 'unloaded' || state === 'failed')
+  const out = before.residents.filter(isOut).map(({ modelId }) => modelId)
+  const models = {
+    ...before,
+    wanted: before.wanted.filter((modelId) => !out.includes(modelId)),
+    residents: before.residents.flatMap((model) => {
+      if (isOut(model)) return []
+      return model.isLeaving && model.state === 'ready' ? [{ ...model, isSentAway: true }] : [model]
+    }),
+  }
+  return { models, orders: out.map((modelId) => ({ type: 'remove', modelId })) }
 }
 
 function note(models: ResidentModels, event: ResidencyEvent, nowMs: number): ResidentModels {
@@ -148,18 +220,27 @@ function note(models: ResidentModels, event: ResidencyEvent, nowMs: number): Res
       return { ...models, wanted: wanted.filter((modelId) => modelId !== event.modelId) }
     case 'model.surveyed': {
       const { survey } = event
-      return change(models, survey.id, () => ({ state: 'unloaded', survey, bytes: survey.bytes }))
+      return change(models, survey.id, () => ({
+        state: 'unloaded',
+        survey,
+        bytes: survey.bytes,
+        bytesMax: survey.bytes,
+      }))
     }
     case 'model.ready': {
       const { id } = event.model
       const model = models.residents.find(({ modelId }) => modelId === id)
       if (!model) return models
       // The survey's figure goes on counting: the engine was held to it, and plans that change midway never end.
-      const { bytes } = model
+      const { hash, contextTokens, slots, memoryMb } = event.model
+      const { survey = { id, hash, contextTokens, slots, bytes: memoryMb * 1024 ** 2 } } = model
+      const { bytes } = survey
       const times = afterLoad(loadTimes, id, bytes, nowMs - model.loadingSinceMs)
       const isNew = model.state === 'loading'
       const ready = change(models, id, () => ({
         state: 'ready',
+        survey,
+        bytes,
         usedAtMs: nowMs,
         keepUntilMs: nowMs + (model.spec.keepLoadedMs ?? 0),
         // Loading it again would cost as much: so long it may be of use first.
@@ -191,6 +272,8 @@ function note(models: ResidentModels, event: ResidencyEvent, nowMs: number): Res
       return change(models, event.modelId, ({ state }) => ({
         isSentAway: state === 'ready' || state === 'held',
       }))
+    case 'model.remove':
+      return change(models, event.modelId, () => ({ isLeaving: true }))
     case 'model.yielded':
       // An answer to a hold that was taken back says nothing about the present one.
       return change(models, event.modelId, ({ state, turn, isLetGo }) => ({
@@ -267,8 +350,47 @@ function act(before: ResidentModels, nowMs: number): Step {
       wanted: models.wanted.filter((one) => one !== modelId),
     }
   }
+  // What one takes that is loaded as it came, without a look at its file, is known when it is there.
+  const isUnclear = models.residents.some(
+    ({ state, survey, threads }) =>
+      (state === 'loading' || state === 'recovering') && survey === undefined && threads > 0,
+  )
+  if (isUnclear) return { models: { ...models, lookAtMs: plan.lookAtMs }, orders }
+  const wide = plan.load.length > 0 ? tooWide(models) : []
+  if (wide.length > 0) return reload({ ...models, lookAtMs: plan.lookAtMs }, wide, orders, nowMs)
   for (const modelId of plan.load) models = load(models, modelId, nowMs, orders)
   return { models: { ...models, lookAtMs: plan.lookAtMs }, orders }
+}
+
+/**
+ * Loaded models whose threads leave none for another: they took the cores when fewer models could be loaded beside them.
+ * A thread too many costs more than loading them again.
+ */
+function tooWide({ residents, mathCores, budgetBytes }: ResidentModels): readonly ModelId[] {
+  const taken = residents.reduce((sum, { threads }) => sum + threads, 0)
+  if (taken < mathCores) return []
+  const share = Math.max(1, Math.floor(mathCores / togetherMax(budgetBytes, residents)))
+  return residents.flatMap(({ modelId, threads }) => (threads > share ? [modelId] : []))
+}
+
+/** Sends loaded models away and wants them back: whoever is wanted before them is loaded first. */
+function reload(
+  before: ResidentModels,
+  modelIds: readonly ModelId[],
+  orders: readonly ResidencyOrder[],
+  nowMs: number,
+): Step {
+  const toSend = modelIds.filter((modelId) =>
+    before.residents.some((one) => one.modelId === modelId && !one.isSentAway && one.state !== 'unloading'),
+  )
+  if (toSend.length === 0) return { models: before, orders }
+  const sent = toSend.reduce(
+    (models, modelId) => change(models, modelId, () => ({ isSentAway: true })),
+    before,
+  )
+  const wanted = [...sent.wanted, ...toSend.filter((modelId) => !sent.wanted.includes(modelId))]
+  const next = act({ ...sent, wanted }, nowMs)
+  return { models: next.models, orders: [...orders, ...next.orders] }
 }
 
 function load(
@@ -282,7 +404,8 @@ function load(
   const taken = models.residents.filter(({ threads }) => threads > 0).map(({ threads }) => threads)
   const together = togetherMax(models.budgetBytes, models.residents)
   const threads = Math.min(nextThreads(models.mathCores, together, taken), model.spec.threadsMax ?? Infinity)
-  orders.push({ type: 'load', modelId, threads, loadMs: loadTime(models.loadTimes, modelId, model.bytes) })
+  const loadMs = loadTime(models.loadTimes, modelId, model.bytes)
+  orders.push({ type: 'load', modelId, threads, bytesMax: model.bytesMax, loadMs })
   return change(models, modelId, () => ({ state: 'loading', threads, loadingSinceMs: nowMs }))
 }
 
@@ -304,7 +427,7 @@ const refusal = ({ modelId, bytes }: ResidentModel, { budgetBytes }: ResidentMod
   code: 'QM_MODEL_TOO_LARGE',
   message:
     `"${modelId}" needs about ${megabytes(bytes)} MB, and the memory budget of ${megabytes(budgetBytes)} MB has no ` +
-    `room for it beside the models that are pinned; raise the budget, or pin fewer`,
+    `room for it beside the models that stay loaded; raise the budget, or let fewer stay`,
 })
 
 function change(

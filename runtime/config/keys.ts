@@ -237,6 +237,15 @@ export const configKeys = {
     flag: '--models-seeder <id>',
     example: 'modelsSeeders = []',
   }),
+  serveAll: key({
+    schema: z.boolean().optional(),
+    kind: 'boolean',
+    doc: 'Whether every model in `modelsDir` is served, also one that is fetched while the node runs: each is loaded when a request waits for it, beside those that `models` names.',
+    expects: 'true or false',
+    defaultText: '`true` where `models` names none, so that the node is free to choose',
+    flag: '--serve-all',
+    example: 'serveAll = true',
+  }),
   serve: key({
     schema: z.boolean(),
     kind: 'boolean',

@@ -108,6 +108,7 @@ function merge(entries: readonly RawEntry[], problems: readonly string[]) {
   refuse(found)
   // Who brings a model of another program did not ask for the small one as well.
   if (values['engine'] !== 'llama' && origins.models?.kind === 'default') values['models'] = []
+  values['serveAll'] ??= values['engine'] === 'llama' && origins.models?.kind === 'default'
   refuse(checkEngine(values as Config))
   return { config: values as Config, origins: origins as Record<ConfigKey, Origin> }
 }

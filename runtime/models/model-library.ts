@@ -103,6 +103,8 @@ export interface ModelLibraryEvents {
   catalog: []
   /** What this node can pass on of catalogs is other than before: it published, or trusts others. */
   published: []
+  /** What other processes changed was read. */
+  refreshed: []
 }
 
 /** The models of this machine and those it knows of: what `qmesh-node models` does, as functions. */
@@ -185,6 +187,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     const publishers = await this.publishers()
     if (!this.catalogFiles.catalog.trusts(publishers)) await this.#trustAll()
     else this.emit('published')
+    this.emit('refreshed')
   }
 
   /**

@@ -29,6 +29,7 @@ import {
 } from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
 import type { ModelLibrary } from './model-library.ts'
+import type { ServedModels } from './served-models.ts'
 import type {
   ModelPullOptions,
   ModelRepairOptions,
@@ -90,6 +91,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #sharing: CatalogSharing
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
+  /** Given by a node that serves what is here. */
+  serving: ServedModels | undefined
   #leaveMeeting: (() => void) | undefined
   #repairedBytes = 0
   #isStarted = false
@@ -193,7 +196,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const found = await this.#resolve(name, options.signal)
     if ('stored' in found) {
       await this.#welcome(found.stored, options.signal)
-      return toPulled(found.stored, true)
+      return this.#toPulled(found.stored, true)
     }
     const [{ artifact }] = found.manifests
     const before = artifact.sha256 === null ? undefined : library.store.get(artifact.sha256)
@@ -202,7 +205,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     await this.#welcome(stored, options.signal)
     if (found.isChosen) await library.own(stored.hash)
     if (seeds) this.#manager.seed(stored.hash)
-    const pulled = toPulled(stored, before !== undefined)
+    const pulled = await this.#toPulled(stored, before !== undefined)
     this.emit('pulled', pulled)
     return pulled
   }
@@ -282,6 +285,11 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     return { publisher, catalogVersion: version, models: models.map(({ id }) => id) }
   }
 
+  async release(name: string): Promise<void> {
+    const stored = this.library.find(name)
+    if (stored) await this.serving?.release(stored.hash)
+  }
+
   refresh(): Promise<void> {
     return this.library.refresh()
   }
@@ -295,6 +303,12 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     await this.#exchange?.close()
     for (const end of this.#connections) end()
     this.removeAllListeners()
+  }
+
+  async #toPulled({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): Promise<PulledModel> {
+    await this.serving?.update()
+    const isServed = this.serving?.serves(hash) ?? false
+    return { id: manifest.id, hash, bytes, path, wasHere, isServed }
   }
 
   /** What peers are told under a name: of what somebody answers for, and of any file that is here by its hash. */
@@ -472,14 +486,6 @@ interface Wanted {
 
 /** Failures that may be the fault of one manifest: of its sources, its key, or what it says of the file. */
 const mayHelp: ReadonlySet<ErrorCode> = new Set(['QM_SOURCE_FAILED', 'QM_MODEL_INVALID'])
-
-const toPulled = ({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): PulledModel => ({
-  id: manifest.id,
-  hash,
-  bytes,
-  path,
-  wasHere,
-})
 
 /** `hf:owner/repo/file[@revision]`, or an address. */
 function toDirectSource(name: string): ModelSource | undefined {

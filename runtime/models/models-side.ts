@@ -8,6 +8,7 @@ import type { Identity } from '../identity.ts'
 import type { Logger } from '../logger.ts'
 import type { ModelLibrary } from './model-library.ts'
 import { ModelTransfer } from './model-transfer.ts'
+import { ServedModels, type ServedModelsOptions } from './served-models.ts'
 import { openModelLibrary } from './open-library.ts'
 import { hubOptions } from './open-transfer.ts'
 import { toTransferCaps } from './transfer-caps.ts'
@@ -29,6 +30,7 @@ export class ModelsSide {
   readonly #logger: Logger
   #isClosed = false
   readonly #loaded = new Map<ModelId, { readonly hash: ModelHash; readonly bytes: number }>()
+  readonly #releasing = new Set<Promise<void>>()
   readonly #holds = new Map<ModelId, Promise<() => Promise<void>>>()
 
   constructor(library: ModelLibrary, transfer: ModelTransfer, logger: Logger) {
@@ -60,7 +62,22 @@ export class ModelsSide {
     this.#loaded.delete(modelId)
     const held = this.#holds.get(modelId)
     this.#holds.delete(modelId)
-    held?.then((release) => release()).catch(() => {})
+    if (!held) return
+    const released: Promise<void> = held
+      .then((release) => release())
+      .catch(() => {})
+      .finally(() => this.#releasing.delete(released))
+    this.#releasing.add(released)
+  }
+
+  /** Resolves when the files of all models that were unloaded are marked as free. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#releasing)
+  }
+
+  /** Lets a node that answers serve what is here and what comes. */
+  serve(options: Omit<ServedModelsOptions, 'library'>): void {
+    this.transfer.serving = new ServedModels({ ...options, library: this.library })
   }
 
   /** Offers nothing while the owner wants the machine for something else. */
@@ -72,6 +89,7 @@ export class ModelsSide {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.transfer.serving?.close()
     await this.transfer.close()
     for (const modelId of this.#holds.keys()) this.unloaded(modelId)
     await this.library.close()

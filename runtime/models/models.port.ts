@@ -29,6 +29,8 @@ export const pulledModelSchema = z.object({
   path: z.string(),
   /** It was here before. */
   wasHere: z.boolean(),
+  /** This node answers with it from now on. */
+  isServed: z.boolean(),
 })
 export type PulledModel = Readonly<z.infer<typeof pulledModelSchema>>
 
@@ -124,6 +126,12 @@ export interface ModelsPort {
    * @throws QMeshError `QM_MODEL_NOT_FOUND` for one that is not in it
    */
   unpublish(name: string): Promise<Unpublished>
+  /**
+   * Lets go of a model that is to be removed, if this node serves it only because it is here.
+   *
+   * @throws QMeshError `QM_MODEL_BUSY` when it still answers after a minute
+   */
+  release(name: string): Promise<void>
   /** Takes up what commands beside the node changed: models that were added or removed, and who is trusted. */
   refresh(): Promise<void>
 }

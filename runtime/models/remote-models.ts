@@ -69,6 +69,7 @@ export async function findRunningModels(dataDir: string): Promise<ModelsPort | u
           },
         },
       ),
+    release: async (name) => void (await call('models-release', { name })),
     refresh: async () => void (await call('models-refresh', {})),
     unpublish: (name) => call('models-unpublish', { name }),
     publish: (name, { version, name: title, description, licence, sources = [] } = {}) => {

@@ -1,5 +1,6 @@
 import { shortHash, toSize, type AddModelCommand } from '../../model-commands.ts'
 import { note, output } from '../../output.ts'
+import type { PulledModel } from '../../../runtime/models/models.port.ts'
 import { createProgressDisplay } from '../../pull-progress.ts'
 import { addTransferAction, type TransferFlags } from '../../transfer-action.ts'
 
@@ -30,6 +31,7 @@ export const addPull: AddModelCommand = (models, exit) => {
           note(
             `"${model.id}" ${model.wasHere ? 'was here already' : 'is here now'}: ${size}, ${shortHash(model.hash)}`,
           )
+          if (access.isRunning) note(servedText(model))
         } finally {
           display.stop()
         }
@@ -39,3 +41,8 @@ export const addPull: AddModelCommand = (models, exit) => {
     },
   )
 }
+
+const servedText = ({ id, isServed }: PulledModel): string =>
+  isServed
+    ? `this node answers with it: qmesh-node ask --model ${id} "Hello"`
+    : `this node does not serve it ("qmesh-node status" says what failed); "up --model ${id}" does, and "up --serve-all" serves all that are here`

@@ -1,3 +1,4 @@
+import { findRunningModels } from '../../../runtime/models/remote-models.ts'
 import { addModelAction, toSize, type AddModelCommand } from '../../model-commands.ts'
 import { note, output } from '../../output.ts'
 
@@ -10,9 +11,11 @@ export const addRm: AddModelCommand = (models, exit) => {
     command,
     exit,
     'removing',
-    async ({ library, tellNode }, names: readonly string[], flags: { json?: boolean }) => {
+    async ({ library, config, tellNode }, names: readonly string[], flags: { json?: boolean }) => {
       const removed = []
       for (const name of names) {
+        const running = await findRunningModels(config.dataDir)
+        await running?.release(name)
         const model = await library.remove(name)
         removed.push(model)
         if (!flags.json)

@@ -95,6 +95,15 @@ export const modelsUnpublishCommand = defineCommand({
   run: (context, args) => modelsOf(context).unpublish(args.name),
 })
 
+export const modelsReleaseCommand = defineCommand({
+  args: z.object({ name }),
+  result: z.object({}),
+  run: async (context, args) => {
+    await modelsOf(context).release(args.name)
+    return {}
+  },
+})
+
 export const modelsRefreshCommand = defineCommand({
   args: z.object({}),
   result: z.object({}),
@@ -109,6 +118,7 @@ export const modelsCommands = {
   'models-pull': modelsPullCommand,
   'models-publish': modelsPublishCommand,
   'models-refresh': modelsRefreshCommand,
+  'models-release': modelsReleaseCommand,
   'models-repair': modelsRepairCommand,
   'models-seed': modelsSeedCommand,
   'models-seeds': modelsSeedsCommand,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate'
+import { createActor, fromCallback, fromPromise, SimulatedClock, waitFor } from 'xstate'
 import {
   hostMachine,
   inferenceMachine,
@@ -34,6 +34,7 @@ const toModel = (id: string): LoadedModel => ({
 async function createRig(
   specs: readonly { -readonly [Key in keyof ModelSpec]?: ModelSpec[Key] }[],
   bytes: Readonly<Record<string, number>> = {},
+  memoryBytesMax: number | undefined = 100,
 ) {
   const clock = new SimulatedClock()
   const emitted: InferenceEmitted[] = []
@@ -70,7 +71,7 @@ async function createRig(
         mathCores: 4,
         gpuLayers: 0,
         mlock: false,
-        memoryBytesMax: 100,
+        memoryBytesMax: memoryBytesMax === Infinity ? undefined : memoryBytesMax,
         nowMs: () => clock.now(),
       },
     },
@@ -213,6 +214,90 @@ describe('inference with a memory budget', () => {
     actor.send({ type: 'model.evict', modelId: 'a' })
     actor.send({ type: 'model.yielded', modelId: 'a', turn: 1 })
     expect(take()).toEqual(['model.hold a', 'model.unloading a', 'model.unloaded a', 'model.loadable a'])
+  })
+})
+
+describe('a model that comes after the start', () => {
+  const add = (id: string, path = '/late.gguf') =>
+    ({ type: 'model.add', spec: { id, path }, memoryBytesMax: 100 }) as const
+
+  it('is loaded when it is wanted, beside one that stays, once that gave up its surplus of cores', async () => {
+    const { actor, engines, ready, take, settle } = await createRig([{}], { late: 60 }, Infinity)
+    expect(engines.get('a')?.input.options.threads).toBe(4)
+    ready('a')
+    take()
+    actor.send(add('late'))
+    actor.send(add('late'))
+    await settle()
+    expect(take()).toEqual(['model.surveyed late', 'model.loadable late'])
+    actor.send({ type: 'model.want', modelId: 'late' })
+    expect(take()).toEqual(['model.hold a'])
+    actor.send({ type: 'model.yielded', modelId: 'a', turn: 1 })
+    expect(take()).toEqual([
+      'model.unloading a',
+      'model.unloaded a',
+      'model.loadable a',
+      'model.expected late',
+      'model.expected a',
+      'model.loading late',
+      'model.loading a',
+    ])
+    expect([...engines.values()].map(({ input }) => input.options.threads)).toEqual([2, 2])
+    ready('a')
+    ready('late')
+    // It stays, whoever else is wanted.
+    actor.send(add('more'))
+    await settle()
+    take()
+    actor.send({ type: 'model.want', modelId: 'more' })
+    expect(take()).toEqual(['model.hold late'])
+  })
+
+  it('is refused when it has no room, or no file, and leaves the others alone', async () => {
+    const { actor, ready, take, settle } = await createRig([{}], { large: 101 }, Infinity)
+    ready('a')
+    take()
+    actor.send(add('large'))
+    actor.send(add('missing', '/missing'))
+    await settle()
+    expect(take().toSorted()).toEqual(['model.failed large', 'model.failed missing', 'model.surveyed large'])
+  })
+
+  it('that comes while the cores are counted is not forgotten', async () => {
+    const late = createActor(inferenceMachine, {
+      input: { models: [], mathCores: 1, gpuLayers: 0, mlock: false, late: [add('early')] },
+    })
+    late.start()
+    late.send(add('later'))
+    await waitFor(late, (snapshot) => snapshot.matches('serving'))
+    expect(late.getSnapshot().context.hostIds).toEqual(['host:early', 'host:later'])
+    late.stop()
+  })
+
+  it('is gone at once when it is removed and not loaded, and otherwise when its work is done', async () => {
+    const { actor, ready, take, settle, isAlive, jobs } = await createRig([{}], { b: 20, c: 20 }, Infinity)
+    ready('a')
+    for (const id of ['b', 'c']) actor.send(add(id))
+    await settle()
+    take()
+    actor.send({ type: 'model.remove', modelId: 'c' })
+    expect(take()).toEqual(['model.removed c'])
+    actor.send({ type: 'model.want', modelId: 'b' })
+    actor.send({ type: 'model.yielded', modelId: 'a', turn: 1 })
+    ready('a')
+    ready('b')
+    actor.send({ type: 'slot.run', slotId: 'b/0', jobId: 'job' })
+    take()
+    actor.send({ type: 'model.remove', modelId: 'b' })
+    actor.send({ type: 'model.yielded', modelId: 'b', turn: 1 })
+    expect(take()).toEqual(['model.hold b'])
+    jobs.get('job')?.()
+    expect(take()).toEqual(['slot.freed b/0', 'model.unloading b', 'model.unloaded b', 'model.removed b'])
+    expect(isAlive()).toBe(1)
+    // The same id may come again.
+    actor.send(add('b'))
+    await settle()
+    expect(take()).toEqual(['model.surveyed b', 'model.loadable b'])
   })
 })
 

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  addResident,
   createResidents,
+  createStaying,
   planResidency,
   residentBytes,
   stepResidents,
@@ -175,8 +177,13 @@ class World {
   nowMs = 0
   #models
   readonly #sizes: ReadonlyMap<string, number>
+  readonly #budgetBytes: number
+  readonly #isStaying: boolean
 
-  constructor(sizes: readonly number[], budgetBytes: number, pinned: string | undefined) {
+  /** @param pinned stays loaded, or, with `isStaying`, was loaded before the others came */
+  constructor(sizes: readonly number[], budgetBytes: number, pinned: string | undefined, isStaying = false) {
+    this.#budgetBytes = budgetBytes
+    this.#isStaying = isStaying
     this.#sizes = new Map(names.map((id, index) => [id, sizes[index] ?? 1]))
     const specs = names.map((id) => ({
       id,
@@ -184,6 +191,11 @@ class World {
       load: 'demand' as const,
       isPinned: id === pinned,
     }))
+    if (isStaying) {
+      this.#models = createStaying([{ spec: { id: 'a', path: '/a' }, threads: 4 }], 4, 0)
+      this.hosts.set('a', 'loading')
+      return
+    }
     this.#models = createResidents(specs, { budgetBytes, mathCores: 4 })
     for (const [id, bytes] of this.#sizes)
       this.step({ type: 'model.surveyed', survey: { id, hash, contextTokens: 512, slots: 2, bytes } })
@@ -191,6 +203,20 @@ class World {
 
   get residents() {
     return this.#models.residents
+  }
+
+  add(id: string): void {
+    if (this.residents.some(({ modelId }) => modelId === id)) return
+    this.#models = addResident(this.#models, { id, path: `/${id}` }, this.#budgetBytes)
+    const bytes = this.#sizes.get(id) ?? 1
+    this.step({ type: 'model.surveyed', survey: { id, hash, contextTokens: 512, slots: 2, bytes } })
+  }
+
+  /** Whether requests for it are let in. */
+  isOffered(id: string): boolean {
+    return this.residents.some(
+      ({ modelId, state, isLeaving }) => modelId === id && state !== 'failed' && !isLeaving,
+    )
   }
 
   line(id: string): Line {
@@ -246,7 +272,7 @@ class World {
         slots: 2,
         backend: 'cpu',
         threads: 1,
-        memoryMb: 0,
+        memoryMb: this.#isStaying ? (this.#sizes.get(id) ?? 1) / 1024 ** 2 : 0,
       } as const
       this.step({ type: 'model.ready', model })
     }
@@ -263,7 +289,9 @@ class World {
         assert(line.running === 0, 'a model that works is unloaded')
         assert(line.owed <= 0, 'it went before those were served who waited for it')
         const model = this.residents.find(({ modelId }) => modelId === order.modelId)
-        assert(model?.isPinned === false, 'a pinned model is unloaded')
+        // The one of the start goes only to come back with its share of the cores, or for good.
+        if (this.#isStaying && model?.isPinned) assert(model.threads > 1 || model.isLeaving)
+        else assert(model?.isPinned === false, 'a pinned model is unloaded')
         line.isThere = false
         line.places = Infinity
         line.turn = undefined
@@ -276,6 +304,16 @@ class World {
         line.turn = order.turn
         return
       }
+      case 'refuse':
+        // Who waits for it is told.
+        if (this.#isStaying) Object.assign(this.line(order.modelId), { waiting: 0, isWanted: false })
+        return
+      case 'remove': {
+        const line = this.line(order.modelId)
+        assert(!line.isThere && line.running === 0, 'a model that is loaded is forgotten')
+        Object.assign(line, { waiting: 0, isWanted: false, owed: 0 })
+        return
+      }
       case 'release': {
         const line = this.line(order.modelId)
         line.places = Infinity
@@ -286,6 +324,60 @@ class World {
 }
 
 describe('models that come and go', () => {
+  it('and that came after the start are served beside those that stay, and go for good when they are removed', () => {
+    const late = fc.oneof(
+      { weight: 5, arbitrary: actionArbitrary },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          type: fc.constantFrom('add' as const, 'remove' as const),
+          id: fc.constantFrom(...names),
+        }),
+      },
+    )
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 10, max: 60 }), { minLength: 3, maxLength: 3 }),
+        fc.integer({ min: 60, max: 180 }),
+        fc.array(late, { maxLength: 80 }),
+        (sizes, budgetBytes, actions) => {
+          const world = new World(sizes, budgetBytes, undefined, true)
+          for (const { type, id } of actions) {
+            const line = world.line(id)
+            world.nowMs += 10
+            if (type === 'add') world.add(id)
+            if (type === 'remove') world.step({ type: 'model.remove', modelId: id })
+            if (type === 'ask' && world.isOffered(id)) line.waiting++
+            if (type === 'end' && line.running > 0) {
+              line.running--
+              world.step({ type: 'slot.freed', slotId: `${id}/1` })
+            }
+            if (type === 'host') world.finishHost(id)
+            for (const name of names) world.settle(name)
+          }
+          for (let round = 0; round < 40; round++) {
+            world.nowMs += 5_000
+            for (const name of names) {
+              world.finishHost(name)
+              const line = world.line(name)
+              while (line.running > 0) {
+                line.running--
+                world.step({ type: 'slot.freed', slotId: `${name}/1` })
+              }
+              world.step({ type: 'look' })
+              for (const other of names) world.settle(other)
+            }
+          }
+          for (const name of names) {
+            const { waiting, running } = world.line(name)
+            expect(waiting + running).toBe(0)
+            expect(world.residents.some((model) => model.modelId === name && model.isLeaving)).toBe(false)
+          }
+        },
+      ),
+    )
+  })
+
   it('are never over the budget, never taken from under a request, and everybody is served in the end', () => {
     fc.assert(
       fc.property(

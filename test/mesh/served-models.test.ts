@@ -1,0 +1,95 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { QMeshClient, QMeshNode } from '../../runtime/index.ts'
+import type { ModelTransfer } from '../../runtime/models/model-transfer.ts'
+import { writeTinyGguf } from '../support/tiny-gguf.ts'
+import { createTestMesh, type TestMesh } from './support/mesh.ts'
+
+const greedy = { maxTokens: 6, temperature: 0 } as const
+
+function modelsOf(node: QMeshClient): ModelTransfer {
+  if (!node.models) throw new Error('a node with a data directory has models')
+  return node.models
+}
+
+const states = (node: QMeshNode) =>
+  Object.fromEntries(node.status().models.map(({ id, state }) => [id, state]))
+
+/** Somebody who offers a model that nobody serves. */
+async function createGiver(mesh: TestMesh, id: string, seed: number) {
+  const path = join(await mesh.tempDir(), `${id}.gguf`)
+  writeTinyGguf(path, { isEndless: true, seed })
+  const giver = await mesh.client()
+  const { hash } = await modelsOf(giver).library.add(path, { id, isTried: false })
+  await modelsOf(giver).seed([])
+  await expect.poll(() => modelsOf(giver).seeds(), { timeout: 20_000 }).toMatchObject([{ state: 'offering' }])
+  if (hash === null) throw new Error('what was added has a hash')
+  return { giver, hash, path }
+}
+
+describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
+  it('answers with a model that it fetched after its start, and no more when that is removed', async () => {
+    const mesh = await createTestMesh()
+    const { hash } = await createGiver(mesh, 'fetched', 7)
+    const worker = await mesh.worker({ serveAll: true, threads: 2, contextTokens: 512 })
+    const client = await mesh.client()
+    const before = await client.ask('the er on an', { ...greedy, model: 'tiny' }).result
+    expect(states(worker)).toEqual({ tiny: 'ready' })
+
+    expect(await modelsOf(worker).pull(hash)).toMatchObject({ id: 'fetched', isServed: true })
+    expect(states(worker)).toEqual({ tiny: 'ready', fetched: 'loadable' })
+    const answer = await client.ask('the er on an', { ...greedy, model: 'fetched' }).result
+    expect(answer).toMatchObject({ modelId: 'fetched', workerId: worker.id })
+    // The cores are shared anew: the first one comes back with fewer threads, and says the same as before.
+    await expect.poll(() => states(worker), { timeout: 20_000 }).toEqual({ tiny: 'ready', fetched: 'ready' })
+    const threads = worker.status().models.map((model) => model.threads)
+    expect(threads).toEqual([1, 1])
+    const again = await client.ask('the er on an', { ...greedy, model: 'tiny' }).result
+    expect(again.text).toBe(before.text)
+
+    const { library } = modelsOf(worker)
+    await expect(library.remove('fetched')).rejects.toMatchObject({ code: 'QM_MODEL_BUSY' })
+    await modelsOf(worker).release('fetched')
+    const { path } = await library.remove('fetched')
+    await expect(stat(path ?? '')).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(states(worker)).toEqual({ tiny: 'ready' })
+    await expect
+      .poll(() => client.workers().flatMap(({ models }) => models.map(({ id }) => id)), { timeout: 20_000 })
+      .toEqual(['tiny'])
+  })
+
+  it('takes up what a command beside it adds, and the file that a name means from now on', async () => {
+    const mesh = await createTestMesh()
+    const worker = await mesh.worker({ serveAll: true, contextTokens: 512 })
+    const { library } = modelsOf(worker)
+    const paths = await Promise.all(
+      [3, 4].map(async (seed) => {
+        const path = join(await mesh.tempDir(), 'mine.gguf')
+        writeTinyGguf(path, { isEndless: true, seed })
+        return path
+      }),
+    )
+    const hashes: unknown[] = []
+    for (const path of paths) {
+      const { hash } = await library.add(path, { id: 'mine', isTried: false })
+      hashes.push(hash)
+      await expect
+        .poll(() => worker.status().models.find(({ id }) => id === 'mine'), { timeout: 20_000 })
+        .toMatchObject({ state: 'loadable', hash })
+    }
+    expect(hashes[0]).not.toBe(hashes[1])
+    const client = await mesh.client()
+    const answer = client.ask('the er on an', { ...greedy, model: 'mine' })
+    expect((await answer.result).modelId).toBe('mine')
+    expect(client.workers()[0]?.models.find(({ id }) => id === 'mine')).toMatchObject({ hash: hashes[1] })
+  })
+
+  it('that was told which models to serve serves those, and no others', async () => {
+    const mesh = await createTestMesh()
+    const { hash } = await createGiver(mesh, 'fetched', 7)
+    const worker = await mesh.worker()
+    expect(await modelsOf(worker).pull(hash)).toMatchObject({ id: 'fetched', isServed: false })
+    expect(states(worker)).toEqual({ tiny: 'ready' })
+  })
+})
