@@ -204,13 +204,14 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       }))
     const remote = toRemoteSpec(config)
     const models = withRemote(await toModelSpecs(config, modelsSide?.library), remote)
+    const isWorker = models.length > 0 || (config.serveAll === true && modelsSide !== undefined)
     trust =
       dataDir &&
       (await openTrustSide({
         dataDir,
         config,
         logger,
-        isWorker: models.length > 0 && config.serve,
+        isWorker: isWorker && config.serve,
         onBanned: (peerId) => peers.ban(peerId),
         onViolation: (peerId) => peers.count(peerId),
       }).catch((error: unknown) => {
@@ -225,9 +226,10 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       selfId: identity.id,
       config,
       models,
+      isWorker,
       memoryBytesMax: await toMemoryBudget(config, models),
       logger,
-      swarmSettings: toSwarmSettings(config, identity, models.length > 0, knownNodes),
+      swarmSettings: toSwarmSettings(config, identity, isWorker, knownNodes),
       engine: wrapEngine(
         withRemoteEngine(
           createLlamaEngine({
@@ -252,7 +254,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     peers.count = (peerId) => system.countViolation(peerId)
     peers.join = (topic) => system.joinTopic(topic)
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
-    if (models.length > 0) modelsSide?.serve(toServing({ config, models, system, modelsSide }))
+    if (isWorker) modelsSide?.serve(toServing({ config, models, system, modelsSide }))
     const node: Node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
@@ -275,7 +277,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
  * @throws QMeshError as `createNode`
  */
 export const createClient = (options: Omit<NodeOptions, 'models'> = {}): Promise<QMeshClient> =>
-  createNode({ ...withoutEngine(options), models: [] })
+  createNode({ ...withoutEngine(options), models: [], serveAll: false })
 
 class Node implements QMeshNode {
   readonly id: PeerId
@@ -548,14 +550,14 @@ function modelsSettled({ events, worker }: NodeSystem): Promise<void> {
 function toSwarmSettings(
   config: Config,
   identity: Identity,
-  hasModels: boolean,
+  isWorker: boolean,
   knownNodes: readonly NodeAddress[] | undefined,
 ): SwarmSettings {
   const { bootstrap, secret, host, port, allow, deny, mdns, serve } = config
   return {
     seed: identity.deriveSeed('noise'),
     agent: `qmesh/${packageVersion()}`,
-    roles: hasModels && serve ? ['worker', 'client'] : ['client'],
+    roles: isWorker && serve ? ['worker', 'client'] : ['client'],
     secret,
     bootstrap: bootstrap.length > 0 ? bootstrap.map(parseNodeAddress) : undefined,
     host,

@@ -73,6 +73,8 @@ export interface NodeSystemOptions {
   readonly config: Config
   readonly swarmSettings: SwarmSettings
   readonly models: readonly ModelSpec[]
+  /** Whether it answers: with these models, or with others that may come. Default: whether there are any. */
+  readonly isWorker?: boolean | undefined
   /** Bytes that loaded models may take together; absent: all are loaded at the start and stay. */
   readonly memoryBytesMax?: number | undefined
   readonly engine: Engine
@@ -190,7 +192,8 @@ export class NodeSystem {
         trust.gossip.isPeer(workerId) &&
         isEffortExempt(trust.ledger.precedenceOf(selfId).tier),
     })
-    const isServing = config.serve && models.length > 0
+    const { isWorker = models.length > 0 } = options
+    const isServing = config.serve && isWorker
     this.#swarm = createSwarm({
       settings: options.swarmSettings,
       onKnownNodes: options.onKnownNodes,
@@ -222,7 +225,7 @@ export class NodeSystem {
       trust.onCard = () => this.#to('score-gossiper')?.send({ type: 'card.changed' })
     }
     this.#publisher = new StatusPublisher(() => {
-      if (models.length === 0) return
+      if (!isWorker) return
       this.client.local(this.worker.localStatus())
       if (!isServing) return
       const status = this.worker.status()

@@ -77,7 +77,12 @@ async function printStart(config: Config, id: string): Promise<void> {
   ])
 }
 
-/** @throws QMeshError what the first model failed with, when none of those asked for could be loaded */
+/**
+ * A node that can serve nothing of what it was started for must not look like one that does: whoever starts it, a person or
+ * a supervisor, hears of it by the exit code. With one model it goes on, and says what the others failed with.
+ *
+ * @throws QMeshError what the first model failed with, when none of those asked for could be loaded
+ */
 async function waitForModels(node: Node): Promise<true> {
   const progress = (): string => {
     const { models } = node.status()
@@ -87,17 +92,15 @@ async function waitForModels(node: Node): Promise<true> {
   }
   const spinner = createSpinner(progress())
   const timer = setInterval(() => spinner.text(progress()), 500)
-  try {
-    await node.ready
-  } finally {
-    clearInterval(timer)
-    spinner.stop()
-  }
-  const { models } = node.status()
-  const failed = models.filter(({ state }) => state === 'failed')
-  for (const { id, error } of failed)
-    note(`model ${id} failed, going on without it: ${error?.code}: ${error?.message}`)
-  return true
+  const failure = await node.ready.catch((error: unknown) => error)
+  clearInterval(timer)
+  spinner.stop()
+  const failed = node.status().models.filter(({ state }) => state === 'failed')
+  const what = failure === undefined ? ', going on without it' : ''
+  for (const { id, error } of failed) note(`model ${id} failed${what}: ${error?.code}: ${error?.message}`)
+  if (failure === undefined) return true
+  note('none of the models could be loaded, so this node stops; with "models = []" it runs without any')
+  throw failure
 }
 
 async function printReady(config: Config, { models, gateway }: Status): Promise<void> {

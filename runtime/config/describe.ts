@@ -97,7 +97,9 @@ What has nothing to do goes first, the least recently used of it. A model that w
 moment, and then makes room; whoever asks for it later waits until it is back. A model that would never fit beside the
 pinned ones fails at the start, and says so. Without a budget and without \`load = "demand"\` every model is loaded at the
 start and stays; what \`serveAll\` brings is loaded beside those when a request waits for it, within nine tenths of the
-memory that is free when it comes. Models that can be loaded at the same time share the cores evenly; one that took more of
+memory that is free when it comes. \`up\` ends with code 1 when none of the models that it was given can be loaded, so that
+whoever starts it hears of it; with one of them it goes on and tries the others again. \`models = []\` runs a node without any.
+With \`serveAll\` that one serves what it has. Models that can be loaded at the same time share the cores evenly; one that took more of
 them when it was alone is loaded again with its share as soon as another is asked for.
 
 ## Other variables

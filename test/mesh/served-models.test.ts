@@ -85,6 +85,17 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     expect(client.workers()[0]?.models.find(({ id }) => id === 'mine')).toMatchObject({ hash: hashes[1] })
   })
 
+  it('may start with none at all', async () => {
+    const mesh = await createTestMesh()
+    const { hash } = await createGiver(mesh, 'fetched', 7)
+    const worker = await mesh.worker({ serveAll: true, models: [], contextTokens: 512 })
+    expect(states(worker)).toEqual({})
+    expect(await modelsOf(worker).pull(hash)).toMatchObject({ isServed: true })
+    const client = await mesh.client()
+    const answer = client.ask('the er on an', { ...greedy, model: 'fetched' })
+    expect((await answer.result).workerId).toBe(worker.id)
+  })
+
   it('that was told which models to serve serves those, and no others', async () => {
     const mesh = await createTestMesh()
     const { hash } = await createGiver(mesh, 'fetched', 7)
