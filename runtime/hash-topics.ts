@@ -2,8 +2,8 @@ import { inferenceNetwork, type ModelHash, toTopic } from '../protocol/index.ts'
 
 export interface HashTopicsOptions {
   readonly secret?: string | undefined
-  /** Looks for peers under a topic, and is found under it. @returns ends it */
-  readonly join: (topic: Buffer) => () => void
+  /** Looks for peers under a topic, and is found under it if it holds the model. @returns ends it */
+  readonly join: (topic: Buffer, options: { readonly isFound: boolean }) => () => void
 }
 
 /** Milliseconds that a topic is looked under after the last question. */
@@ -36,11 +36,11 @@ export class HashTopics {
     for (const hash of held) {
       if (this.#held.has(hash)) continue
       this.#unseek(hash)
-      this.#held.set(hash, this.#join(hash))
+      this.#held.set(hash, this.#join(hash, true))
     }
   }
 
-  /** Somebody here asks for it. Seekers meet under the topic, too; they say at once that they hold nothing. */
+  /** Somebody here asks for it. Who only looks is not found there: the mesh is to find those who hold it. */
   seek(hash: ModelHash): void {
     if (this.#isClosed || this.#held.has(hash)) return
     const before = this.#sought.get(hash)
@@ -52,7 +52,7 @@ export class HashTopics {
     if (this.#sought.size >= seekMax && oldest !== undefined) this.#unseek(oldest)
     const timer = setTimeout(() => this.#unseek(hash), seekMs)
     timer.unref()
-    this.#sought.set(hash, { leave: this.#join(hash), timer })
+    this.#sought.set(hash, { leave: this.#join(hash, false), timer })
   }
 
   /** Leaves all of them, for good: a node that stops still says for a while what it serves. */
@@ -62,10 +62,9 @@ export class HashTopics {
     for (const hash of this.#sought.keys()) this.#unseek(hash)
   }
 
-  #join(hash: ModelHash): () => void {
-    return this.#options.join(
-      toTopic({ network: inferenceNetwork, secret: this.#options.secret, modelId: hash }),
-    )
+  #join(hash: ModelHash, isFound: boolean): () => void {
+    const topic = toTopic({ network: inferenceNetwork, secret: this.#options.secret, modelId: hash })
+    return this.#options.join(topic, { isFound })
   }
 
   #unseek(hash: ModelHash): void {

@@ -213,7 +213,7 @@ export class NodeSystem {
     })
     this.#hashTopics = new HashTopics({
       secret: config.secret,
-      join: (topic) => this.#swarm.joinTopic(topic),
+      join: (topic, how) => this.#swarm.joinTopic(topic, how),
     })
     const capabilities = [
       ...(trust ? [trust.gossip.capability] : []),

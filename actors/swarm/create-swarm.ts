@@ -31,10 +31,10 @@ export interface Swarm {
   /** A peer broke the rules of another network on its connection: it counts as if it were of this one. */
   countViolation(peerId: PeerId): void
   /**
-   * Looks for peers under a topic of another network, and is found under it, whenever the network is open. Twice the
-   * same is joined once. The result leaves.
+   * Looks for peers under a topic of another network, and is found under it unless it only looks, whenever the network is
+   * open. Twice the same is joined once. The result leaves.
    */
-  joinTopic(topic: Buffer): () => void
+  joinTopic(topic: Buffer, options?: { readonly isFound?: boolean }): () => void
   /** Where other nodes reach this one, while it is open. */
   address(): SwarmAddress | undefined
   /** Resolves when every socket that was ever opened is closed. */
@@ -63,9 +63,9 @@ export function createSwarm({
   let network: MeshNetwork | undefined
   let connectionCount = 0
 
-  const topics = new Map<string, Buffer>()
+  const topics = new Map<string, { readonly topic: Buffer; readonly isFound: boolean }>()
   const joinTopics = (): void => {
-    for (const topic of topics.values()) network?.joinTopic(topic)
+    for (const { topic, isFound } of topics.values()) network?.joinTopic(topic, isFound)
   }
 
   const announceModels = (): void => network?.setModels(advertisement.models.map(({ id }) => id))
@@ -203,12 +203,15 @@ export function createSwarm({
     countViolation: (peerId) => {
       for (const link of links) if (link.peerId === peerId) link.countViolation()
     },
-    joinTopic: (topic) => {
+    joinTopic: (topic, { isFound = true } = {}) => {
       const name = topic.toString('hex')
-      topics.set(name, topic)
-      network?.joinTopic(topic)
+      const before = topics.get(name)
+      const joined = { topic, isFound: isFound || before?.isFound === true }
+      topics.set(name, joined)
+      if (before && !before.isFound && isFound) network?.leaveTopic(topic)
+      network?.joinTopic(topic, joined.isFound)
       return () => {
-        if (topics.get(name) !== topic) return
+        if (topics.get(name) !== joined) return
         topics.delete(name)
         network?.leaveTopic(topic)
       }

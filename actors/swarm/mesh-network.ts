@@ -203,10 +203,11 @@ export class MeshNetwork {
   }
 
   /** Looks for peers under a topic of another network, and is found under it, until `leaveTopic`. */
-  joinTopic(topic: Buffer): void {
+  /** @param isFound whether others find this node there, too */
+  joinTopic(topic: Buffer, isFound: boolean): void {
     const name = topic.toString('hex')
     if (this.#swarm && !this.#topics.has(name))
-      this.#topics.set(name, this.#swarm.join(topic, { client: true, server: true }))
+      this.#topics.set(name, this.#swarm.join(topic, { client: true, server: isFound }))
   }
 
   leaveTopic(topic: Buffer): void {

@@ -203,6 +203,11 @@ export class ModelCatalog {
     return best?.model
   }
 
+  /** Whether a file has its name by the word of nobody who is known: a stranger may have called it whatever they liked. */
+  isStranger({ manifest, hash }: Pick<NamedFile, 'manifest' | 'hash'>): boolean {
+    return this.rankOf(manifest, hash) >= this.#publishers.length + strangerRank
+  }
+
   /** Whether an entry means more than a file that is here under the same id: whose word it is, then its version. */
   isAbove(entry: CatalogEntry, { manifest, hash }: Pick<NamedFile, 'manifest' | 'hash'>): boolean {
     const [theirs, ours] = [this.#rank(entry), this.rankOf(manifest, hash)]

@@ -17,8 +17,12 @@ export const modelLimits = {
   catalogRestMs: 5_000,
   /** Models that a node knows from all catalogs together. */
   knownModelsMax: 4_096,
-  /** Different manifests of one SHA-256 by which its file is fetched. */
-  manifestsTriedMax: 8,
+  /** Different manifests of one SHA-256 by which its file is looked for. */
+  manifestsTriedMax: 64,
+  /** Of these, how many may bring bytes and not the file, before it is given up. */
+  manifestsCostlyMax: 8,
+  /** Manifests of strangers that are remembered to have led to a wrong file. */
+  liesMax: 1_024,
   /** Files fetched by the word of a stranger that were wrong as a whole, after which it counts as a lie. */
   wrongFilesMax: 2,
   /** Publishers that a node trusts. */

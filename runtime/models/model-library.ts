@@ -192,13 +192,16 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
 
   /**
    * A sound model of this machine by its hash, its id, or as much of its hash as no other has. Of several with one id,
-   * that of whoever's word counts most. A whole hash is never an id: a stranger can name another file by it.
+   * that of whoever's word counts most. A whole hash is never an id, and the beginning of one is before an id that a
+   * stranger gave: they can name another file by it.
    */
   find(name: string): StoredModel | undefined {
     if (isHash(name)) return this.store.get(name)
-    const found = this.store.get(name) ?? this.catalogFiles.catalog.prefer(this.store.named(name))
-    if (found || !hashStart.test(name)) return found
+    const { catalog } = this.catalogFiles
+    const named = catalog.prefer(this.store.named(name))
+    if (!hashStart.test(name) || (named && !catalog.isStranger(named))) return named
     const [only, ...others] = this.store.list().filter(({ hash }) => hash.startsWith(name))
+    if (only === undefined) return named
     return others.length === 0 ? only : undefined
   }
 

@@ -91,6 +91,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #sharing: CatalogSharing
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
+  /** What strangers said that led to a wrong file. */
+  readonly #lies = new Set<string>()
   /** Given by a node that serves what is here. */
   serving: ServedModels | undefined
   #leaveMeeting: (() => void) | undefined
@@ -227,7 +229,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   async unseed(names: readonly string[]): Promise<readonly SeedStatus[]> {
     const seeds = await this.seeds()
     for (const name of names) {
-      const seed = seeds.find(({ id, hash }) => id === name || hash.startsWith(name))
+      const wanted = this.library.find(name)?.hash
+      const seed = seeds.find(({ id, hash }) => (wanted === undefined ? id === name : hash === wanted))
       if (!seed) throw new QMeshError('QM_MODEL_NOT_FOUND', `"${name}" is not offered by this node`)
       this.#manager.unseed(seed.hash)
     }
@@ -406,17 +409,23 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     /** What strangers' words may have left on the disk. */
     const begun = new Set<string>()
     let failure: unknown
+    /** Ways that brought bytes and not the file. One that brought nothing cost a moment only. */
+    let costly = 0
     const attempt = async (manifest: ModelManifest, isTold: boolean): Promise<StoredModel | undefined> => {
       const way = JSON.stringify([manifest.artifact, manifest.sources])
-      if (tried.has(way) || tried.size >= modelLimits.manifestsTriedMax) return undefined
+      if (tried.has(way) || this.#lies.has(way)) return undefined
+      if (tried.size >= modelLimits.manifestsTriedMax || costly >= modelLimits.manifestsCostlyMax)
+        return undefined
       tried.add(way)
       if (isTold) begun.add(toHearsayKey(manifest.artifact))
+      let hasBytes = false
       try {
         return await this.#manager.pull(manifest, {
           signal: options.signal,
           folder,
           isHearsay: isTold,
           onProgress: (progress) => {
+            hasBytes ||= progress.doneBytes > 0
             options.onProgress?.(progress)
             this.emit('progress', progress)
           },
@@ -430,6 +439,8 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         // A stranger may claim any size.
         const isLie = code === 'QM_DISK_FULL' && !isKnown
         if (sha256 === null || !(isLie || mayHelp.has(code))) throw error
+        if (hasBytes || code === 'QM_MODEL_INVALID') costly++
+        if (isTold && code === 'QM_MODEL_INVALID') this.#noteLie(way)
         // The first is that of whoever counts most.
         failure ??= error
         return undefined
@@ -448,9 +459,19 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const stored =
       (await ways(manifests, isHearsay)) ??
       (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true), true))
-    if (!stored) throw failure
+    if (!stored)
+      throw (
+        failure ?? new QMeshError('QM_SOURCE_FAILED', `all that peers say of ${sha256} proved wrong before`)
+      )
     for (const key of begun) await store.discardUnfinished(key).catch(() => undefined)
     return stored
+  }
+
+  /** What a stranger said led to a wrong file: it is not believed again, and others get their turn. */
+  #noteLie(way: string): void {
+    const [oldest] = this.#lies
+    if (this.#lies.size >= modelLimits.liesMax && oldest !== undefined) this.#lies.delete(oldest)
+    this.#lies.add(way)
   }
 
   /** A file that nobody answers for is loaded once where it can do no harm, before anybody else loads it. */

@@ -66,6 +66,8 @@ describe('models between nodes', { timeout: 120_000 }, () => {
       const client = await mesh.client()
       const answer = client.ask('the er on an', { modelHash: sha256, maxTokens: 4 })
       expect((await answer.result).workerId).toBe(worker.id)
+      // Who asked by the hash does not hold it, and is not found by those who ask next.
+      expect(await holders()).toEqual([worker.id])
       await worker.stop()
       await expect.poll(holders, { timeout: 20_000 }).not.toContain(worker.id)
     } finally {

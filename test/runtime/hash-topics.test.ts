@@ -9,16 +9,21 @@ const topicOf = (index: number): string =>
 
 function createRig() {
   const joined = new Set<string>()
+  const found = new Set<string>()
   const topics = new HashTopics({
     secret,
-    join: (topic) => {
+    join: (topic, { isFound }) => {
       const name = topic.toString('hex')
       expect(joined.has(name)).toBe(false)
       joined.add(name)
-      return () => void joined.delete(name)
+      if (isFound) found.add(name)
+      return () => {
+        joined.delete(name)
+        found.delete(name)
+      }
     },
   })
-  return { topics, joined }
+  return { topics, joined, found }
 }
 
 beforeEach(() => void vi.useFakeTimers())
@@ -40,6 +45,14 @@ it('a node that stops is not announced again, whatever it still says', () => {
   topics.announce([hash(1)])
   topics.seek(hash(2))
   expect(joined.size).toBe(0)
+})
+
+it('who only looks is not found, and who begins to serve the same is', () => {
+  const { topics, joined, found } = createRig()
+  topics.seek(hash(1))
+  expect([joined.size, found.size]).toEqual([1, 0])
+  topics.announce([hash(1)])
+  expect([...found]).toEqual([topicOf(1)])
 })
 
 it('what is asked for is looked for until a while after the last question', () => {

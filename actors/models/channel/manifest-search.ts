@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { type ModelManifest, isLocalSource, toManifestHash } from '../../../protocol/models/index.ts'
 import type { Link } from './link.ts'
 
@@ -111,16 +112,25 @@ export class ManifestSearch {
   }
 }
 
+/**
+ * All different ones, those first whose file most peers describe alike: honest ones agree on its size and its blocks, which
+ * follow from the content, whatever they call it. Of as many votes any comes first, so that nobody is always kept behind.
+ */
 function byVotes(manifests: readonly ModelManifest[]): readonly ModelManifest[] {
-  const votes = new Map<string, { readonly manifest: ModelManifest; count: number }>()
+  const votes = new Map<string, number>()
+  const different = new Map<string, { readonly manifest: ModelManifest; readonly draw: number }>()
   for (const manifest of manifests) {
-    const hash = toManifestHash(manifest)
-    const vote = votes.get(hash) ?? { manifest, count: 0 }
-    vote.count++
-    votes.set(hash, vote)
+    const file = toFileKey(manifest)
+    votes.set(file, (votes.get(file) ?? 0) + 1)
+    different.set(toManifestHash(manifest), { manifest, draw: randomInt(2 ** 32) })
   }
-  return [...votes.values()].toSorted((a, b) => b.count - a.count).map(({ manifest }) => manifest)
+  const votesFor = (manifest: ModelManifest): number => votes.get(toFileKey(manifest)) ?? 0
+  return [...different.values()]
+    .toSorted((a, b) => votesFor(b.manifest) - votesFor(a.manifest) || a.draw - b.draw)
+    .map(({ manifest }) => manifest)
 }
+
+const toFileKey = ({ artifact: { bytes, core } }: ModelManifest): string => `${bytes} ${core}`
 
 /**
  * Under a hash nobody's word is needed, unless it would have us read files or ask servers of this machine; under an id

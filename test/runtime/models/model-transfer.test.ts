@@ -156,6 +156,26 @@ describe('a name', { timeout: 30_000 }, () => {
     expect(library.find(other.hash)?.hash).toBe(other.hash)
   })
 
+  it('that begins like a hash means that file before one that a stranger called so', async () => {
+    const { library, transfer } = await createTransfer()
+    vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    const right = tinyFile(tempFolder(), { seed: 1 })
+    const start = right.hash.slice(0, 8)
+    const wrong = tinyFile(tempFolder(), { seed: 2 })
+    // Fetched by its hash, a file brings along the name that a stranger gave it.
+    await library.store.adopt(wrong.path, manifestOf(start), 'copy')
+    expect(library.find(start)?.hash).toBe(wrong.hash)
+    await library.store.adopt(right.path, manifestOf('honest'), 'copy')
+    expect(library.find(start)?.hash).toBe(right.hash)
+    expect(await library.info(start)).toMatchObject({ id: 'honest', hash: right.hash })
+    expect(await transfer.pull(start)).toMatchObject({ hash: right.hash })
+    expect(await library.remove(start)).toMatchObject({ hash: right.hash })
+    // Who is known may call a model so, and then nobody's file takes the name over by its hash.
+    await library.own(wrong.hash)
+    await library.store.adopt(right.path, manifestOf('honest'), 'copy')
+    expect(library.find(start)?.hash).toBe(wrong.hash)
+  })
+
   it('that is no address is refused with what is wrong about it', async () => {
     const { transfer } = await createTransfer()
     await expect(transfer.pull('https://example.org/100%_new.gguf')).rejects.toMatchObject({
@@ -229,6 +249,60 @@ describe('a SHA-256', () => {
     meetLiar(transfer, lie)
     await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
     expect(garbage.sentBytes).toBe(2 * bytes.length)
+  }, 60_000)
+
+  /** Strangers who agree in pairs on lies, and one who is honest and alone. */
+  async function createLiars(count: number, hub: ModelServer) {
+    const joinTopic = () => () => undefined
+    const { transfer, library } = await createTransfer({
+      joinTopic,
+      sources: { hf: { endpoint: new URL(hub.url()).origin } },
+    })
+    const honest = await createTransfer({ joinTopic })
+    for (const one of [library, honest.library]) vi.spyOn(one.trial, 'check').mockResolvedValue(undefined)
+    const { bytes, hash, path } = tinyFile(tempFolder())
+    for (let lie = 0; lie < count; lie++) {
+      const manifest: ModelManifest = {
+        ...manifestOf('liar', {
+          bytes: bytes.length,
+          sha256: hash,
+          core: lie.toString(16).padStart(64, '0'),
+        }),
+        sources: [{ kind: 'hf', repo: 'no/body', file: `${lie}.gguf`, revision: 'main' }],
+      }
+      meetLiar(transfer, manifest)
+      meetLiar(transfer, manifest)
+    }
+    await honest.library.add(path, { id: 'honest', isTried: false })
+    await honest.transfer.seed([])
+    await expect.poll(() => honest.transfer.seeds()).toMatchObject([{ state: 'offering' }])
+    const ends = createConnection()
+    onTestFinished(() => ends.close())
+    const capabilities = [modelsCapability]
+    const [left, right] = [ends.left.publicKey.toString('hex'), ends.right.publicKey.toString('hex')]
+    honest.transfer.connect(left, ends.right, { capabilities })
+    transfer.connect(right, ends.left, { capabilities })
+    return { transfer, hash, bytes }
+  }
+
+  it('is found though more strangers lie about it than are honest, where that costs no bytes', async () => {
+    const hub = await ModelServer.start({ data: Buffer.alloc(0), status: 404 })
+    onTestFinished(() => hub.stop())
+    const { transfer, hash } = await createLiars(12, hub)
+    expect(await transfer.pull(hash)).toMatchObject({ id: 'honest', hash })
+  }, 60_000)
+
+  it('is given up after eight lies that cost a file, and found by the next pull, which believes none of them', async () => {
+    const { bytes } = tinyFile(tempFolder())
+    const hub = await ModelServer.start({ data: Buffer.alloc(bytes.length, 7) })
+    onTestFinished(() => hub.stop())
+    const { transfer, hash } = await createLiars(9, hub)
+    await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
+    const cost = hub.sentBytes
+    expect(cost).toBeGreaterThanOrEqual(8 * bytes.length)
+    expect(cost).toBeLessThanOrEqual(16 * bytes.length + 16)
+    expect(await transfer.pull(hash)).toMatchObject({ id: 'honest', hash })
+    expect(hub.sentBytes - cost).toBeLessThanOrEqual(2 * bytes.length + 2)
   }, 60_000)
 
   it.each([-1, 0])(
