@@ -57,6 +57,15 @@ describe('qmesh-node models', { timeout }, () => {
     expect(stderr).toContain('"llama-3.2-1b-instruct"')
   })
 
+  it('lists what can be fetched when nobody says what to fetch', async () => {
+    const { models } = await machine()
+    const { code, stdout, stderr } = await models('pull')
+    expect(code).toBe(2)
+    expect(stdout).toMatch(/^smollm2-135m-instruct +chat/m)
+    expect(stderr).toContain('name the models to fetch, as in: qmesh-node models pull smollm2-135m-instruct')
+    expect(JSON.parse((await models('pull', '--json')).stdout)).toMatchObject({ error: { code: 'QM_USAGE' } })
+  })
+
   it('adds a file, lists it, checks it, pins it, and removes it', async () => {
     const { home, models, json } = await machine()
     const { path, hash } = tinyFile(home)
