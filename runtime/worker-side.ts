@@ -4,13 +4,14 @@ import type { EarningsPort } from '../actors/scheduling/earnings.port.ts'
 import { EffortGate } from '../actors/scheduling/effort-gate.ts'
 import { Intake } from '../actors/scheduling/intake.ts'
 import type { Job } from '../actors/scheduling/job.ts'
-import type {
-  InferenceCommand,
-  InferenceEmitted,
-  JobCommand,
-  LoadableModel,
-  RunJobInput,
-  SlotFreed,
+import {
+  type InferenceCommand,
+  type InferenceEmitted,
+  type JobCommand,
+  type LoadableModel,
+  type RunJobInput,
+  type SlotFreed,
+  toSurvey,
 } from '../machines/inference/index.ts'
 import type { PauseReason } from '../machines/duty/index.ts'
 import { type Health, toCapacity } from '../machines/health/index.ts'
@@ -461,10 +462,7 @@ export class WorkerSide {
       ...(embeddingSize !== undefined && { embeddingSize }),
     })
     // One that was loaded without a look at its file before may have to make room, too.
-    if (!this.#visitors.has(id)) {
-      const bytes = memoryMb * 1024 ** 2
-      this.#visitors.set(id, { id, hash, contextTokens, slots, bytes, loadMs: 0 })
-    }
+    if (!this.#visitors.has(id)) this.#visitors.set(id, { ...toSurvey(model), loadMs: 0 })
     for (const slotId of slotIds) {
       const scheduler = this.#options.scheduler()
       this.#slots.set(slotId, { modelId: id, isKnown: scheduler !== undefined, isBusy: false })

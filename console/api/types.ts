@@ -244,6 +244,11 @@ export interface PullProgress {
   readonly etaMs?: number | undefined
 }
 
+/** A model that was fetched. */
+export interface PulledModel {
+  readonly isServed: boolean
+}
+
 /** A chunk of OpenAI's stream. */
 export interface ChatChunk {
   readonly model?: string

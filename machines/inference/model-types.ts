@@ -54,6 +54,23 @@ export interface LoadedModel {
   readonly embeddingSize?: number | undefined
 }
 
+/** The same of a model that is loaded, and perhaps was not looked at before. */
+export const toSurvey = ({
+  id,
+  hash,
+  contextTokens,
+  slots,
+  embeddingSize,
+  memoryMb,
+}: LoadedModel): ModelSurvey => ({
+  id,
+  hash,
+  contextTokens,
+  slots,
+  ...(embeddingSize !== undefined && { embeddingSize }),
+  bytes: memoryMb * 1024 ** 2,
+})
+
 /** What the engine measured; the queue's share is added by the scheduler. */
 export type GenerationResult = Omit<Finish, 'queuedMs'>
 

@@ -2,6 +2,7 @@ import type { ErrorCode, ModelId } from '../../protocol/index.ts'
 import { afterLoad, loadTime, noLoadTimes, type LoadTimes } from './load-time.ts'
 import {
   modelIdOfSlot,
+  toSurvey,
   type LoadedModel,
   type ModelSpec,
   type ModelSurvey,
@@ -232,8 +233,7 @@ function note(models: ResidentModels, event: ResidencyEvent, nowMs: number): Res
       const model = models.residents.find(({ modelId }) => modelId === id)
       if (!model) return models
       // The survey's figure goes on counting: the engine was held to it, and plans that change midway never end.
-      const { hash, contextTokens, slots, memoryMb } = event.model
-      const { survey = { id, hash, contextTokens, slots, bytes: memoryMb * 1024 ** 2 } } = model
+      const { survey = toSurvey(event.model) } = model
       const { bytes } = survey
       const times = afterLoad(loadTimes, id, bytes, nowMs - model.loadingSinceMs)
       const isNew = model.state === 'loading'

@@ -68,6 +68,26 @@ describe('a worker with more models than memory', () => {
     expect(worker.models[0]?.error).toEqual({ code: 'QM_MODEL_UNSUPPORTED', message: 'why' })
   })
 
+  it('offers one that was loaded without a look at its file, too, when it makes room: with all that is known', () => {
+    const { worker } = createRig()
+    const model = { ...loaded, id: 'plain', embeddingSize: 384 }
+    worker.hosts.set('plain', { model } as EngineHost)
+    worker.inferred({ type: 'model.ready', model, slotIds: ['plain/0'] })
+    worker.inferred({ ...hold, modelId: 'plain' })
+    worker.inferred({ type: 'model.unloading', modelId: 'plain' })
+    worker.hosts.delete('plain')
+    const offered = { id: 'plain', ...facts, embeddingSize: 384, state: 'loadable', loadMs: 2_000 }
+    expect(worker.status().models).toContainEqual(offered)
+  })
+
+  it('forgets a model that is served no more, and who waits for it is told', () => {
+    const { worker, toScheduler } = createRig()
+    worker.inferred({ type: 'model.removed', modelId: 'b' })
+    expect(worker.models.map(({ id }) => id)).toEqual(['a'])
+    expect(worker.status().models.map(({ id }) => id)).toEqual(['a'])
+    expect(toScheduler.at(-1)).toEqual({ type: 'model.gone', modelId: 'b', code: 'QM_MODEL_UNKNOWN' })
+  })
+
   it('carries the wish for a model to inference, and what makes room to the scheduler', () => {
     const { worker, toScheduler, toInference } = createRig()
     worker.scheduled({ type: 'model.wanted', modelId: 'b' })

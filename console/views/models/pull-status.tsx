@@ -20,8 +20,14 @@ export function PullStatus({ name }: { readonly name: string }) {
       {state === 'coming' && <Coming current={current} />}
       {state === 'done' && (
         <p>
-          <strong>It is here.</strong> To serve it:{' '}
-          <code>qmesh-node up --model {current.progress?.id ?? name}</code>
+          <strong>It is here.</strong>{' '}
+          {current.isServed ? (
+            'This node answers with it.'
+          ) : (
+            <>
+              To serve it: <code>qmesh-node up --model {current.progress?.id ?? name}</code>
+            </>
+          )}
         </p>
       )}
       {state === 'stopped' && (

@@ -2,13 +2,15 @@ import { signal } from '@preact/signals'
 import { fromBody, isAbort, toApiError, type ApiError } from '../../api/api-error.ts'
 import { call } from '../../api/call.ts'
 import { readEventStream } from '../../api/event-stream.ts'
-import type { ErrorBody, PullProgress } from '../../api/types.ts'
+import type { ErrorBody, PulledModel, PullProgress } from '../../api/types.ts'
 
 /** A model on its way here, at this page's wish. It goes on while other views are open. */
 export interface Pull {
   readonly name: string
   readonly state: 'coming' | 'done' | 'failed' | 'stopped'
   readonly progress?: PullProgress | undefined
+  /** Of one that is here: the node answers with it from now on. */
+  readonly isServed?: boolean | undefined
   /** Sources that were given up, and why. */
   readonly failures: readonly { readonly source: string; readonly message: string }[]
   readonly error?: ApiError | undefined
@@ -54,7 +56,10 @@ export async function pull(name: string): Promise<void> {
         const failure = JSON.parse(data) as Pull['failures'][number]
         change(name, { failures: [...(pulls.value.get(name)?.failures ?? []), failure] })
       } else if (event === 'error') throw fromBody((JSON.parse(data) as { error: ErrorBody }).error)
-      else if (event === 'done') change(name, { state: 'done' })
+      else if (event === 'done') {
+        const { isServed } = JSON.parse(data) as PulledModel
+        change(name, { state: 'done', isServed })
+      }
     }
     arrivals.value++
   } catch (error) {
