@@ -11,7 +11,8 @@ import type { ProcessLook } from './gateway-process.ts'
 import { startLlamaServer } from './llama-server.ts'
 import { median } from './median.ts'
 
-const rounds = 5
+/** Counted rounds, by streams: a single one is short, and it takes many to see past the noise. */
+const rounds: Readonly<Record<number, number>> = { 1: 25, 4: 9, 8: 5 }
 const threads = 1
 const contextTokens = 512
 const slots = 8
@@ -51,8 +52,8 @@ async function ask<Reply>(child: ChildProcess, order: StreamJob | 'look'): Promi
   return reply
 }
 
-let asked = 0
-/** A new first word each time: the prompt cache must not flatter the first token. */
+let asked = 1_000
+/** A new first word each time, and as long: the prompt cache must not flatter the first token of whoever is second. */
 const toJob = (streams: number): StreamJob => ({
   streams,
   maxTokens: 48,
@@ -66,36 +67,45 @@ interface Peer {
   readonly measure: (job: StreamJob) => Promise<StreamMeasure>
 }
 
-/** Both in turns, so that a noisy neighbour disturbs both alike. */
-async function compare(url: string, { name, note, measure }: Peer, model: string): Promise<BenchRow[]> {
+interface Pair {
+  readonly ours: StreamMeasure
+  readonly theirs: StreamMeasure
+}
+
+/** Both in each round, in turns the first, and compared within it: a noisy neighbour disturbs both alike. */
+async function measurePairs(url: string, { measure }: Peer, streams: number): Promise<Pair[]> {
+  const pairs: Pair[] = []
+  for (let round = 0; round <= (rounds[streams] ?? 1); round++) {
+    const early = round % 2 === 0 ? await measureHttp(url, toJob(streams)) : undefined
+    const theirs = await measure(toJob(streams))
+    const ours = early ?? (await measureHttp(url, toJob(streams)))
+    if (round > 0) pairs.push({ ours, theirs }) // Round 0 warms up.
+  }
+  return pairs
+}
+
+async function compare(url: string, peer: Peer, model: string): Promise<BenchRow[]> {
   const rows: BenchRow[] = []
+  const { name, note } = peer
   for (const streams of [1, 4, 8]) {
-    const pairs: { readonly ours: StreamMeasure; readonly theirs: StreamMeasure }[] = []
-    for (let round = 0; round <= rounds; round++) {
-      const pair = { ours: await measureHttp(url, toJob(streams)), theirs: await measure(toJob(streams)) }
-      // The first one warms up.
-      if (round > 0) pairs.push(pair)
-    }
-    const middle = (side: 'ours' | 'theirs', field: keyof StreamMeasure): number =>
-      median(pairs.map((pair) => pair[side][field]))
-    const [ours, theirs] = [middle('ours', 'tokensPerSecond'), middle('theirs', 'tokensPerSecond')]
-    const [first, theirFirst] = [middle('ours', 'firstTokenMs'), middle('theirs', 'firstTokenMs')]
+    const pairs = await measurePairs(url, peer, streams)
+    const of = (pick: (pair: Pair) => number): number => median(pairs.map(pick))
     const label = `${streams} stream${streams > 1 ? 's' : ''}`
     rows.push(
       {
         what: `${label} through the gateway (${model})`,
-        ours,
+        ours: of(({ ours }) => ours.tokensPerSecond),
         unit: 'tokens/s',
-        peer: { name, value: theirs },
-        ratio: ours / theirs,
+        peer: { name, value: of(({ theirs }) => theirs.tokensPerSecond) },
+        ratio: of(({ ours, theirs }) => ours.tokensPerSecond / theirs.tokensPerSecond),
         ...(note !== undefined && { note }),
       },
       {
-        what: `${label}, time to first token`,
-        ours: first,
+        what: `${label} through the gateway, time to first token`,
+        ours: of(({ ours }) => ours.firstTokenMs),
         unit: 'ms',
-        peer: { name, value: theirFirst },
-        note: `${(first - theirFirst).toFixed(2)} ms added`,
+        peer: { name, value: of(({ theirs }) => theirs.firstTokenMs) },
+        note: `${of(({ ours, theirs }) => ours.firstTokenMs - theirs.firstTokenMs).toFixed(2)} ms added`,
       },
     )
   }
