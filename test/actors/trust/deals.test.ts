@@ -401,5 +401,7 @@ describe('a client', () => {
     const { deals } = createRig()
     expect(deals.begin(client.id, promptOf(1))).toBeUndefined()
     expect(deals.begin(stranger.id, promptOf(1))).toBeUndefined()
+    // Nothing is written that a receipt could count.
+    expect(deals.begin(worker.id, promptOf(1, { messages: undefined, embed: ['a'] }))).toBeUndefined()
   })
 })
