@@ -10,7 +10,7 @@ import type { Embeddings } from '../actors/request/embedder.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
 import { entryOf, type PrecedencePort, type Tier } from '../machines/scheduling/index.ts'
 import type { EffortPolicy } from '../machines/trust/index.ts'
-import { type ChatMessage, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
+import { type ChatMessage, type ModelId, type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
 import { configFromOptions, withoutEngine, type Config, type ConfigInput } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
@@ -255,7 +255,8 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     peers.join = (topic) => system.joinTopic(topic)
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
     if (isWorker) modelsSide?.serve(toServing({ config, models, system, modelsSide }))
-    const node: Node = new Node(system, identity, config, dataDir, trust, logger, gateway, modelsSide)
+    const named = new Set(models.map(({ id }) => id))
+    const node: Node = new Node(system, named, identity, config, dataDir, trust, logger, gateway, modelsSide)
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
@@ -293,8 +294,10 @@ class Node implements QMeshNode {
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
 
+  /** @param named models that it was started with */
   constructor(
     system: NodeSystem,
+    named: ReadonlySet<ModelId>,
     identity: Identity,
     config: Config,
     dataDir: DataDir | undefined,
@@ -312,7 +315,7 @@ class Node implements QMeshNode {
     this.#gateway = gateway
     this.#modelsSide = modelsSide
     gateway?.serve(this)
-    this.ready = modelsSettled(system)
+    this.ready = modelsSettled(system, named)
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
     this.ready.catch(() => {})
   }
@@ -530,12 +533,14 @@ function toServing({
   }
 }
 
-/** Rejects when there are models and none of them came up. */
-function modelsSettled({ events, worker }: NodeSystem): Promise<void> {
+/** Resolves when none of these is on its way any more. Rejects when there are models and none of them came up. */
+function modelsSettled({ events, worker }: NodeSystem, named: ReadonlySet<ModelId>): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = (): void => {
       const { models } = worker
-      if (models.some(({ state }) => state === 'loading' || state === 'recovering')) return
+      const isComing = ({ id, state }: (typeof models)[number]): boolean =>
+        named.has(id) && (state === 'loading' || state === 'recovering')
+      if (models.some(isComing)) return
       events.off('models', check)
       const [error] = models.flatMap((model) => model.error ?? [])
       if (error && models.every(({ state }) => state === 'failed'))

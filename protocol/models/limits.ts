@@ -12,7 +12,7 @@ export const modelLimits = {
   /** Models of one catalog. */
   catalogModelsMax: 512,
   /** Milliseconds that a peer has to send a catalog it was asked for, before another peer is asked, too. */
-  catalogAnswerMs: 15_000,
+  catalogAnswerMs: 5_000,
   /** Milliseconds between two catalogs of one publisher that are taken: nobody keeps a mesh busy with versions. */
   catalogRestMs: 5_000,
   /** Models that a node knows from all catalogs together. */
