@@ -4,7 +4,7 @@ import type { NoiseStream } from 'hyperswarm'
 import { readManifestFile } from '../../actors/models/catalog/manifest-file.ts'
 import { CatalogSharing } from '../../actors/models/channel/catalog-sharing.ts'
 import { modelsCapability } from '../../actors/models/channel/models-channel.ts'
-import { ModelManager } from '../../actors/models/fetch/model-manager.ts'
+import { ModelManager, type PullOptions } from '../../actors/models/fetch/model-manager.ts'
 import { repairModel } from '../../actors/models/fetch/repair.ts'
 import { CoreExchange, type JoinTopic } from '../../actors/models/seeding/core-exchange.ts'
 import type { SourceOptions } from '../../actors/models/sources/index.ts'
@@ -18,16 +18,11 @@ import {
   type PeerId,
   QMeshError,
   toQMeshError,
-  toModelId,
 } from '../../protocol/index.ts'
-import {
-  modelLimits,
-  type ModelManifest,
-  type ModelSource,
-  parseManifest,
-  toHearsayKey,
-} from '../../protocol/models/index.ts'
+import type { ModelManifest } from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
+import { toDirectSource, toUnverifiedManifest } from './direct-source.ts'
+import { FileWays, type Wanted } from './file-ways.ts'
 import type { ModelLibrary } from './model-library.ts'
 import type { ServedModels } from './served-models.ts'
 import type {
@@ -91,8 +86,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #sharing: CatalogSharing
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
-  /** What strangers said that led to a wrong file. */
-  readonly #lies = new Set<string>()
+  readonly #ways: FileWays
   /** Given by a node that serves what is here. */
   serving: ServedModels | undefined
   #leaveMeeting: (() => void) | undefined
@@ -146,6 +140,11 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       sources: options.sources,
       downloadBytesPerSecond: options.downloadBytesPerSecond,
       onSeedEnded: (hash, reason) => this.emit('seedEnded', hash, reason),
+    })
+    this.#ways = new FileWays({
+      store: library.store,
+      pull: (manifest, how) => this.#pullBy(manifest, how),
+      ask: (sha256, signal) => this.#ask(sha256, signal, true),
     })
   }
 
@@ -202,7 +201,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     }
     const [{ artifact }] = found.manifests
     const before = artifact.sha256 === null ? undefined : library.store.get(artifact.sha256)
-    const stored = await this.#fetch(found, options)
+    const stored = await this.#ways.fetch(found, options)
     // One that is here, too: whoever fetched it may have been killed before it was tried.
     await this.#welcome(stored, options.signal)
     if (found.isChosen) await library.own(stored.hash)
@@ -394,84 +393,18 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     return found
   }
 
-  /**
-   * Fetches a file by the first manifest that leads to it. Several may name the same SHA-256 with other sources, and
-   * one of them may be a lie; what came by one that is known here is kept for the next of these.
-   */
-  async #fetch(
-    { manifests, folder, isKnown = false, isHearsay = false }: Wanted,
-    options: ModelPullOptions,
-  ): Promise<StoredModel> {
-    const { store } = this.library
-    const [named] = manifests
-    const { sha256 } = named.artifact
-    const tried = new Set<string>()
-    /** What strangers' words may have left on the disk. */
-    const begun = new Set<string>()
-    let failure: unknown
-    /** Ways that brought bytes and not the file. One that brought nothing cost a moment only. */
-    let costly = 0
-    const attempt = async (manifest: ModelManifest, isTold: boolean): Promise<StoredModel | undefined> => {
-      const way = JSON.stringify([manifest.artifact, manifest.sources])
-      if (tried.has(way) || this.#lies.has(way)) return undefined
-      if (tried.size >= modelLimits.manifestsTriedMax || costly >= modelLimits.manifestsCostlyMax)
-        return undefined
-      tried.add(way)
-      if (isTold) begun.add(toHearsayKey(manifest.artifact))
-      let hasBytes = false
-      try {
-        return await this.#manager.pull(manifest, {
-          signal: options.signal,
-          folder,
-          isHearsay: isTold,
-          onProgress: (progress) => {
-            hasBytes ||= progress.doneBytes > 0
-            options.onProgress?.(progress)
-            this.emit('progress', progress)
-          },
-          onSourceFailed: (failed) => {
-            options.onSourceFailed?.(failed)
-            this.emit('sourceFailed', manifest.id, failed)
-          },
-        })
-      } catch (error) {
-        const { code } = toQMeshError(error)
-        // A stranger may claim any size.
-        const isLie = code === 'QM_DISK_FULL' && !isKnown
-        if (sha256 === null || !(isLie || mayHelp.has(code))) throw error
-        if (hasBytes || code === 'QM_MODEL_INVALID') costly++
-        if (isTold && code === 'QM_MODEL_INVALID') this.#noteLie(way)
-        // The first is that of whoever counts most.
-        failure ??= error
-        return undefined
-      }
-    }
-    const ways = async (all: readonly ModelManifest[], isTold: boolean): Promise<StoredModel | undefined> => {
-      for (const manifest of all) {
-        const stored = await attempt(manifest, isTold)
-        if (!stored) continue
-        // The way was another's; what the model is called and who answers for it was known before.
-        if (isKnown && manifest !== named) await store.describe(stored.hash, named)
-        return store.get(stored.hash) ?? stored
-      }
-      return undefined
-    }
-    const stored =
-      (await ways(manifests, isHearsay)) ??
-      (sha256 === null ? undefined : await ways(await this.#ask(sha256, options.signal, true), true))
-    if (!stored)
-      throw (
-        failure ?? new QMeshError('QM_SOURCE_FAILED', `all that peers say of ${sha256} proved wrong before`)
-      )
-    for (const key of begun) await store.discardUnfinished(key).catch(() => undefined)
-    return stored
-  }
-
-  /** What a stranger said led to a wrong file: it is not believed again, and others get their turn. */
-  #noteLie(way: string): void {
-    const [oldest] = this.#lies
-    if (this.#lies.size >= modelLimits.liesMax && oldest !== undefined) this.#lies.delete(oldest)
-    this.#lies.add(way)
+  #pullBy(manifest: ModelManifest, options: PullOptions): Promise<StoredModel> {
+    return this.#manager.pull(manifest, {
+      ...options,
+      onProgress: (progress) => {
+        options.onProgress?.(progress)
+        this.emit('progress', progress)
+      },
+      onSourceFailed: (failed) => {
+        options.onSourceFailed?.(failed)
+        this.emit('sourceFailed', manifest.id, failed)
+      },
+    })
   }
 
   /** A file that nobody answers for is loaded once where it can do no harm, before anybody else loads it. */
@@ -489,69 +422,4 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     }
     await library.store.prune({ keep: new Set([hash]) })
   }
-}
-
-/** What is to be fetched. */
-interface Wanted {
-  /** All of one file, that of whoever counts most first. */
-  readonly manifests: readonly [ModelManifest, ...(readonly ModelManifest[])]
-  /** Where relative paths of the manifest start. */
-  readonly folder?: string | undefined
-  /** The owner, the package or a publisher who is trusted speaks first. */
-  readonly isKnown?: boolean | undefined
-  /** Peers told of it, and nobody who is trusted answers for it. */
-  readonly isHearsay?: boolean | undefined
-  /** The owner named the file itself, and not somebody's word for it. */
-  readonly isChosen?: boolean | undefined
-}
-
-/** Failures that may be the fault of one manifest: of its sources, its key, or what it says of the file. */
-const mayHelp: ReadonlySet<ErrorCode> = new Set(['QM_SOURCE_FAILED', 'QM_MODEL_INVALID'])
-
-/** `hf:owner/repo/file[@revision]`, or an address. */
-function toDirectSource(name: string): ModelSource | undefined {
-  const hf = /^hf:([^/]+\/[^/]+)\/([^@]+)(?:@(.+))?$/.exec(name)
-  if (hf) return { kind: 'hf', repo: hf[1] ?? '', file: hf[2] ?? '', revision: hf[3] ?? 'main' }
-  return /^https?:\/\//.test(name) ? { kind: 'https', url: name } : undefined
-}
-
-/** @throws QMeshError `QM_USAGE` for an address whose escapes stand for nothing */
-function toFileName(address: string): string {
-  const last = address
-    .replace(/[?#@].*$/, '')
-    .split('/')
-    .at(-1)
-  try {
-    return decodeURIComponent(last ?? '')
-  } catch (error) {
-    throw new QMeshError(
-      'QM_USAGE',
-      `"${address.slice(0, 200)}" is no address: a "%" must be followed by two hex digits of UTF-8, and stands for itself as "%25"`,
-      { cause: error },
-    )
-  }
-}
-
-/** A manifest for a file of which nothing is known but where it is. @throws QMeshError `QM_MANIFEST_INVALID` */
-function toUnverifiedManifest(name: string, source: ModelSource): ModelManifest {
-  const file = toFileName(name)
-  const unknown = { parameters: null, contextTokens: null, embeddingLength: null, hasChatTemplate: null }
-  return parseManifest(
-    {
-      format: 1,
-      id: toModelId(file || 'model.gguf'),
-      version: 0,
-      name: file.replace(/\.gguf$/i, '').slice(0, 100) || 'model',
-      description: '',
-      kind: 'chat',
-      licence: 'other',
-      tags: [],
-      facts: { architecture: 'unknown', quantization: 'unknown', ...unknown },
-      artifact: { bytes: null, sha256: null, core: null },
-      sources: [source],
-      publisher: null,
-      signature: null,
-    },
-    name,
-  )
 }
