@@ -6,11 +6,11 @@ import {
   addResident,
   createResidents,
   createStaying,
-  stepResidents,
   type LoadableModel,
   type ResidencyEvent,
   type ResidentModels,
 } from './resident-models.ts'
+import { stepResidents } from './step-residents.ts'
 import { stopOrphans } from '../stop-orphans.ts'
 import { splitThreads } from './thread-budget.ts'
 

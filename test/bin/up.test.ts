@@ -5,6 +5,11 @@ import { writeTinyGguf } from '../support/tiny-gguf.ts'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { startCli } from './cli.ts'
 
+const flags =
+  '--bootstrap 127.0.0.1:1 --host 127.0.0.1 --no-mdns --no-gateway --context-tokens 512 --threads 1 --gpu-layers 0'.split(
+    ' ',
+  )
+
 /** A node of its own, whose DHT nobody answers. */
 async function startUp(files: Readonly<Record<string, 'sound' | 'broken' | 'missing'>>) {
   const home = await tempDir()
@@ -14,12 +19,7 @@ async function startUp(files: Readonly<Record<string, 'sound' | 'broken' | 'miss
     if (state === 'broken') writeFileSync(path, 'GGUF of nothing')
     return ['--model', path]
   })
-  const child = startCli(home, [
-    'up',
-    ...args,
-    ...['--bootstrap', '127.0.0.1:1', '--host', '127.0.0.1', '--no-mdns', '--no-gateway'],
-    ...['--context-tokens', '512', '--threads', '1', '--gpu-layers', '0'],
-  ])
+  const child = startCli(home, ['up', ...args, ...flags])
   const out = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => (out[name] += text))
