@@ -12,6 +12,7 @@ import {
   type KindNeeds,
 } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
+import type { RequestTracer } from '../actors/request/request-tracer.port.ts'
 import type { Logger } from './logger.ts'
 import { SilentWorkers } from './silent-workers.ts'
 import { RequestTraces } from './why/request-traces.ts'
@@ -34,6 +35,8 @@ export interface ClientSideOptions {
   readonly network?: Uint8Array | undefined
   /** Whether this node's own tier spares it that work at a worker, as far as it knows. Absent: it never does. */
   readonly isEffortExempt?: ((workerId: PeerId) => boolean) | undefined
+  /** Absent: nothing is traced. */
+  readonly tracer?: RequestTracer | undefined
 }
 
 /** The half of a node that asks: who can be asked, whom to ask, and the requests that are open. */
@@ -48,6 +51,7 @@ export function createClientSide({
   deals,
   network,
   isEffortExempt,
+  tracer,
 }: ClientSideOptions) {
   const directory = new WorkerDirectory()
   const traces = new RequestTraces({ now })
@@ -112,8 +116,13 @@ export function createClientSide({
     delivered: (requestId, tokens) => {
       totals.tokens += tokens
       traces.delivered(requestId, tokens)
+      tracer?.delivered(requestId, tokens)
     },
-    observe: (requestId, fact) => traces.observe(requestId, fact),
+    tracer,
+    observe: (requestId, fact) => {
+      traces.observe(requestId, fact)
+      tracer?.observe(requestId, fact)
+    },
     hasChoice: ({ affinityKey: _, exclude, ...query }) => {
       // One that failed again and again is no reason to leave a worker that may only be busy.
       const failing = directory

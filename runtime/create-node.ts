@@ -28,6 +28,7 @@ import type { NodeStatus } from './node-status.ts'
 import { type NodeEvents, NodeSystem } from './node-system.ts'
 import { toOwnActors, type OwnActors } from './own-actors.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
+import type { Tracing } from './tracing/open-tracing.ts'
 import { toCreditReport, toLeaderboard, toNodeAccount, toScoreReport } from './trust/report-maker.ts'
 import { openTrustSide, type TrustSide } from './trust/trust-side.ts'
 import { packageVersion } from './version.ts'
@@ -180,6 +181,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       })
   let trust: TrustSide | undefined
   let modelsSide: ModelsSide | undefined
+  let tracing: Tracing | undefined
   try {
     const identity = dataDir?.identity ?? createEphemeralIdentity()
     const hashCache = dataDir && createHashCache(dataDir)
@@ -222,6 +224,15 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
         return undefined
       }))
     const knownNodes = await dataDir?.readState(knownNodesFile, knownNodesSchema)
+    // Who traces nothing loads nothing for it.
+    tracing =
+      config.tracesEndpoint === undefined
+        ? undefined
+        : (await import('./tracing/open-tracing.ts')).openTracing({
+            endpoint: config.tracesEndpoint,
+            id: identity.id,
+            logger,
+          })
     const system = new NodeSystem({
       selfId: identity.id,
       config,
@@ -245,6 +256,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
       gateway,
       modelsSide,
       precedence: tiers && precedenceFrom(tiers),
+      tracing,
       effort,
       ownActors,
       createOwnInput: () => ({ node }),
@@ -256,7 +268,18 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     for (const accountId of trust?.banned() ?? []) system.ban(accountId)
     if (isWorker) modelsSide?.serve(toServing({ config, models, system, modelsSide }))
     const named = new Set(models.map(({ id }) => id))
-    const node: Node = new Node(system, named, identity, config, dataDir, trust, logger, gateway, modelsSide)
+    const node: Node = new Node({
+      id: identity.id,
+      named,
+      system,
+      config,
+      dataDir,
+      trust,
+      logger,
+      gateway,
+      modelsSide,
+      tracing,
+    })
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
@@ -265,6 +288,7 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     await node.start(control, isGatewayRequired)
     return node
   } catch (error) {
+    await tracing?.close()
     await modelsSide?.close()
     await trust?.close()
     await dataDir?.close()
@@ -280,6 +304,20 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
 export const createClient = (options: Omit<NodeOptions, 'models'> = {}): Promise<QMeshClient> =>
   createNode({ ...withoutEngine(options), models: [], serveAll: false })
 
+interface NodeInput {
+  readonly id: PeerId
+  /** Models that it was started with. */
+  readonly named: ReadonlySet<ModelId>
+  readonly system: NodeSystem
+  readonly config: Config
+  readonly dataDir: DataDir | undefined
+  readonly trust: TrustSide | undefined
+  readonly logger: Logger
+  readonly gateway: GatewaySide | undefined
+  readonly modelsSide: ModelsSide | undefined
+  readonly tracing: Tracing | undefined
+}
+
 class Node implements QMeshNode {
   readonly id: PeerId
   readonly ready: Promise<void>
@@ -290,31 +328,22 @@ class Node implements QMeshNode {
   readonly #logger: Logger
   readonly #gateway: GatewaySide | undefined
   readonly #modelsSide: ModelsSide | undefined
+  readonly #tracing: Tracing | undefined
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
 
-  /** @param named models that it was started with */
-  constructor(
-    system: NodeSystem,
-    named: ReadonlySet<ModelId>,
-    identity: Identity,
-    config: Config,
-    dataDir: DataDir | undefined,
-    trust: TrustSide | undefined,
-    logger: Logger,
-    gateway: GatewaySide | undefined,
-    modelsSide: ModelsSide | undefined,
-  ) {
-    this.id = identity.id
+  constructor({ id, named, system, ...sides }: NodeInput) {
+    this.id = id
     this.#system = system
-    this.#config = config
-    this.#dataDir = dataDir
-    this.#trust = trust
-    this.#logger = logger
-    this.#gateway = gateway
-    this.#modelsSide = modelsSide
-    gateway?.serve(this)
+    this.#config = sides.config
+    this.#dataDir = sides.dataDir
+    this.#trust = sides.trust
+    this.#logger = sides.logger
+    this.#gateway = sides.gateway
+    this.#modelsSide = sides.modelsSide
+    this.#tracing = sides.tracing
+    this.#gateway?.serve(this)
     this.ready = modelsSettled(system, named)
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
     this.ready.catch(() => {})
@@ -488,6 +517,7 @@ class Node implements QMeshNode {
     await this.#modelsSide?.close()
     await this.#system.stop()
     await this.#control?.close()
+    await this.#tracing?.close()
     await this.#trust?.close()
     await this.#dataDir?.close()
     this.#logger.info('stopped')

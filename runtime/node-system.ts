@@ -65,6 +65,7 @@ import type { OwnActor } from './own-actors.ts'
 import { toPartStatuses } from './part-status.ts'
 import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
+import type { Tracing } from './tracing/open-tracing.ts'
 import type { TrustSide } from './trust/trust-side.ts'
 import { WorkerSide } from './worker-side.ts'
 
@@ -94,6 +95,8 @@ export interface NodeSystemOptions {
   /** Actors that the program adds, and what each is given when it starts. */
   readonly ownActors?: readonly OwnActor[] | undefined
   readonly createOwnInput?: (() => unknown) | undefined
+  /** Records requests across machines; absent: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'requests' | 'serves'> | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
 }
@@ -169,6 +172,7 @@ export class NodeSystem {
       precedence: options.precedence ?? trust?.ledger ?? newcomersOnly,
       isPrecedenceEarned: options.precedence === undefined,
       earnings: trust?.earnings,
+      tracer: options.tracing?.serves,
       onDefect: (error) => logger.error({ err: error }, 'a defect in the books: answers are not paid'),
       scheduler: () => this.#to('scheduler'),
       inference: () => this.#to('inference'),
@@ -186,6 +190,7 @@ export class NodeSystem {
       defaults: options.askDefaults,
       deals: trust?.deals,
       network,
+      tracer: options.tracing?.requests,
       // Only who promises something there is served by what it earned.
       isEffortExempt: (workerId) =>
         trust !== undefined &&

@@ -4,6 +4,7 @@ import type { EarningsPort } from '../actors/scheduling/earnings.port.ts'
 import { EffortGate } from '../actors/scheduling/effort-gate.ts'
 import { Intake } from '../actors/scheduling/intake.ts'
 import type { Job } from '../actors/scheduling/job.ts'
+import type { ServeTracer } from '../actors/scheduling/serve-tracer.port.ts'
 import {
   type InferenceCommand,
   type InferenceEmitted,
@@ -49,6 +50,8 @@ export interface WorkerSideOptions {
   readonly isPrecedenceEarned?: boolean | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
+  /** Absent: nothing is traced. */
+  readonly tracer?: ServeTracer | undefined
   /** A defect in the books. */
   readonly onDefect?: ((error: unknown) => void) | undefined
   readonly scheduler: () => { send(command: SchedulerCommand): void } | undefined
@@ -130,6 +133,7 @@ export class WorkerSide {
       closedBecause: (clientId) => this.#closedBecause(clientId),
       effort: this.#effort,
       earnings: options.earnings,
+      tracer: options.tracer,
       onGenerated: (tokens) => (this.totals.tokens += tokens),
       onDefect: options.onDefect,
       admit: (clientId) => {

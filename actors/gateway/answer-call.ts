@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { QMeshError } from '../../protocol/index.ts'
+import { fromTraceHeader, QMeshError } from '../../protocol/index.ts'
 import type { AnswerResult } from '../request/answer.ts'
 import { AnswerSet } from './answer-set.ts'
 import type { Call } from './call.ts'
@@ -27,7 +27,7 @@ export async function answerCall(
   format: CallFormat,
 ): Promise<FastifyReply> {
   if (isDraining()) throw new QMeshError('QM_NODE_STOPPED')
-  const set = new AnswerSet(port, call, meter)
+  const set = new AnswerSet(port, call, meter, fromTraceHeader(reply.request.headers['traceparent']))
   const onClose = (): void => set.abort()
   reply.raw.once('close', onClose)
   // Gone while its body was read: nobody will tell again.

@@ -1,4 +1,4 @@
-import type { ModelId, PeerId } from '../../protocol/index.ts'
+import type { ModelId, PeerId, Traceparent } from '../../protocol/index.ts'
 import type { Answer, AnswerResult } from '../request/answer.ts'
 import type { Call } from './call.ts'
 import type { GatewayPort } from './gateway.port.ts'
@@ -17,12 +17,15 @@ export class AnswerSet {
   #modelId: ModelId | undefined
   #promptTokens = 0
 
-  /** @throws QMeshError `QM_REQUEST_INVALID`; then nothing was asked */
-  constructor(port: GatewayPort, call: Call, meter: Meter) {
-    const { signal } = this.#abort
+  /**
+   * @param traceparent the step of the caller's trace that the questions belong to
+   * @throws QMeshError `QM_REQUEST_INVALID`; then nothing was asked
+   */
+  constructor(port: GatewayPort, call: Call, meter: Meter, traceparent?: Traceparent) {
+    const ours = { signal: this.#abort.signal, ...(traceparent !== undefined && { traceparent }) }
     try {
       this.answers = call.asks.map(({ input, options }) => {
-        const answer = port.ask(input, { ...options, signal })
+        const answer = port.ask(input, { ...options, ...ours })
         answer.on('worker', ({ workerId, modelId }) => {
           this.#workers.add(workerId)
           this.#modelId ??= modelId

@@ -10,6 +10,7 @@ import {
   QMeshError,
   resumeModes,
   samplingSchema,
+  traceparentSchema,
   type ChatMessage,
   type ModelAd,
   type ModelHash,
@@ -57,6 +58,8 @@ export const askOptionsSchema = z.strictObject({
   resume: z.enum(resumeModes).optional(),
   /** Only this node's own worker. */
   localOnly: z.boolean().optional(),
+  /** The step of the caller's trace, as W3C's header says it; without effect in a node that traces nothing. */
+  traceparent: traceparentSchema.optional(),
 })
 
 export type AskOptions = {
@@ -68,7 +71,14 @@ export interface Question extends KindNeeds {
   readonly requestId: RequestId
   readonly options: Pick<
     z.output<typeof askOptionsSchema>,
-    'maxTokens' | 'signal' | 'deadlineMs' | 'discoverMs' | 'attemptsMax' | 'resume' | 'localOnly'
+    | 'maxTokens'
+    | 'signal'
+    | 'deadlineMs'
+    | 'discoverMs'
+    | 'attemptsMax'
+    | 'resume'
+    | 'localOnly'
+    | 'traceparent'
   >
   /** Tokens of the prompt, estimated from its characters. */
   readonly promptTokens: number

@@ -25,6 +25,7 @@ import { toQuestion, type AskOptions, type Question } from './ask-options.ts'
 import { createAttemptLogic, type AttemptPorts } from './attempt.adapter.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { RequestJob, type StandingPort } from './request-job.ts'
+import type { RequestTracer } from './request-tracer.port.ts'
 
 /** Which worker would do. */
 export interface WorkerQuery extends KindNeeds {
@@ -53,6 +54,8 @@ export interface AskerPorts {
   /** Hears every fact of every request, for who wants to explain them later. Must not throw. */
   readonly observe?: ((requestId: RequestId, fact: RequestFact) => void) | undefined
   readonly delivered?: AttemptPorts['delivered']
+  /** Absent: nothing is traced. It hears of the facts by `observe`, and of tokens by `delivered`. */
+  readonly tracer?: Pick<RequestTracer, 'asked' | 'asking' | 'ended'> | undefined
   readonly effort?: AttemptPorts['effort']
   /** Why no worker known now would ever do, whatever else it does; undefined where one may, or may come. */
   readonly misfit: (query: WorkerQuery) => Failure | undefined
@@ -114,19 +117,22 @@ export class Asker {
   /** Starts a request that was checked. Its failures are the answer's. */
   begin(question: Question): Answer {
     const { requestId } = question
-    const { signal } = question.options
+    const { signal, traceparent } = question.options
+    const { tracer } = this.#ports
     const cancel = (cause?: unknown): void => this.#cancel(job, cause)
     const onAbort = (): void => cancel(signal?.reason)
     const job = new RequestJob(question, {
       standing: this.#ports.standing,
       now: this.#ports.now,
-      ended: () => {
+      ended: (code) => {
+        tracer?.ended(requestId, code)
         this.#jobs.delete(requestId)
         signal?.removeEventListener('abort', onAbort)
       },
       cancel,
     })
     this.#jobs.set(requestId, job)
+    tracer?.asked({ requestId, modelId: question.modelId, traceparent })
     signal?.addEventListener('abort', onAbort, { once: true })
     queueMicrotask(() => {
       if (signal?.aborted) cancel(signal.reason)
@@ -182,8 +188,9 @@ export class Asker {
       watch: { signsOf: (workerId) => dispatcher.signsOf(workerId), isLeaving, now },
       whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
       report: (fact) => {
-        job.report(fact)
+        // First whoever keeps the story: the job tells the reader that it is over.
         this.#ports.observe?.(requestId, fact)
+        job.report(fact)
       },
       now,
       attemptsMax: options.attemptsMax ?? defaults.attemptsMax,

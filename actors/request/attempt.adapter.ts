@@ -17,6 +17,7 @@ import {
 import type { AnswerLog } from './answer-log.ts'
 import type { AttemptListener, Dispatcher, OpenPrompt, PromptFailure } from './dispatcher.ts'
 import type { EffortPort } from './effort-desk.ts'
+import type { RequestTracer } from './request-tracer.port.ts'
 
 /** What an attempt needs to know of the question it is for. */
 export interface AttemptJob {
@@ -39,6 +40,8 @@ export interface AttemptPorts {
   readonly effort?: EffortPort | undefined
   /** Tokens that a reader was given, for who wants to explain them later. Must not throw. */
   readonly delivered?: ((requestId: RequestId, tokens: number) => void) | undefined
+  /** Absent: nothing is traced. */
+  readonly tracer?: Pick<RequestTracer, 'asking'> | undefined
 }
 
 /**
@@ -60,7 +63,7 @@ const graceMs = 2_500
  * One prompt at one worker, as an actor: what the dispatcher lets through goes to the reader's log, and the machine hears
  * of the phases. Stopping it cancels the prompt.
  */
-export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }: AttemptPorts) =>
+export const createAttemptLogic = ({ dispatcher, jobs, now, effort, ...ports }: AttemptPorts) =>
   fromCallback<{ type: 'never' }, AttemptInput, AttemptEvent>(({ input, sendBack }) => {
     const { requestId, attempt, choice } = input
     const job = jobs.get(requestId)
@@ -79,6 +82,7 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
     }
     const { log } = job
     const { workerId, model } = choice
+    const traceparent = ports.tracer?.asking(requestId, attempt, choice)
     let open: OpenPrompt | null = null
     let stopWork = (): void => {}
     let isAdmitted = false
@@ -115,7 +119,7 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
         isAdmitted = true
         const atMs = now()
         job.took(tokens, text, atMs)
-        delivered?.(requestId, tokens.length)
+        ports.delivered?.(requestId, tokens.length)
         if (progressedAtMs === undefined) {
           progressedAtMs = atMs
           sendBack({ type: 'attempt.started', attempt, tokens: log.tokens, atMs })
@@ -144,8 +148,13 @@ export const createAttemptLogic = ({ dispatcher, jobs, now, effort, delivered }:
       effort?.insisted(workerId, wanted)
       return isFair(wanted.bits, worked) && ++refusals <= refusalsMax
     }
-    const send = (requestId: RequestId, effortNonce?: string): void => {
-      const prompt = { ...job.toPrompt(model), requestId, ...(effortNonce !== undefined && { effortNonce }) }
+    const send = (promptId: RequestId, effortNonce?: string): void => {
+      const prompt = {
+        ...job.toPrompt(model),
+        requestId: promptId,
+        ...(effortNonce !== undefined && { effortNonce }),
+        ...(traceparent !== undefined && { traceparent }),
+      }
       open = dispatcher.open(workerId, prompt, listener, model.embeddingSize)
       if (!open) fail({ code: 'QM_WORKER_LOST', message: 'The worker is not connected.' })
     }

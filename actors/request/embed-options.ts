@@ -22,6 +22,7 @@ const embedOptionsSchema = askOptionsSchema
     discoverMs: true,
     attemptsMax: true,
     localOnly: true,
+    traceparent: true,
   })
   .extend({
     /** Numbers in each vector, where not any will do. */

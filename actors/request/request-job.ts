@@ -34,8 +34,8 @@ export interface StandingPort {
 export interface RequestJobPorts {
   readonly standing: StandingPort
   readonly now: () => number
-  /** The job is over, its answer settled: forget it. */
-  readonly ended: () => void
+  /** The job is over, its answer settled: forget it. @param code why it failed; absent: it was answered */
+  readonly ended: (code: ErrorCode | undefined) => void
   /** The reader wants it stopped. */
   readonly cancel: () => void
 }
@@ -335,7 +335,7 @@ export class RequestJob implements AttemptJob {
     this.#isSettled = true
     this.log.close(error)
     settle()
-    this.#ports.ended()
+    this.#ports.ended(error?.code)
   }
 
   #sinceAsked(atMs: number): number {

@@ -21,6 +21,7 @@ import type { Earning, EarningsPort } from './earnings.port.ts'
 import type { EffortGate } from './effort-gate.ts'
 import { GuardedEarnings } from './guarded-earnings.ts'
 import { Job, type JobId, type JobName, toJobName } from './job.ts'
+import type { ServeTracer } from './serve-tracer.port.ts'
 
 /** What the intake asks the scheduler to do. */
 export interface QueuePort {
@@ -53,6 +54,8 @@ export interface IntakePorts {
   readonly effort?: Pick<EffortGate, 'asked' | 'check'> | undefined
   /** Absent: what clients offer is not looked at. */
   readonly earnings?: EarningsPort | undefined
+  /** Absent: nothing is traced. */
+  readonly tracer?: ServeTracer | undefined
   /** An engine gave so many tokens, whoever they are for: for who counts them. */
   readonly onGenerated?: ((tokens: number) => void) | undefined
   /** A defect in the books; the first one only. Requests go on without what they would have earned. */
@@ -151,6 +154,7 @@ export class Intake implements ClientDesk {
   refused(jobId: JobId, code: ErrorCode, retryAfterMs?: number): void {
     const job = this.#jobs.get(jobId)
     if (!job) return
+    job.traced(code)
     this.#forget(job)
     this.#host(job)?.release(jobId)
     answerError(job.wire, job.prompt.requestId, new QMeshError(code, undefined, toRetry(retryAfterMs)))
@@ -167,6 +171,7 @@ export class Intake implements ClientDesk {
     if (!job) return
     job.slotId = slotId
     job.queuedMs = queuedMs
+    job.trace?.started(queuedMs)
   }
 
   /** The slot starts: from here on tokens flow. Answers how the slot can stop it. */
@@ -183,7 +188,10 @@ export class Intake implements ClientDesk {
     this.#generate(job, host, report).then(
       (result) => {
         // Refused or cancelled while this was on its way: after the last word there is no other.
-        if (!job.isAbandoned) job.finish(result)
+        if (!job.isAbandoned) {
+          job.finish(result)
+          job.traced()
+        }
         this.#forget(job)
         // What other workers had generated was read with the prompt here, unless it was drawn once more: that takes as
         // long as generating it, and would make reading look slow.
@@ -205,6 +213,7 @@ export class Intake implements ClientDesk {
   refuseAll(code: ErrorCode, where: (job: Job) => boolean = () => true): void {
     for (const job of [...this.#jobs.values()].filter(where)) {
       job.earning?.ended(true, job.promptTokens)
+      job.traced(code)
       this.#abandon(job)
       this.#forget(job)
       answerError(job.wire, job.prompt.requestId, new QMeshError(code))
@@ -268,6 +277,7 @@ export class Intake implements ClientDesk {
       return late
     }
     const job = new Job(wire, prompt, servedAs, this.#ports.now(), earning)
+    job.trace = this.#ports.tracer?.begin(prompt, { id: wire.peerId, tier: servedAs.tier })
     this.#jobs.set(job.id, job)
     this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
@@ -297,7 +307,10 @@ export class Intake implements ClientDesk {
     }
     let isFirst = true
     const generation = host.generate(job.id, (chunk) => {
-      if (isFirst) report.firstToken()
+      if (isFirst) {
+        report.firstToken()
+        job.trace?.firstToken()
+      }
       isFirst = false
       this.#ports.onGenerated?.(chunk.tokens.length)
       if (!job.isAbandoned) job.push(chunk)
@@ -321,8 +334,10 @@ export class Intake implements ClientDesk {
       const { modelId } = job.prompt
       const isGone = this.#ports.hosts.get(modelId) !== host && this.#ports.loadable?.(modelId) !== undefined
       if (isGone) return this.#waitForModel(job)
+      const failure = toQMeshError(error, 'QM_INFERENCE_FAILED')
+      job.traced(failure.code)
       this.#forget(job)
-      answerError(job.wire, job.prompt.requestId, toQMeshError(error, 'QM_INFERENCE_FAILED'))
+      answerError(job.wire, job.prompt.requestId, failure)
       return
     }
     if (job.isAbandoned) {
@@ -373,10 +388,13 @@ export class Intake implements ClientDesk {
 
   #fail(job: Job, error: QMeshError, report: JobReport): void {
     const isKnown = this.#jobs.get(job.id) === job
-    if (!job.isAbandoned) job.earning?.ended(true, job.promptTokens)
-    this.#forget(job)
     // Cancelled, but not by its client: what ran it was taken away.
     const said = error.code === 'QM_CANCELLED' ? new QMeshError('QM_ENGINE_CRASHED') : error
+    if (!job.isAbandoned) {
+      job.earning?.ended(true, job.promptTokens)
+      job.traced(said.code)
+    }
+    this.#forget(job)
     if (isKnown && !job.isAbandoned) answerError(job.wire, job.prompt.requestId, said)
     report.failed(error)
   }
@@ -386,6 +404,7 @@ export class Intake implements ClientDesk {
     this.#jobs.delete(job.id)
     // Whoever let the client down has said so before.
     job.earning?.ended(false, job.promptTokens)
+    job.traced('QM_CANCELLED')
     this.#unwant(job)
     const ofClient = this.#jobsByClient.get(job.wire.peerId)
     ofClient?.delete(job)

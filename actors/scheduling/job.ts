@@ -1,8 +1,9 @@
 import type { Precedence, SlotId } from '../../machines/scheduling/index.ts'
-import { limits, type Prompt, type Response } from '../../protocol/index.ts'
+import { type ErrorCode, limits, type Prompt, type Response } from '../../protocol/index.ts'
 import type { EngineHost, Generation, GenerationResult, TokenChunk } from '../inference/engine.port.ts'
 import type { ClientWire } from '../peer/wire.ts'
 import type { Earning } from './earnings.port.ts'
+import type { ServeTrace } from './serve-tracer.port.ts'
 
 /** One run of a client's request on this worker. A stream that comes back to the worker it left is a new job. */
 export type JobId = string
@@ -40,6 +41,8 @@ export class Job {
 
   /** What the worker earns with it; undefined when the client offered nothing. */
   readonly earning: Earning | undefined
+  /** Undefined where nothing is traced. */
+  trace: ServeTrace | undefined
 
   constructor(
     wire: ClientWire,
@@ -90,6 +93,12 @@ export class Job {
       this.#send(part, textLeft.slice(0, limits.responseCharsMax))
       textLeft = textLeft.slice(limits.responseCharsMax)
     }
+  }
+
+  /** Its story is over; the first call counts. @param code why it was not answered */
+  traced(code?: ErrorCode): void {
+    const tokens = this.#sentTokens - (this.prompt.resume?.tokens.length ?? 0)
+    this.trace?.ended({ tokens, promptTokens: this.promptTokens, code })
   }
 
   finish(result: GenerationResult): void {

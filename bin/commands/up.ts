@@ -74,6 +74,7 @@ async function printStart(config: Config, id: string): Promise<void> {
     ['id', id],
     ['data', config.dataDir],
     ['network', `${mesh}, through ${via}`],
+    ...(config.tracesEndpoint === undefined ? [] : [['traces', config.tracesEndpoint]]),
   ])
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { isErrorCode, type ErrorCode } from '../errors.ts'
 import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
+import { traceparentSchema } from '../trace-context.ts'
 import { chatMessageSchema, samplingSchema } from './chat.ts'
 import { embeddingBlockSchema, embedTextsSchema } from './embeddings.ts'
 import { type Parsed, parseMessage } from './parse-message.ts'
@@ -159,6 +160,8 @@ export const promptSchema = z
       .string()
       .regex(/^[0-9a-f]{16}$/)
       .optional(),
+    /** The client's step in a trace that the worker's may be joined to. Absent: the client traces nothing. */
+    traceparent: traceparentSchema.optional(),
   })
   .refine(({ resume, modelHash }) => resume === undefined || modelHash !== undefined, {
     message: 'an answer is resumed by the very model that began it: "modelHash" must be given',

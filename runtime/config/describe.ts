@@ -110,6 +110,12 @@ them when it was alone is loaded again with its share as soon as another is aske
 | \`QMESH_DEBUG\` | set to anything: errors are printed with stack traces |
 | \`QMESH_URL\` | where the gateway is, for the programs in [examples](examples/README.md); the node itself does not read it |
 | \`GPU_LAYERS\` | like \`QMESH_GPU_LAYERS\`, which wins |
+| \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\` | like \`QMESH_TRACES_ENDPOINT\`, which wins |
+| \`OTEL_EXPORTER_OTLP_ENDPOINT\` | the same without \`/v1/traces\` at its end; yields to both |
+
+The last two are OpenTelemetry's, and may be meant for other programs: they are ignored where they are no addresses for HTTP,
+with \`OTEL_SDK_DISABLED=true\`, with an \`OTEL_TRACES_EXPORTER\` other than \`otlp\`, and with \`grpc\` as the protocol.
+[OPERATIONS.md](OPERATIONS.md#tracing) says what else is honoured.
 
 ## The data directory
 

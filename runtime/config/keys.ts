@@ -43,7 +43,7 @@ const contextTokens = whole(128, limits.contextTokensMax)
 const printable = /^[^\p{Cc}\p{Cf}]+$/u
 
 /** Secrets do not belong into it: addresses are shown. */
-function isEngineUrl(text: string): boolean {
+function isPlainUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, username, password, search, hash } = new URL(text)
   return ['http:', 'https:'].includes(protocol) && `${username}${password}${search}${hash}` === ''
@@ -102,7 +102,7 @@ export const configKeys = {
     example: 'engine = "openai"',
   }),
   engineUrl: key({
-    schema: z.string().max(2_048).refine(isEngineUrl).optional(),
+    schema: z.string().max(2_048).refine(isPlainUrl).optional(),
     kind: 'text',
     doc: 'Where that program answers: what stands before `/chat/completions` in its addresses. Every prompt goes there.',
     expects: 'an address without a name, a password, a query or a fragment, like http://127.0.0.1:11434/v1',
@@ -493,6 +493,16 @@ export const configKeys = {
     defaultText: 'none',
     flag: '--gateway-origin <origin>',
     example: 'gatewayOrigins = ["http://localhost:5173"]',
+  }),
+  tracesEndpoint: key({
+    schema: z.string().max(2_048).refine(isPlainUrl).optional(),
+    kind: 'text',
+    doc: 'Where traces of requests go, by OTLP over HTTP with JSON: the whole address. With it, workers are told which trace a prompt belongs to.',
+    expects:
+      'an address without a name, a password, a query or a fragment, like http://127.0.0.1:4318/v1/traces',
+    defaultText: 'none: nothing is traced; see `OTEL_EXPORTER_OTLP_ENDPOINT` below',
+    flag: '--traces-endpoint <url>',
+    example: 'tracesEndpoint = "http://127.0.0.1:4318/v1/traces"',
   }),
   logLevel: key({
     schema: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

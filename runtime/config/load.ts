@@ -10,6 +10,7 @@ import {
 import { flagOrigin, variableOrigin, type Origin } from './origin.ts'
 import { defaultConfigFile, toAbsolutePath } from './paths.ts'
 import { fromFlag, fromText } from './text.ts'
+import { findTracesEndpoint } from './traces-endpoint.ts'
 import { readTomlFile } from './toml-file.ts'
 import { checkEntry, refuse, unknownKey, type RawEntry } from './validate.ts'
 
@@ -121,6 +122,13 @@ function readVariables(env: Readonly<Record<string, string | undefined>>, baseDi
   if (plain) {
     const origin: Origin = { kind: 'variable', name: 'GPU_LAYERS' }
     entries.push({ key: 'gpuLayers', value: fromText('gpuLayers', plain), origin, baseDir })
+  }
+  const traces = findTracesEndpoint(env)
+  if (traces) {
+    const origin: Origin = { kind: 'variable', name: traces.name }
+    const entry: RawEntry = { key: 'tracesEndpoint', value: traces.endpoint, origin, baseDir }
+    // It may be meant for other programs, and for another way to send: that keeps no command from running.
+    if (checkEntry(entry).ok) entries.push(entry)
   }
   const known = new Map(configKeyNames.map((key) => [toVariable(key), key]))
   for (const [name, text] of Object.entries(env)) {

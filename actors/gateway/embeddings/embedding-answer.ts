@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { encodeEmbeddings, QMeshError, toNumbers } from '../../../protocol/index.ts'
+import { encodeEmbeddings, fromTraceHeader, QMeshError, toNumbers } from '../../../protocol/index.ts'
 import type { Embeddings } from '../../request/embedder.ts'
 import type { GatewayApp } from '../routes/gateway-app.ts'
 import type { EmbeddingCall } from './embedding-request.ts'
@@ -20,7 +20,8 @@ export async function answerEmbedding(
   reply.raw.once('close', () => hangUp.abort())
   // Gone while its body was read: nobody will tell again.
   if (reply.raw.destroyed) hangUp.abort()
-  const work = port.embed(texts, { ...options, signal: hangUp.signal })
+  const traceparent = fromTraceHeader(reply.request.headers['traceparent'])
+  const work = port.embed(texts, { ...options, signal: hangUp.signal, traceparent })
   meter.embedding(work)
   const embeddings = await work
   return reply.headers(toHeaders(embeddings)).send(toList(embeddings, isBase64))

@@ -11,6 +11,7 @@ import {
   requestIdSchema,
   resumeModes,
   samplingSchema,
+  traceparentSchema,
 } from '../../../protocol/index.ts'
 import { defineCommand } from '../command.ts'
 
@@ -35,6 +36,7 @@ const askArgsSchema = z.strictObject({
   discoverMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
   localOnly: z.boolean().optional(),
   resume: z.enum(resumeModes).optional(),
+  traceparent: traceparentSchema.optional(),
 })
 
 export const attemptSchema = z.object({

@@ -9,6 +9,7 @@ import {
   peerIdSchema,
   QMeshError,
   requestIdSchema,
+  traceparentSchema,
 } from '../../../protocol/index.ts'
 import { defineCommand } from '../command.ts'
 import type { Replies } from '../request.ts'
@@ -26,6 +27,7 @@ const embedArgsSchema = z.strictObject({
   deadlineMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
   discoverMs: z.number().int().min(1).max(limits.durationMsMax).optional(),
   localOnly: z.boolean().optional(),
+  traceparent: traceparentSchema.optional(),
 })
 
 /** The vectors came before: all of them may be too much for a frame. */

@@ -116,6 +116,16 @@ describe('POST /v1/chat/completions', () => {
     expect(asked[0]?.options.jsonSchema).toEqual(jsonSchema)
   })
 
+  it("passes on the step of the caller's trace, if that is one", async () => {
+    const { post, asked } = await createGatewayRig({ reply: answerHello })
+    const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
+    for (const header of [traceparent, 'nonsense']) {
+      const reply = await post('/v1/chat/completions', question, { traceparent: header })
+      expect(reply.statusCode).toBe(200)
+    }
+    expect(asked.map(({ options }) => options.traceparent)).toEqual([traceparent, undefined])
+  })
+
   it('"auto" takes any model', async () => {
     const { chat, asked } = await createGatewayRig({ reply: answerHello })
     expect((await chat({ model: 'auto' })).json()).toMatchObject({ model: 'tiny' })

@@ -39,6 +39,13 @@ describe('POST /v1/embeddings', () => {
     expect(embedded[0]?.options).not.toHaveProperty('user')
   })
 
+  it("passes on the step of the caller's trace", async () => {
+    const { post, embedded } = await createRig()
+    const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
+    await post(url, body, { traceparent })
+    expect(embedded[0]?.options.traceparent).toBe(traceparent)
+  })
+
   it('gives base64 when asked', async () => {
     const { post } = await createRig()
     const reply = await post(url, { ...body, encoding_format: 'base64' })

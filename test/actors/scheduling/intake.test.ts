@@ -9,6 +9,7 @@ import type { ClientWire } from '../../../actors/peer/wire.ts'
 import { Intake, type JobReport } from '../../../actors/scheduling/intake.ts'
 import type { EarningsPort } from '../../../actors/scheduling/earnings.port.ts'
 import type { Job } from '../../../actors/scheduling/job.ts'
+import type { ServeTracer } from '../../../actors/scheduling/serve-tracer.port.ts'
 import { newcomer, type Precedence } from '../../../machines/scheduling/index.ts'
 import {
   defaultSampling,
@@ -92,6 +93,17 @@ function createRig({
     lost: new Promise(() => {}),
     close: () => Promise.resolve(),
   }
+  const story: unknown[] = []
+  const tracer: ServeTracer = {
+    begin: ({ traceparent }, client) => {
+      story.push([traceparent, client.tier])
+      return {
+        started: (queuedMs) => story.push(['started', queuedMs]),
+        firstToken: () => story.push('firstToken'),
+        ended: ({ tokens, code = 'answered' }) => story.push([code, tokens]),
+      }
+    },
+  }
   const submitted: Job[] = []
   const withdrawn: string[] = []
   const intake = new Intake({
@@ -100,6 +112,7 @@ function createRig({
     closedBecause: () => closedBecause,
     admit: () => ({ precedence: newcomer, retryAfterMs, ...admitted }),
     earnings,
+    tracer,
     onDefect,
     stopSlot: () => generation.cancel(),
     now: () => 0,
@@ -132,6 +145,7 @@ function createRig({
     intake,
     wire,
     sent,
+    story,
     submitted,
     withdrawn,
     calls,
@@ -144,6 +158,8 @@ function createRig({
     chunk: (c: TokenChunk) => onChunk(c),
   }
 }
+
+type Rig = ReturnType<typeof createRig>
 
 const codesOf = (sent: readonly WorkerMessage[]) =>
   sent.map((message) => (message.type === 'inference_error' ? message.code : message.type))
@@ -237,6 +253,53 @@ describe('a defect in the books', () => {
     rig.finished.reject(new QMeshError('QM_INFERENCE_FAILED'))
     await rig.settled()
     expect([rig.reports, rig.intake.size]).toEqual([['QM_INFERENCE_FAILED'], 0])
+  })
+})
+
+describe('the trace of a request', () => {
+  const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
+  const resume = { tokens: [7, 8], chars: 2 }
+  const begun = [[traceparent, 'bronze'], ['started', 12.4], 'firstToken']
+
+  it('goes from its arrival over the slot to its end, and counts what was given here', async () => {
+    const rig = createRig()
+    await rig.run({ traceparent, modelHash, resume })
+    rig.chunk({ tokens: [1, 2, 3], text: 'abc' })
+    rig.finished.resolve({ ...result, completionTokens: 5 })
+    await rig.settled()
+    expect(rig.story.slice(0, 4)).toEqual([...begun, ['answered', 3]])
+  })
+
+  it.each([
+    ['its client leaves', 'QM_CANCELLED', (rig: Rig) => rig.intake.closed(rig.wire)],
+    ['the worker stops', 'QM_DRAINING', (rig: Rig) => rig.intake.refuseAll('QM_DRAINING')],
+    [
+      'the engine fails',
+      'QM_ENGINE_HUNG',
+      (rig: Rig) => rig.finished.reject(new QMeshError('QM_ENGINE_HUNG')),
+    ],
+  ])('ends with the reason when %s: %s', async (_, code, end) => {
+    const rig = createRig()
+    await rig.run({ traceparent })
+    rig.chunk({ tokens: [1], text: 'a' })
+    end(rig)
+    await rig.settled()
+    // What comes after the first end says nothing.
+    expect(rig.story.slice(0, 4)).toEqual([...begun, [code, 1]])
+  })
+
+  it.each(['refused', 'not prepared'])('ends with the reason when it is %s', async (how) => {
+    const rig = createRig()
+    rig.intake.received(rig.wire, prompt(1))
+    if (how === 'refused') rig.prepared.resolve({ promptTokens: 3 })
+    else rig.prepared.reject(new QMeshError('QM_CONTEXT_EXCEEDED'))
+    await rig.settled()
+    if (how === 'refused') rig.intake.refused(rig.submitted[0]?.id ?? '', 'QM_QUEUE_FULL')
+    const code = how === 'refused' ? 'QM_QUEUE_FULL' : 'QM_CONTEXT_EXCEEDED'
+    expect(rig.story.slice(0, 2)).toEqual([
+      [undefined, 'bronze'],
+      [code, 0],
+    ])
   })
 })
 
