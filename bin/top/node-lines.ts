@@ -38,7 +38,7 @@ export function summaryLine(look: Look): string {
 }
 
 function healthFacts(status: NodeStatus): string[] {
-  const { health, queue } = status
+  const { health, queue, parts } = status
   const paused = pauseText(status)
   return [
     `${health.state} (${Math.round(health.score)})`,
@@ -46,6 +46,8 @@ function healthFacts(status: NodeStatus): string[] {
     `queue ${queue.length}/${queue.capacity}`,
     `slots ${queue.slotsBusy}/${queue.slots}`,
     ...(queue.effortBits ? [`asks for ${queue.effortBits} bits of work`] : []),
+    // Those that are well need no word.
+    ...parts.flatMap(({ name, state }) => (state === 'running' ? [] : [`${name} ${state}`])),
   ]
 }
 

@@ -74,7 +74,7 @@ describe('top', { timeout }, () => {
     const { code, stdout, stderr } = await runMain(home, args('--once'))
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain(`${sampleStatus.id.slice(0, 12)}… · silver · up 1 s · online · 2 peers\n`)
-    expect(stdout).toContain('idle (90) · serving · queue 1/10 · slots 1/2\n')
+    expect(stdout).toContain('idle (90) · serving · queue 1/10 · slots 1/2 · queue-watch restarting\n')
     expect(stdout).toContain('tokens in – (7) · out – (1000) · score 123 · credit 4.500\n')
     expect(stdout).toContain('tiny ready\n')
     expect(stdout).toMatch(/^121212121212… +gold +light \(71\) +1\/8 +2\/2 +120 ms +20\.3 +1 +tiny$/m)
