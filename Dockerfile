@@ -19,10 +19,15 @@ RUN ln -s /app/dist/bin/qmesh-node.js /usr/local/bin/qmesh-node \
   && chmod +x /app/dist/bin/qmesh-node.js \
   && mkdir /data && chown node:node /data && chmod 700 /data
 USER node
-# The identity: without a volume every new container is a new node.
+# The identity, the books and the models: without a volume every new container is a new node.
 VOLUME /data
 # UDP of the DHT; peers also get through without it, by hole punching.
 EXPOSE 49737/udp
+# The gateway. It listens inside the container only, until QMESH_GATEWAY_HOST=0.0.0.0 and QMESH_GATEWAY_KEYS are set.
+EXPOSE 11500/tcp
+# Whether the process answers, not whether it has work: a node without a network is well, too.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.QMESH_GATEWAY_PORT || 11500) + '/healthz').then((reply) => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
 # SIGTERM stops in order; node answers it as process 1 because qmesh-node listens for it.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["qmesh-node"]

@@ -60,9 +60,8 @@ const commands: readonly AddCommand[] = [
   addSimulate,
 ]
 
-/** Runs the command line and returns the exit code; every failure was reported by then. */
-export async function main(args: readonly string[]): Promise<number> {
-  let exitCode: number = exitCodes.ok.code
+/** The whole command line, to be given arguments. @param exit is told what the process is to end with, if not with 0 */
+export function createProgram(exit: (code: number) => void): Command {
   const program = new Command('qmesh-node')
     .description('A peer-to-peer mesh in which people share LLM inference.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -72,7 +71,14 @@ export async function main(args: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
-  for (const add of commands) add(program, (code) => (exitCode = code))
+  for (const add of commands) add(program, exit)
+  return program
+}
+
+/** Runs the command line and returns the exit code; every failure was reported by then. */
+export async function main(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok.code
+  const program = createProgram((code) => (exitCode = code))
   try {
     // Alone, it shows what it can do; that is not what was asked for, though, so it is no success.
     if (args.length === 0) {
