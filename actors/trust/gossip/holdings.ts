@@ -53,7 +53,14 @@ export class Holdings {
   /** Takes over what the books learned since. */
   refresh(): void {
     this.#refreshBans()
-    for (const accountId of this.#ledger.lengths().keys()) {
+    const lengths = this.#ledger.lengths()
+    // Whom the books forgot to make room is a stranger again: kept here, it would never be asked for by its card.
+    for (const [prefix, accountId] of this.#ids) {
+      if (lengths.has(accountId)) continue
+      this.#ids.delete(prefix)
+      this.#table.delete(accountId)
+    }
+    for (const accountId of lengths.keys()) {
       this.#ids.set(toPrefix(accountId), accountId)
       if (this.#bans.has(accountId)) continue
       const head = this.#ledger.headOf(accountId)
