@@ -97,7 +97,7 @@ export const limits = {
   /** … and in all: a longer log is not read on. */
   pullEntriesMax: 2_000_000,
   pullBytesMax: 1024 * 1024 * 1024,
-  /** Bytes of all accounts' logs; once they are reached, nobody's grows beyond an equal share of them. */
+  /** Bytes of all accounts' logs; once they are reached, nobody's grows beyond an equal share of them, and at twice that none. */
   logsBytesMax: 8 * 1024 * 1024 * 1024,
   /** Characters of the name that an account's owner chose for it, and bytes of it in UTF-8. */
   cardNameCharsMax: 32,

@@ -135,7 +135,7 @@ export class LogReader {
       timeoutMs: pullMs,
       signal: this.#stop.signal,
       bytesMax: allowed.bytes,
-      logBytesMax: quota.logBytesMax(accounts()),
+      logBytesMax: quota.logBytesMax(accounts(), length),
       onBytes: (bytes) => quota.used(id, 0, bytes),
     })
     quota.used(id, Math.max(0, outcome.length - held), 0)

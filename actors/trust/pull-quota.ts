@@ -18,6 +18,9 @@ interface Used {
   bytes: number
 }
 
+/** Bytes that the store keeps of an entry besides what is in it: hashes of the tree, and where it is. Measured: 120. */
+const entryBytes = 128
+
 /**
  * How much of each account's log this node fetches: a log is its owner's word and costs it nothing, so nobody may keep
  * a node reading, or fill its disk. What was used in an epoch is forgotten with it.
@@ -52,7 +55,7 @@ export class PullQuota {
     const used = this.#of(accountId)
     used.entries += entries
     used.bytes += bytes
-    this.#logsBytes += bytes
+    this.#logsBytes += bytes + entries * entryBytes
   }
 
   /** @param bytes that all logs take on the disk now */
@@ -61,13 +64,18 @@ export class PullQuota {
   }
 
   /**
-   * Bytes that one log may come to. While there is room that is `pullBytesMax`; then an equal share, so that accounts
-   * with long logs, which cost their owners little, leave room for the others: all together stay below twice the bound.
+   * Bytes that the entries of one log may come to. While there is room that is `pullBytesMax`; then an equal share, so that
+   * accounts with long logs, which cost their owners little, leave room for the others. Logs of accounts that the books
+   * forgot have room, too: at twice the bound nobody gets more.
+   *
+   * @param entries that it has: small ones take more room than what is in them
    */
-  logBytesMax(accounts: number): number {
+  logBytesMax(accounts: number, entries: number): number {
     const { pullBytesMax, logsBytesMax } = this.bounds
     if (this.#logsBytes < logsBytesMax) return pullBytesMax
-    return Math.min(pullBytesMax, Math.floor(logsBytesMax / Math.max(1, accounts)))
+    if (this.#logsBytes >= 2 * logsBytesMax) return 0
+    const share = Math.floor(logsBytesMax / Math.max(1, accounts))
+    return Math.max(0, Math.min(pullBytesMax, share - entries * entryBytes))
   }
 
   #of(accountId: PeerId): Used {

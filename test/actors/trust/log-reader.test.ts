@@ -22,11 +22,12 @@ async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
   connect(owner, store)
   const clock = { epoch: 1_000 }
   const broken: Broken[] = []
+  const quota = new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100, ...bounds })
   const reader = new LogReader({
     params,
     networkId,
     store,
-    quota: new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100, ...bounds }),
+    quota,
     accounts: () => 10,
     onBroken: (found) => broken.push(found),
     onReceipt: () => {},
@@ -41,7 +42,7 @@ async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
     state: createAccountState(worker.id),
     treeHash: undefined,
   }
-  return { reader, account, clock, broken, remote: store.remote(own.logKey) }
+  return { reader, quota, account, clock, broken, remote: store.remote(own.logKey) }
 }
 
 describe('a log that is too much', () => {
@@ -74,28 +75,43 @@ describe('a log that is too much', () => {
 
   it('gets an equal share of the room once all logs together are at their bound', async () => {
     const count = 60
-    const full = await createRig(count, { logsBytesMax: 0 })
-    await full.reader.read(full.account)
-    expect(await full.remote.length()).toBe(0)
-    // Sixty entries and a card are less than a tenth of this.
-    const shared = await createRig(count, { logsBytesMax: 10_000 })
-    await shared.reader.read(shared.account)
-    expect(shared.account.state.length).toBe(count)
-    expect(full.broken).toEqual([])
-    await Promise.all([full.reader.close(), shared.reader.close()])
+    // A tenth of the room, which is more than sixty entries and a card take with what the store adds, and less.
+    for (const [logsBytesMax, length] of [
+      [100_000, count],
+      [77_000, 0],
+    ] as const) {
+      const { reader, quota, account, remote, broken } = await createRig(count, { logsBytesMax })
+      quota.measured(logsBytesMax)
+      await reader.read(account)
+      expect([account.state.length, await remote.length(), broken]).toEqual([length, length, []])
+      await reader.close()
+    }
   })
 })
 
 describe('what may be fetched of one log', () => {
-  it('is all there may be while there is room, and then an equal share', () => {
-    const quota = new PullQuota(() => 7, { logsBytesMax: 1_000 })
-    expect(quota.logBytesMax(4)).toBe(limits.pullBytesMax)
-    quota.used('a', 1, 600)
-    quota.used('b', 1, 400)
-    expect(quota.logBytesMax(4)).toBe(250)
-    expect(quota.logBytesMax(0)).toBe(1_000)
-    quota.measured(999)
-    expect(quota.logBytesMax(4)).toBe(limits.pullBytesMax)
+  it('is all there may be while there is room, then an equal share, and nothing at twice the bound', () => {
+    const quota = new PullQuota(() => 7, { logsBytesMax: 10_000 })
+    expect(quota.logBytesMax(4, 10)).toBe(limits.pullBytesMax)
+    quota.used('a', 0, 6_000)
+    quota.used('b', 0, 4_000)
+    expect(quota.logBytesMax(4, 0)).toBe(2_500)
+    expect(quota.logBytesMax(0, 0)).toBe(10_000)
+    quota.measured(9_999)
+    expect(quota.logBytesMax(4, 10)).toBe(limits.pullBytesMax)
+    quota.measured(19_999)
+    expect(quota.logBytesMax(4, 0)).toBe(2_500)
+    quota.used('a', 0, 1)
+    expect(quota.logBytesMax(4, 0)).toBe(0)
+  })
+
+  it('counts what the store adds to each entry, or entries of a byte would take a hundred times the room', () => {
+    const quota = new PullQuota(() => 7, { logsBytesMax: 10_000 })
+    quota.used('a', 79, 79)
+    // 79 bytes of entries take more than that.
+    expect(quota.logBytesMax(4, 0)).toBe(2_500)
+    expect(quota.logBytesMax(4, 10)).toBe(2_500 - 1_280)
+    expect(quota.logBytesMax(4, 20)).toBe(0)
   })
 
   it('is bounded in bytes, too, for each account, and anew in each epoch', () => {
