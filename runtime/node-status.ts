@@ -94,8 +94,8 @@ export const nodeStatusSchema = z.object({
   /** Absent when it is switched off. */
   gateway: gatewayStatusSchema.optional(),
   models: z.array(modelStatusSchema),
-  /** Its actors, in the order in which they started. */
-  parts: z.array(partStatusSchema),
+  /** Its actors, in the order in which they started; none in what a node of an earlier version says. */
+  parts: z.array(partStatusSchema).default([]),
   queue: z.object({
     length: count,
     capacity: count,

@@ -45,7 +45,7 @@ export const addStatus: AddCommand = (program) => {
       ...(gateway ? [['gateway', gateway.url ?? `${gateway.state}: ${gateway.error?.message ?? ''}`]] : []),
       ...models.map((model) => ['model', describe(model)]),
       ...(models.length === 0 ? [['model', 'none: this node asks but does not serve']] : []),
-      ['parts', describeParts(parts)],
+      ...(parts.length === 0 ? [] : [['parts', describeParts(parts)]]),
     ])
   })
 }

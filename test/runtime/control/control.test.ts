@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../../actors/request/answer-log.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 import { findRunningNode, requireRunningNode } from '../../../runtime/control/index.ts'
+import type { NodeStatus } from '../../../runtime/node-status.ts'
 import { createControlRig, sampleResult, sampleStatus } from '../support/control-rig.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -17,6 +18,12 @@ describe('a running node', () => {
     const node = await requireRunningNode(dataDir)
     expect(await node.status()).toEqual(sampleStatus)
     expect(await node.workers()).toEqual([])
+  })
+
+  it('is understood where it is of an earlier version, and was not stopped for the new one', async () => {
+    const { parts: _, ...earlier } = sampleStatus
+    const { client } = await createControlRig({ port: { drain: () => earlier as NodeStatus } })
+    expect(await client.drain()).toEqual({ ...earlier, parts: [] })
   })
 
   it('lists workers, those it never asked included', async () => {
