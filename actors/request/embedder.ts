@@ -116,7 +116,9 @@ export class Embedder {
         return await this.#open(toEmbedQuestion(createRequestId(), texts, options)).result
       } catch (error) {
         const { code, retryAfterMs = Infinity } = toQMeshError(error)
-        if (code !== 'QM_RATE_LIMITED' || retryAfterMs > pauseMsMax || pauses >= pausesMax) throw error
+        const { deadlineMs = Infinity } = toOptions()
+        const isInTime = retryAfterMs <= pauseMsMax && retryAfterMs < deadlineMs
+        if (code !== 'QM_RATE_LIMITED' || !isInTime || pauses >= pausesMax) throw error
         await pause(retryAfterMs, options.signal)
       }
     }

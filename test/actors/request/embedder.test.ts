@@ -190,6 +190,17 @@ describe('embed', () => {
     await expect(embedded).rejects.toMatchObject({ code: 'QM_RATE_LIMITED', retryAfterMs: 60_000 })
   })
 
+  it('a worker that asks to come back when it is too late for the list is an error at once', async () => {
+    const rig = createEmbedRig()
+    const worker = rig.addWorker()
+    const embedded = rig.embedder.embed('a', { attemptsMax: 1, deadlineMs: 1_000 })
+    await settled()
+    rig.pass(600)
+    worker.error('QM_RATE_LIMITED', 500)
+    await expect(embedded).rejects.toMatchObject({ code: 'QM_RATE_LIMITED', retryAfterMs: 500 })
+    expect(worker.heard.filter(({ type }) => type === 'prompt')).toHaveLength(1)
+  })
+
   it.each<[string, unknown, object, RegExp]>([
     ['no texts', [], {}, /empty list/],
     ['an empty text', ['a', ''], {}, /text 2 of 2: is empty/],
