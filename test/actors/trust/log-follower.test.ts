@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { PullQuota } from '../../../actors/trust/pull-quota.ts'
 import { RemoteLog } from '../../../actors/trust/remote-log.ts'
 import {
   decodeEntry,
@@ -80,4 +81,14 @@ describe('the entries of a banned account that claimed another’s log', () => {
     expect(ledger.learnProof(toProof(victim, ledger.epoch))).toBe('new')
     await expect.poll(() => remote.length()).toBe(0)
   })
+})
+
+it('looks how much room all logs take: at the start, and once an epoch', async () => {
+  const measured = vi.spyOn(PullQuota.prototype, 'measured')
+  onTestFinished(() => measured.mockRestore())
+  const { ledger } = await openLedger()
+  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(1))
+  ledger.sweep()
+  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(2))
+  expect(measured.mock.lastCall?.[0]).toBeGreaterThan(0)
 })
