@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
 import { encodeEmbeddings, fromTraceHeader, QMeshError, toNumbers } from '../../../protocol/index.ts'
 import type { Embeddings } from '../../request/embedder.ts'
@@ -24,7 +25,8 @@ export async function answerEmbedding(
   const work = port.embed(texts, { ...options, signal: hangUp.signal, traceparent })
   meter.embedding(work)
   const embeddings = await work
-  return reply.headers(toHeaders(embeddings)).send(toList(embeddings, isBase64))
+  const list = await toList(embeddings, isBase64, hangUp.signal)
+  return reply.headers(toHeaders(embeddings)).type('application/json; charset=utf-8').send(list)
 }
 
 function toHeaders({ requests }: Embeddings): Record<string, string> {
@@ -34,13 +36,28 @@ function toHeaders({ requests }: Embeddings): Record<string, string> {
   }
 }
 
-const toList = ({ vectors, modelId, usage }: Embeddings, isBase64: boolean): EmbeddingList => ({
-  object: 'list',
-  data: vectors.map((vector, index) => ({
-    object: 'embedding',
-    index,
-    embedding: isBase64 ? encodeEmbeddings([vector]) : toNumbers(vector),
-  })),
-  model: modelId,
-  usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens },
-})
+/**
+ * An `EmbeddingList` as JSON, vector by vector: a million numbers as text take most of a second, and nobody else's token would
+ * get through meanwhile.
+ */
+async function toList(
+  { vectors, modelId, usage }: Embeddings,
+  isBase64: boolean,
+  signal: AbortSignal,
+): Promise<string> {
+  const data: string[] = []
+  for (const [index, vector] of vectors.entries()) {
+    const embedding = isBase64 ? encodeEmbeddings([vector]) : toNumbers(vector)
+    data.push(
+      JSON.stringify({ object: 'embedding', index, embedding } satisfies EmbeddingList['data'][number]),
+    )
+    await setImmediate()
+    if (signal.aborted) throw new QMeshError('QM_CANCELLED')
+  }
+  const rest: Omit<EmbeddingList, 'data'> = {
+    object: 'list',
+    model: modelId,
+    usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens },
+  }
+  return `${JSON.stringify(rest).slice(0, -1)},"data":[${data.join()}]}`
+}

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { decodeEmbeddings, QMeshError } from '../../../protocol/index.ts'
 import type { GatewayPort } from '../../../actors/gateway/gateway.port.ts'
 import { createGatewayRig, sampleWorker, versatileWorker, workerId } from '../../support/gateway-rig.ts'
-import { sampleVector } from '../../support/sample-embeddings.ts'
+import { sampleEmbeddings, sampleVector } from '../../support/sample-embeddings.ts'
 
 const url = '/v1/embeddings'
 const body = { model: 'tiny-bert', input: 'a' }
@@ -44,6 +44,23 @@ describe('POST /v1/embeddings', () => {
     const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`
     await post(url, body, { traceparent })
     expect(embedded[0]?.options.traceparent).toBe(traceparent)
+  })
+
+  it('lets others have their turn between the vectors of a long list', async () => {
+    let turns = 0
+    const { post } = await createRig({
+      embed: async (texts, options) => {
+        const turn = (): void => {
+          turns++
+          again = setImmediate(turn)
+        }
+        let again = setImmediate(turn)
+        onTestFinished(() => clearImmediate(again))
+        return sampleEmbeddings(texts, options, { workerId, modelHash: 'ef'.repeat(32) })
+      },
+    })
+    await post(url, { ...body, input: Array.from({ length: 200 }, (_, index) => `text ${index}`) })
+    expect(turns).toBeGreaterThanOrEqual(200)
   })
 
   it('gives base64 when asked', async () => {
