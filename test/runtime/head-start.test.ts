@@ -1,31 +1,14 @@
 import { createActor, SimulatedClock } from 'xstate'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Books } from '../../actors/trust/books.ts'
-import type { EngineHost } from '../../actors/inference/engine.port.ts'
 import { schedulerMachine } from '../../machines/scheduling/index.ts'
 import { createRequestId, defaultSampling } from '../../protocol/index.ts'
 import { WorkerSide } from '../../runtime/worker-side.ts'
 import { createCard, createReceipt, epoch0, filed, fold, params } from '../machines/trust/receipt-rig.ts'
+import { idleHost } from './support/idle-host.ts'
 
 const servedId = 'a'.repeat(64)
 const newcomerId = 'b'.repeat(64)
-
-const host: EngineHost = {
-  model: {
-    id: 'tiny',
-    hash: 'c'.repeat(64),
-    contextTokens: 512,
-    slots: 1,
-    backend: 'cpu',
-    threads: 1,
-    memoryMb: 1,
-  },
-  prepare: () => Promise.resolve({ promptTokens: 3 }),
-  release: () => {},
-  generate: () => ({ cancel: () => {}, acknowledge: () => {}, finished: new Promise(() => {}) }),
-  lost: new Promise(() => {}),
-  close: () => Promise.resolve(),
-}
 
 /** Books in which one account has answered seven clients, once each: 63 points, of which half counts before audits. */
 function createBooks(): Books {
@@ -72,7 +55,7 @@ function createRig(isPaid: boolean) {
   actor.on('request.assigned', ({ jobId }) => void started.push(names.get(jobId)))
   actor.start()
   onTestFinished(() => void actor.stop())
-  worker.hosts.set('tiny', host)
+  worker.hosts.set('tiny', idleHost)
   actor.send({ type: 'slot.added', slotId: 'tiny/0', modelId: 'tiny' })
   const ask = async (peerId: string, name: string): Promise<void> => {
     asking = name

@@ -1,30 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { EngineHost } from '../../actors/inference/engine.port.ts'
 import type { ClientWire } from '../../actors/peer/wire.ts'
 import type { PauseReason } from '../../machines/duty/index.ts'
 import { newcomersOnly, type SchedulerCommand } from '../../machines/scheduling/index.ts'
 import { createRequestId, defaultSampling, type WorkerMessage } from '../../protocol/index.ts'
 import { WorkerSide } from '../../runtime/worker-side.ts'
 import { effortNetwork as network } from '../support/effort.ts'
+import { idleHost } from './support/idle-host.ts'
 
 const selfId = 'a'.repeat(64)
 const strangerId = 'b'.repeat(64)
-const host: EngineHost = {
-  model: {
-    id: 'tiny',
-    hash: 'c'.repeat(64),
-    contextTokens: 512,
-    slots: 1,
-    backend: 'cpu',
-    threads: 1,
-    memoryMb: 1,
-  },
-  prepare: () => Promise.resolve({ promptTokens: 3 }),
-  release: () => {},
-  generate: () => ({ cancel: () => {}, acknowledge: () => {}, finished: new Promise(() => {}) }),
-  lost: new Promise(() => {}),
-  close: () => Promise.resolve(),
-}
 
 /** A worker whose other parts are of paper. `log` has what it said, in order. */
 function createRig() {
@@ -48,7 +32,7 @@ function createRig() {
     onChanged: () => {},
     onUrgent: () => log.push(`accepting: ${worker.status().accepting}`),
   })
-  worker.hosts.set('tiny', host)
+  worker.hosts.set('tiny', idleHost)
   const toWire = (peerId: string, name: string): ClientWire => ({
     peerId,
     send: (message: WorkerMessage) => {
