@@ -61,7 +61,7 @@ import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
 import { HashTopics } from './hash-topics.ts'
 import type { PartStatus } from './node-status.ts'
-import type { OwnActor } from './own-actors.ts'
+import { toOwnActorError, type OwnActor } from './own-actors.ts'
 import { toPartStatuses } from './part-status.ts'
 import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
@@ -464,7 +464,9 @@ export class NodeSystem {
       // Late to start is early to stop: whoever asks through it hears the end of an answer.
       ...(gateway ? [spec('gateway', gateway.logic, () => ({}) satisfies GatewayInput, ownStop)] : []),
       // They may use all of the node for as long as they live.
-      ...ownActors.map(({ name, logic }) => spec(name, logic, createOwnInput, { mayEnd: true })),
+      ...ownActors.map(({ name, logic }) =>
+        spec(name, logic, createOwnInput, { mayEnd: true, toError: toOwnActorError(name) }),
+      ),
     ]
     const node = createActor(nodeMachine, { input: { now, subsystems } })
     node.on('node.restarting', ({ name, error, backOffMs }) => {

@@ -47,6 +47,17 @@ export function toOwnActors(given: Readonly<Record<string, AnyActorLogic>> = {})
   })
 }
 
+/** What an own actor failed with, so that nobody takes it for a defect of the node. */
+export const toOwnActorError =
+  (name: string) =>
+  (error: unknown): QMeshError => {
+    if (error instanceof QMeshError) return error
+    const message = error instanceof Error ? error.message : String(error)
+    return new QMeshError('QM_INTERNAL', `The actor "${name}" of this program failed. (${message})`, {
+      cause: error,
+    })
+  }
+
 const isLogic = (logic: unknown): boolean =>
   typeof logic === 'object' &&
   logic !== null &&

@@ -1,19 +1,16 @@
 import { type ActorRefFrom, assign, type DoneActorEvent, emit, enqueueActions, setup } from 'xstate'
 import type { QMeshError } from '../../protocol/index.ts'
-import type { RestartPolicy } from './restart-policy.ts'
-import { subsystemMachine, type SubsystemName, type SubsystemReport } from './subsystem.machine.ts'
+import {
+  subsystemMachine,
+  type SubsystemInput,
+  type SubsystemName,
+  type SubsystemReport,
+} from './subsystem.machine.ts'
 
 /** One part of the node and how to start it. */
-export interface SubsystemSpec {
-  readonly name: SubsystemName
+export interface SubsystemSpec extends Omit<SubsystemInput, 'now'> {
   /** Its supervisor, wired to what it supervises. */
   readonly logic: typeof subsystemMachine
-  readonly policy: RestartPolicy
-  readonly hasOwnStop: boolean
-  readonly mayEnd: boolean
-  /** Milliseconds it has to stop by itself. */
-  readonly stopWithinMs: number
-  readonly createInput: () => unknown
 }
 
 export interface NodeInput {

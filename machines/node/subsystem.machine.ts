@@ -34,6 +34,8 @@ export interface SubsystemInput {
   readonly hasOwnStop: boolean
   /** Whether the child may be done; otherwise it has failed when it ends. */
   readonly mayEnd: boolean
+  /** What the error is that it failed with; absent: a defect of ours, unless it says itself what it is. */
+  readonly toError?: ((error: unknown) => QMeshError) | undefined
   /** Milliseconds a child has to stop by itself before it is stopped where it stands. */
   readonly stopWithinMs: number
   readonly now: () => number
@@ -107,7 +109,8 @@ const isPermanent = ({ code, blame, retry }: QMeshError): boolean =>
 
 /**
  * Owns one subsystem: starts it, starts it again with growing back-off when it fails, and gives up after a bounded
- * number of restarts in a window. One that may end rests when it is done. Whatever happens to the child stays in here: siblings never notice.
+ * number of restarts in a window. One that may end rests when it is done. Whatever happens to the child stays in here:
+ * siblings never notice.
  */
 export const subsystemMachine = subsystem.createMachine({
   id: 'subsystem',
@@ -140,7 +143,9 @@ export const subsystemMachine = subsystem.createMachine({
         ],
         'xstate.error.actor.child': {
           target: 'deciding',
-          actions: assign({ lastError: ({ event }) => toQMeshError(event.error) }),
+          actions: assign({
+            lastError: ({ event, context }) => (context.input.toError ?? toQMeshError)(event.error),
+          }),
         },
       },
       exit: { type: 'attach', params: ({ context }) => ({ name: context.input.name, child: undefined }) },
