@@ -309,7 +309,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   async #toPulled({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): Promise<PulledModel> {
     await this.serving?.update()
-    const isServed = this.serving?.serves(hash) ?? false
+    const isServed = this.serving?.serves(manifest.id, hash) ?? false
     return { id: manifest.id, hash, bytes, path, wasHere, isServed }
   }
 

@@ -67,11 +67,10 @@ export class ServedModels {
     return this.#latest
   }
 
-  /** Whether the node answers with it: because it is named, or because it is here. */
-  serves(hash: ModelHash): boolean {
-    return this.#options.node
-      .models()
-      .some(({ id, state, hash: served = this.#served.get(id) }) => served === hash && state !== 'failed')
+  /** Whether the node answers with it under its id: because it is named, or because it is here. */
+  serves(id: ModelId, hash: ModelHash): boolean {
+    const model = this.#options.node.models().find((one) => one.id === id)
+    return model !== undefined && model.state !== 'failed' && (model.hash ?? this.#served.get(id)) === hash
   }
 
   /**
@@ -114,16 +113,15 @@ export class ServedModels {
 
   /** The latest used first, as many as one node may offer. */
   #wanted(): ReadonlyMap<ModelId, StoredModel> {
-    const { library, named, node, isAll } = this.#options
+    const { library, named, isAll } = this.#options
     if (!isAll) return new Map()
     const paths = new Set(named.map(({ path }) => path))
     const ids = new Set(named.map(({ id }) => id))
-    const hashes = new Set(node.models().flatMap(({ id, hash }) => (ids.has(id) && hash ? [hash] : [])))
     const wanted = new Map<ModelId, StoredModel>()
     for (const model of library.store.list().toSorted((a, b) => b.usedAtMs - a.usedAtMs)) {
       const { hash, path, manifest } = model
       if (wanted.size >= limits.modelsMax - named.length) break
-      if (ids.has(manifest.id) || paths.has(path) || hashes.has(hash) || this.#released.has(hash)) continue
+      if (ids.has(manifest.id) || paths.has(path) || this.#released.has(hash)) continue
       if (library.find(manifest.id)?.hash === hash) wanted.set(manifest.id, model)
     }
     return wanted

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { copyFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { QMeshClient, QMeshNode } from '../../runtime/index.ts'
@@ -94,6 +94,20 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     const client = await mesh.client()
     const answer = client.ask('the er on an', { ...greedy, model: 'fetched' })
     expect((await answer.result).workerId).toBe(worker.id)
+  })
+
+  it('answers under each name that a file has, and says so of those only', async () => {
+    const mesh = await createTestMesh()
+    const worker = await mesh.worker({ serveAll: true, contextTokens: 512 })
+    const { library } = modelsOf(worker)
+    const path = join(await mesh.tempDir(), 'copy.gguf')
+    await copyFile(mesh.modelPath, path)
+    await library.add(path, { id: 'another-name', isTried: false })
+    expect(await modelsOf(worker).pull('another-name')).toMatchObject({ wasHere: true, isServed: true })
+    expect(states(worker)).toEqual({ tiny: 'ready', 'another-name': 'loadable' })
+    // What the node was started with is not offered a second time.
+    await library.add(mesh.modelPath, { id: 'in-place', isTried: false })
+    expect(await modelsOf(worker).pull('in-place')).toMatchObject({ isServed: false })
   })
 
   it('that was told which models to serve serves those, and no others', async () => {
