@@ -1,11 +1,11 @@
 import type { TrustParams } from '../../machines/trust/index.ts'
 import type { QMeshError } from '../../protocol/index.ts'
 import type { cardRoles, FraudProof, Head, ScoreStatement, TrustSigner } from '../../protocol/trust/index.ts'
-import type { AccountCache } from './account-cache.ts'
-import type { AccountLog } from './account-log.ts'
+import type { AccountCache } from './cache/account-cache.ts'
+import type { AccountLog } from './log/account-log.ts'
 import type { BanRecord } from './books.ts'
-import type { LogStore } from './log-store.ts'
-import type { UnwrittenFile } from './unwritten.ts'
+import type { LogStore } from './log/log-store.ts'
+import type { UnwrittenFile } from './log/unwritten.ts'
 
 /** What the books of a node need, and whom they tell. */
 export interface LedgerOptions {

@@ -13,17 +13,17 @@ import {
 } from '../../protocol/trust/index.ts'
 import { type Account, type BanRecord, Books } from './books.ts'
 import { Cards } from './cards.ts'
-import type { Funds } from './deals.ts'
+import type { Funds } from './dealing/deals.ts'
 import { Court } from './court.ts'
 import { toEpoch } from './epoch.ts'
 import type { GossipLedger, KnownBan, Learned } from './gossip/gossip.port.ts'
-import { LogFollower } from './log-follower.ts'
+import { LogFollower } from './log/log-follower.ts'
 import type { LedgerOptions } from './ledger-options.ts'
-import { type PlacedEntry, readLast } from './read-last.ts'
-import { type NewEntry, OwnLog } from './own-log.ts'
-import { Spending } from './spending.ts'
+import { type PlacedEntry, readLast } from './log/read-last.ts'
+import { type NewEntry, OwnLog } from './log/own-log.ts'
+import { Spending } from './dealing/spending.ts'
 import { Statements } from './statements.ts'
-import { Unwritten } from './unwritten.ts'
+import { Unwritten } from './log/unwritten.ts'
 
 /** The node's view of who did what: its own log, the logs of the accounts it hears of, and who is banned for what. */
 export class Ledger implements GossipLedger {

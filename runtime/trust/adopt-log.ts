@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import { LogStore } from '../../actors/trust/log-store.ts'
+import { LogStore } from '../../actors/trust/log/log-store.ts'
 import { type PeerId, toQMeshError } from '../../protocol/index.ts'
 import type { Config } from '../config/index.ts'
 import { openDataDir } from '../data-dir.ts'

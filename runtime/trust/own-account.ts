@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { LogCounter, LogMark } from '../../actors/trust/log-counter.ts'
+import type { LogCounter, LogMark } from '../../actors/trust/log/log-counter.ts'
 import { genesisParams, toNetworkId, type TrustParams } from '../../machines/trust/index.ts'
 import { limits, peerIdSchema } from '../../protocol/index.ts'
 import type { NetworkId } from '../../protocol/trust/index.ts'

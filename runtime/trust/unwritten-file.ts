@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { UnwrittenFile } from '../../actors/trust/unwritten.ts'
+import type { UnwrittenFile } from '../../actors/trust/log/unwritten.ts'
 import { limits } from '../../protocol/index.ts'
 import { writeFileAtomically } from '../../actors/files/atomic-file.ts'
 import { readSmallFile } from '../../actors/files/small-file.ts'

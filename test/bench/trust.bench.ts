@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks'
 import { EffortSolver } from '../../actors/request/effort-solver.ts'
 import { EffortGate } from '../../actors/scheduling/effort-gate.ts'
-import { Deals } from '../../actors/trust/deals.ts'
-import { Earnings } from '../../actors/trust/earnings.ts'
+import { Deals } from '../../actors/trust/dealing/deals.ts'
+import { Earnings } from '../../actors/trust/dealing/earnings.ts'
 import {
   applyEntry,
   BanSet,

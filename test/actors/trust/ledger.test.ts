@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { AccountCache } from '../../../actors/trust/account-cache.ts'
-import { IndexStore } from '../../../actors/trust/index-store.ts'
-import type { AccountLog } from '../../../actors/trust/account-log.ts'
+import { AccountCache } from '../../../actors/trust/cache/account-cache.ts'
+import { IndexStore } from '../../../actors/trust/cache/index-store.ts'
+import type { AccountLog } from '../../../actors/trust/log/account-log.ts'
 import { Ledger } from '../../../actors/trust/ledger.ts'
-import type { UnwrittenFile } from '../../../actors/trust/unwritten.ts'
+import type { UnwrittenFile } from '../../../actors/trust/log/unwritten.ts'
 import { toAmount } from '../../../machines/trust/index.ts'
 import {
   decodeEntry,
@@ -14,7 +14,7 @@ import {
 } from '../../../protocol/trust/index.ts'
 import { openLedger, type LedgerRig } from '../../support/trust-ledger.ts'
 import { makeCard, makeReceipt, type TestAccount } from '../../support/trust-receipts.ts'
-import { connect, makeFolder, makeStore, MemoryCounter } from './log-rig.ts'
+import { connect, makeFolder, makeStore, MemoryCounter } from './log/log-rig.ts'
 
 const payment = (spendSeq: number, amount = 1_050) =>
   ({

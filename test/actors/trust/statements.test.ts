@@ -12,7 +12,7 @@ import {
   toTestNetworkId,
   toTestParams,
 } from '../../support/trust-receipts.ts'
-import { connect, makeStore, MemoryCounter } from './log-rig.ts'
+import { connect, makeStore, MemoryCounter } from './log/log-rig.ts'
 
 const params = toTestParams(60)
 const networkId = toTestNetworkId(params, 'test')

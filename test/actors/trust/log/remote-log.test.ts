@@ -1,0 +1,184 @@
+import { describe, expect, it, vi } from 'vitest'
+import type Hypercore from 'hypercore'
+import type { LogConflict } from '../../../../actors/trust/log/log-access.ts'
+import { toTreeHash } from '../../../../actors/trust/log/tree-hash.ts'
+import { limits } from '../../../../protocol/index.ts'
+import {
+  connect,
+  entriesOf,
+  makeConnection,
+  makeKeyPair,
+  makeStore,
+  MemoryCounter,
+  readAll,
+} from './log-rig.ts'
+
+/** A log of somebody, and a store that is connected to it. */
+async function makePair(count: number) {
+  const owner = await makeStore()
+  const keyPair = makeKeyPair()
+  const own = await owner.own(keyPair, new MemoryCounter())
+  await own.append(entriesOf(0, count))
+  const reader = await makeStore()
+  connect(owner, reader)
+  return { owner, own, keyPair, reader, remote: reader.remote(own.logKey) }
+}
+
+describe('RemoteLog', () => {
+  it('pulls 1,000 entries, and later only what is new', async () => {
+    const { own, remote } = await makePair(1_000)
+    expect(await remote.length()).toBe(0)
+    const treeHash = await own.treeHash(1_000)
+    expect(await remote.pull(1_000)).toEqual({ kind: 'complete', length: 1_000, treeHash })
+    expect(await readAll(remote)).toEqual(entriesOf(0, 1_000).map(String))
+    expect(await remote.treeHash(400)).toBe(await own.treeHash(400))
+    expect(await remote.treeHash(1_001)).toBeUndefined()
+
+    await own.append(entriesOf(1_000, 1_005))
+    expect(await remote.pull(1_005)).toMatchObject({ kind: 'complete', length: 1_005 })
+    expect(await readAll(remote)).toHaveLength(1_005)
+  })
+
+  it('takes no more than it is asked for', async () => {
+    const { remote } = await makePair(100)
+    expect(await remote.pull(10)).toMatchObject({ kind: 'complete', length: 10 })
+    expect(await readAll(remote)).toEqual(entriesOf(0, 10).map(String))
+  })
+
+  it('stops at the bytes it may take and goes on there the next time', async () => {
+    const { remote } = await makePair(1_000)
+    const first = await remote.pull(1_000, { bytesMax: 2_000 })
+    expect(first).toMatchObject({ kind: 'partial', reason: 'bytes' })
+    expect(await remote.pull(1_000)).toMatchObject({ kind: 'complete', length: 1_000 })
+  })
+
+  it('gets the entries from who connects later, and from others than the owner', async () => {
+    const { own, remote, reader } = await makePair(20)
+    expect(await remote.pull(20)).toMatchObject({ kind: 'complete' })
+    const third = await makeStore()
+    const pulling = third.remote(own.logKey).pull(20)
+    connect(third, reader)
+    expect(await pulling).toMatchObject({ kind: 'complete', length: 20 })
+  })
+
+  it('pulls thirty logs at once over one connection', async () => {
+    const owner = await makeStore()
+    const reader = await makeStore()
+    const logs = await Promise.all(
+      Array.from({ length: 30 }, () => owner.own(makeKeyPair(), new MemoryCounter())),
+    )
+    await Promise.all(logs.map((log) => log.append(entriesOf(0, 5))))
+    connect(owner, reader)
+    const outcomes = await Promise.all(logs.map(({ logKey }) => reader.remote(logKey).pull(5)))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(logs.map(() => 'complete'))
+  })
+
+  it('gives up in time on a peer that never answers, and at once when told to', async () => {
+    const store = await makeStore()
+    const [mine] = makeConnection()
+    store.replicate(mine)
+    const remote = store.remote(makeKeyPair().publicKey.toString('hex'))
+    expect(await remote.pull(1, { timeoutMs: 30 })).toEqual({ kind: 'partial', reason: 'timeout', length: 0 })
+    const stop = new AbortController()
+    const pulling = remote.pull(1, { signal: stop.signal })
+    stop.abort()
+    expect(await pulling).toEqual({ kind: 'partial', reason: 'aborted', length: 0 })
+  })
+
+  it('waits its turn, and not for longer than it may', async () => {
+    const store = await makeStore()
+    const stop = new AbortController()
+    const keys = Array.from({ length: 9 }, () => makeKeyPair().publicKey.toString('hex'))
+    const pulls = keys.slice(0, 8).map((key) => store.remote(key).pull(1, { signal: stop.signal }))
+    const ninth = await store.remote(keys[8] ?? '').pull(1, { timeoutMs: 20 })
+    expect(ninth).toMatchObject({ kind: 'partial', reason: 'timeout' })
+    expect(await store.remote(keys[8] ?? '').length()).toBe(0)
+    stop.abort()
+    for (const outcome of await Promise.all(pulls)) expect(outcome).toMatchObject({ reason: 'aborted' })
+  })
+
+  it('ends with `broken` when the store is closed meanwhile', async () => {
+    const store = await makeStore()
+    const pulling = store.remote(makeKeyPair().publicKey.toString('hex')).pull(1)
+    await vi.waitFor(() => expect(store.logsOpen).toBe(1))
+    await store.close()
+    expect(await pulling).toMatchObject({ kind: 'partial', reason: 'broken' })
+  })
+})
+
+describe('a hostile owner', () => {
+  it.each([
+    { name: 'whose entries are all too long', entries: [Buffer.alloc(limits.logEntryBytesMax + 1)] },
+    {
+      name: 'who hides one long entry among short ones',
+      entries: [...entriesOf(0, 50), Buffer.alloc(limits.logEntryBytesMax * 2), ...entriesOf(0, 50)],
+    },
+  ])('$name is refused and nothing of it is kept', async ({ entries }) => {
+    const { owner, own, keyPair, remote } = await makePair(3)
+    expect(await remote.pull(3)).toMatchObject({ kind: 'complete' })
+    await owner.use(own.logKey, async (core) => core.append(entries, { keyPair }))
+    const refused = { kind: 'refused', reason: 'oversized', length: 0 }
+    expect(await remote.pull(3 + entries.length)).toEqual(refused)
+    expect(await readAll(remote)).toEqual([])
+    expect(await remote.pull(1)).toEqual(refused)
+  })
+
+  it('cannot take back what it once signed', async () => {
+    const { owner, own, keyPair, reader, remote } = await makePair(10)
+    expect(await remote.pull(10)).toMatchObject({ kind: 'complete' })
+    await owner.use(own.logKey, async (core) => {
+      const truncatable = core as Hypercore & { truncate(length: number, options: object): Promise<void> }
+      await truncatable.truncate(5, { keyPair })
+      await core.append(entriesOf(0, 20, 'rewritten'), { keyPair })
+    })
+    expect(await remote.pull(25, { timeoutMs: 200 })).toEqual({ kind: 'refused', reason: 'fork', length: 10 })
+    expect(await readAll(remote)).toEqual(entriesOf(0, 10).map(String))
+    expect(await reader.use(own.logKey, async (core) => core.fork)).toBe(0)
+
+    const newcomer = await makeStore()
+    connect(newcomer, owner)
+    const outcome = await newcomer.remote(own.logKey).pull(25, { timeoutMs: 200 })
+    expect(outcome).toEqual({ kind: 'refused', reason: 'fork', length: 0 })
+    // Who still holds the old one serves it, although the owner is connected, too.
+    connect(newcomer, reader)
+    expect(await newcomer.remote(own.logKey).pull(10)).toMatchObject({ kind: 'complete', length: 10 })
+  })
+
+  it('who signed two histories is found out with both of them', async () => {
+    const conflicts: LogConflict[] = []
+    const keyPair = makeKeyPair()
+    const one = await makeStore()
+    const ownOne = await one.own(keyPair, new MemoryCounter())
+    await ownOne.append(entriesOf(0, 5))
+    const two = await makeStore()
+    const ownTwo = await two.own(keyPair, new MemoryCounter())
+    await ownTwo.append(entriesOf(0, 8, 'other'))
+    const reader = await makeStore({ onConflict: (conflict) => conflicts.push(conflict) })
+    const remote = reader.remote(ownOne.logKey)
+    connect(reader, one)
+    expect(await remote.pull(5)).toMatchObject({ kind: 'complete' })
+    connect(reader, two)
+    expect(await remote.pull(8)).toMatchObject({ kind: 'refused', reason: 'conflict' })
+    await vi.waitFor(() => expect(conflicts).toHaveLength(1))
+    const [conflict] = conflicts
+    const length = conflict?.length ?? 0
+    const hashes = await Promise.all([ownOne, ownTwo].map((log) => log.treeHash(length)))
+    expect(hashes).toContain(conflict?.ours)
+    expect(hashes.includes(conflict?.theirs) || length > 5).toBe(true)
+    expect(remote.conflict).toEqual(conflict)
+    expect(await remote.pull(5)).toMatchObject({ kind: 'refused', reason: 'conflict' })
+    expect(await readAll(remote)).toEqual(entriesOf(0, 5).map(String))
+  })
+})
+
+describe('toTreeHash', () => {
+  it('is what Hypercore signs', async () => {
+    const { owner, own } = await makePair(7)
+    const [roots, expected] = await owner.use(own.logKey, async (core) => {
+      const { state } = core as unknown as { state: { roots: Parameters<typeof toTreeHash>[0] } }
+      return [state.roots, await core.treeHash()]
+    })
+    expect(roots.length).toBeGreaterThan(1)
+    expect(toTreeHash(roots)).toBe(expected.toString('hex'))
+  })
+})
