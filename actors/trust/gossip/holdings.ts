@@ -56,7 +56,7 @@ export class Holdings {
     const lengths = this.#ledger.lengths()
     // Whom the books forgot to make room is a stranger again: kept here, it would never be asked for by its card.
     for (const [prefix, accountId] of this.#ids) {
-      if (lengths.has(accountId)) continue
+      if (lengths.has(accountId) || this.#bans.has(accountId)) continue
       this.#ids.delete(prefix)
       this.#table.delete(accountId)
     }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { Holdings } from '../../../../actors/trust/gossip/holdings.ts'
 import { toHolding, toPrefix } from '../../../../protocol/messages/holdings.ts'
 import { makeKeys } from './gossip-rig.ts'
-import { makeCard, makeHead, TestLedger } from './test-ledger.ts'
+import { makeCard, makeFork, makeHead, TestLedger } from './test-ledger.ts'
 
 it('an account that the books forgot to make room is a stranger again', async () => {
   const [own, { signer: other }] = [makeKeys(1), makeKeys(2)]
@@ -25,4 +25,20 @@ it('an account that the books forgot to make room is a stranger again', async ()
   const theirs = toHolding(other.id, head)
   const { wantedCards, wantedHeads } = holdings.compare({ type: 'score-heads', ranges: all, held: [theirs] })
   expect([wantedCards, wantedHeads]).toEqual([[theirs.prefix], [theirs]])
+})
+
+it('of one that is banned nothing is asked for, also when the books forgot it', async () => {
+  const [own, { signer: thief }] = [makeKeys(1), makeKeys(2)]
+  const ledger = new TestLedger(own.signer)
+  await ledger.learnCard(makeCard(thief))
+  const head = makeHead(thief, 5)
+  ledger.learnHead(head)
+  const holdings = new Holdings(ledger)
+  expect(ledger.learnProof(makeFork(thief, 3))).toBe('new')
+  ledger.cards.delete(thief.id)
+  ledger.heads.delete(thief.id)
+  holdings.refresh()
+  const held = [toHolding(thief.id, head)]
+  const { wantedCards, wantedHeads } = holdings.compare({ type: 'score-heads', ranges: [], held })
+  expect([wantedCards, wantedHeads]).toEqual([[], []])
 })
