@@ -85,7 +85,7 @@ export const addEmbed: AddCommand = (program, exit) => {
 async function readTexts(words: readonly string[]): Promise<readonly string[]> {
   const isStdin = words.length === 0 || (words.length === 1 && words[0] === '-')
   if (!isStdin) return words
-  return (await readPrompt(words)).split(/\r?\n/).filter((line) => line.trim() !== '')
+  return (await readPrompt(words, 'text')).split(/\r?\n/).filter((line) => line.trim() !== '')
 }
 
 const toJson = ({ vectors, ...result }: Embeddings) => ({

@@ -59,9 +59,13 @@ function toFrame(message: object): Buffer {
   try {
     return encodeFrame(message)
   } catch (error) {
-    throw new QMeshError('QM_REQUEST_INVALID', `the prompt is too long: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new QMeshError(
+      'QM_REQUEST_INVALID',
+      `this is too long for one call of the running node: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

@@ -88,6 +88,18 @@ describe('with a running node', { timeout }, () => {
       stderr: expect.stringMatching(/^error QM_MODEL_KIND: "tiny" answers\nhint: /),
     })
     expect(await runMain(home, args('embed', '--size', 'many', 'a'))).toMatchObject({ code: 2 })
+    const long = Array.from({ length: 3 }, () => 'x'.repeat(400_000))
+    expect(await runMain(home, args('embed', ...long))).toMatchObject({
+      stderr: expect.stringMatching(/^error QM_REQUEST_INVALID: this is too long for one call /),
+    })
+    expect(await cli(home, args('embed'), { input: '\n' })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^error QM_USAGE: standard input holds no text\n/),
+    })
+    expect(await cli(home, args('embed'), { input: 'x'.repeat(600_000) })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^error QM_USAGE: standard input has more than 524288 characters/),
+    })
   })
 
   it.each([[['-']], [[]]])('ask %j reads the prompt from standard input', async (words) => {
