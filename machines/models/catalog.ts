@@ -123,15 +123,24 @@ export class ModelCatalog {
     return { kind: isChosen ? 'replaced' : 'known' }
   }
 
-  /** Takes in all that a publisher publishes; what is not in it any more is forgotten. */
-  offerCatalog(document: CatalogDocument): PublishedChange {
+  /** What `offerCatalog` would make of a catalog. Changes nothing. */
+  judgeCatalog(document: CatalogDocument): PublishedChange {
+    return this.published.judge(document, this.isTrusted(document.publisher))
+  }
+
+  /**
+   * Takes in all that a publisher publishes; what is not in it any more is forgotten.
+   *
+   * @returns what became of it, and how many of its models are left out for want of room
+   */
+  offerCatalog(document: CatalogDocument): PublishedChange & { readonly leftOut?: number } {
     const { publisher, models } = document
     const change = this.published.offer(document, this.isTrusted(publisher))
     if (change.kind !== 'taken') return change
     for (const [key, { manifest, origin }] of this.#known)
       if (origin === 'network' && manifest.publisher === publisher) this.#known.delete(key)
-    for (const manifest of models) this.offer(manifest, 'network')
-    return change
+    const leftOut = models.filter((manifest) => this.offer(manifest, 'network').kind === 'refused').length
+    return { ...change, leftOut }
   }
 
   /** The catalog of its publisher that a manifest is in. */

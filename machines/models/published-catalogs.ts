@@ -62,8 +62,8 @@ export class PublishedCatalogs {
     return [...this.#held.values()]
   }
 
-  /** Takes a catalog if it is sound and newer than what is held. */
-  offer(document: CatalogDocument, isTrusted: boolean): PublishedChange {
+  /** Whether a catalog is sound and newer than what is held: what `offer` would say. Changes nothing. */
+  judge(document: CatalogDocument, isTrusted: boolean): PublishedChange {
     const { publisher, version, models } = document
     if (!isCatalogSigned(document))
       return refused('forged', `the signature of the catalog of ${publisher} does not fit`)
@@ -87,8 +87,21 @@ export class PublishedCatalogs {
       if (reason !== undefined)
         return refused('forged', `"${manifest.id}" in the catalog of ${publisher} ${reason}`)
     }
-    this.#held.set(publisher, { publisher, version, hash, manifests: new Set(models.map(toManifestHash)) })
     return { kind: 'taken' }
+  }
+
+  /** Takes a catalog if it is sound and newer than what is held. */
+  offer(document: CatalogDocument, isTrusted: boolean): PublishedChange {
+    const change = this.judge(document, isTrusted)
+    const { publisher, version, models } = document
+    if (change.kind === 'taken')
+      this.#held.set(publisher, {
+        publisher,
+        version,
+        hash: toCatalogHash(document),
+        manifests: new Set(models.map(toManifestHash)),
+      })
+    return change
   }
 
   /** The content was lost; what is older than it stays refused. */

@@ -94,9 +94,11 @@ export class CatalogFiles {
     let change: PublishedChange = { kind: 'known' }
     await this.published.change(async () => {
       await this.#loadPublished()
-      change = this.catalog.offerCatalog(document)
+      change = this.catalog.judgeCatalog(document)
       return change.kind === 'taken' ? document : undefined
     })
+    // Only now: what is told to peers must be what they are given, and that is read from the disk.
+    if (change.kind === 'taken') this.#take(document)
     return change
   }
 
@@ -119,11 +121,12 @@ export class CatalogFiles {
       const fit = models.filter(({ sources }) => !sources.some(isLocalSource))
       signed = signCatalog({ version: (held?.version ?? 0) + 1, models: fit }, signer)
       encodeCatalog(signed)
-      const change = this.catalog.offerCatalog(signed)
+      const change = this.catalog.judgeCatalog(signed)
       if (change.kind === 'refused') throw new QMeshError(change.code, change.reason)
       return signed
     })
     if (!signed) throw new QMeshError('QM_INTERNAL', 'a catalog was signed and is not there')
+    this.#take(signed)
     return signed
   }
 
@@ -131,6 +134,18 @@ export class CatalogFiles {
   async trust(publishers: readonly PeerId[]): Promise<void> {
     this.catalog.trust(publishers)
     await this.#loadPublished()
+  }
+
+  #take(document: CatalogDocument): PublishedChange {
+    const { leftOut = 0, ...change } = this.catalog.offerCatalog(document)
+    const { length } = document.models
+    if (leftOut > 0)
+      this.#log(
+        'warn',
+        `${leftOut} of ${length} models in the catalog of ${document.publisher} are left out: ` +
+          `no more than ${modelLimits.knownModelsMax} are kept`,
+      )
+    return change
   }
 
   #path({ id, publisher }: ModelManifest, origin: ManifestOrigin): string {
@@ -149,7 +164,7 @@ export class CatalogFiles {
       if (!this.catalog.isTrusted(publisher) || version <= (published.of(publisher)?.version ?? -1)) continue
       try {
         const document = await this.published.read(publisher)
-        const change = document && this.catalog.offerCatalog(document)
+        const change = document && this.#take(document)
         if (change?.kind === 'refused') throw new Error(change.reason)
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)

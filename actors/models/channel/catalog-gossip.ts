@@ -1,7 +1,12 @@
 import type { HeldCatalog, PublishedChange } from '../../../machines/models/published-catalogs.ts'
 import { limits, type PeerId, QMeshError } from '../../../protocol/index.ts'
 import { type CatalogRef, modelsMessageLimits } from '../../../protocol/messages/models.ts'
-import { type CatalogDocument, decodeCatalog, modelLimits } from '../../../protocol/models/index.ts'
+import {
+  type CatalogDocument,
+  decodeCatalog,
+  modelLimits,
+  toCatalogHash,
+} from '../../../protocol/models/index.ts'
 import type { Link } from './link.ts'
 
 /** The catalogs of publishers, as the gossip needs them. */
@@ -95,9 +100,17 @@ export class CatalogGossip {
     if (given.get(publisher) === hash)
       return link.channel.violate('QM_MESSAGE_UNEXPECTED', 'it asked twice for the same catalog')
     given.set(publisher, hash)
-    const bytes = await this.#options.published.bytes(publisher).catch(() => undefined)
-    const isSent = bytes && link.channel.send({ type: 'catalog', catalog: bytes.toString('base64') })
-    if (!isSent) given.delete(publisher)
+    const found = await this.#read(publisher).catch(() => undefined)
+    const isSent = found && link.channel.send({ type: 'catalog', catalog: found.bytes.toString('base64') })
+    // A newer one may have been written meanwhile, by a command beside this node: that is what was given.
+    if (isSent) given.set(publisher, found.hash)
+    else given.delete(publisher)
+  }
+
+  /** @throws QMeshError `QM_MANIFEST_INVALID` for a file that is damaged, which is sent to nobody */
+  async #read(publisher: PeerId): Promise<{ readonly bytes: Buffer; readonly hash: string } | undefined> {
+    const bytes = await this.#options.published.bytes(publisher)
+    return bytes && { bytes, hash: toCatalogHash(decodeCatalog(bytes)) }
   }
 
   /** Never rejects. */

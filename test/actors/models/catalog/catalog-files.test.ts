@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { CatalogFiles } from '../../../../actors/models/catalog/catalog-files.ts'
 import {
   encodeCatalog,
+  modelLimits,
   parseManifest,
   signManifest,
   type ModelManifest,
@@ -64,6 +65,38 @@ describe('what others recommend', () => {
     expect(ids(await open(dir))).toEqual(['b'])
     expect(readdirSync(join(dir, 'published'))).toEqual([`${alice.id}.8.catalog`])
     expect(await again.published.bytes(alice.id)).toEqual(encodeCatalog(catalogOf(alice, 8, ['b'])))
+  })
+
+  it('is not held where it cannot be written: what peers are told is what they are given', async () => {
+    const dir = tempFolder()
+    const files = await open(dir)
+    await files.offerCatalog(catalogOf(alice, 7, ['a']))
+    const written = encodeCatalog(catalogOf(alice, 7, ['a']))
+    // A folder in the place of the file that is to be written, from when that was decided.
+    const blocker = join(dir, 'published', `${alice.id}.8.catalog`)
+    const change = files.published.change.bind(files.published)
+    vi.spyOn(files.published, 'change').mockImplementationOnce((take) =>
+      change(async () => {
+        const document = await take()
+        mkdirSync(blocker)
+        return document
+      }),
+    )
+    await expect(files.offerCatalog(catalogOf(alice, 8, ['b']))).rejects.toThrow()
+    expect(ids(files)).toEqual(['a'])
+    expect(files.catalog.published.of(alice.id)?.version).toBe(7)
+    rmdirSync(blocker)
+    expect(await files.published.bytes(alice.id)).toEqual(written)
+    expect(await files.offerCatalog(catalogOf(alice, 8, ['b']))).toEqual({ kind: 'taken' })
+  })
+
+  it('says how much of it has no room', async () => {
+    const lines: string[] = []
+    const files = await open(tempFolder(), [alice.id], (_, message) => lines.push(message))
+    for (let n = 0; n < modelLimits.knownModelsMax - 1; n++)
+      files.catalog.offer(plain({ id: `own-${n}` }), 'own')
+    await files.offerCatalog(catalogOf(alice, 7, ['a', 'b']))
+    expect(lines).toEqual([expect.stringContaining('1 of 2 models')])
   })
 
   it('is refused when it is older than what was seen before a start, or of a stranger', async () => {

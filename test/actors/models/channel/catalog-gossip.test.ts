@@ -48,11 +48,11 @@ function createSide(trusted: readonly string[] = [alice.id], options: { readonly
   })
   closers.push(() => sharing.close())
   const publish = (document: CatalogDocument): void => {
-    expect(offer(document)).toEqual({ kind: 'taken' })
+    expect(offer(document)).toMatchObject({ kind: 'taken' })
     sharing.changed()
   }
   const version = (signer = alice): number | undefined => catalog.published.of(signer.id)?.version
-  return { catalog, sharing, violations, warnings, publish, version }
+  return { catalog, documents, sharing, violations, warnings, publish, version }
 }
 type Side = ReturnType<typeof createSide>
 
@@ -108,6 +108,20 @@ describe('catalogs between nodes', () => {
     await expect.poll(() => c.version()).toBe(2)
     expect(c.catalog.list().map(({ manifest }) => manifest.id)).toEqual(['a', 'b'])
     expect([a, b, c].flatMap(({ violations }) => violations)).toEqual([])
+  })
+
+  it('are remembered as what was given, also where a command beside the node wrote a newer one', async () => {
+    const a = createSide()
+    a.publish(catalogOf(alice, 1))
+    a.documents.set(alice.id, catalogOf(alice, 2))
+    const { say, heard } = createStranger(a)
+    const given = (): number => heard.filter(({ type }) => type === 'catalog').length
+    say({ type: 'catalog-want', publisher: alice.id })
+    await expect.poll(given).toBe(1)
+    a.catalog.offerCatalog(catalogOf(alice, 2))
+    say({ type: 'catalog-want', publisher: alice.id })
+    await expect.poll(() => a.violations).toEqual([expect.stringContaining('asked twice')])
+    expect(given()).toBe(1)
   })
 
   it('are taken in their newest version only, whoever comes with an older one', async () => {
