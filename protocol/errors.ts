@@ -60,6 +60,11 @@ export const errorCatalogue = {
     'The prompt and the tokens asked for do not fit the context of the model.',
   ),
   QM_JSON_SCHEMA_INVALID: entry('client', 'never', 'The JSON schema cannot be turned into a grammar.'),
+  QM_TOOLS_UNSUPPORTED: entry(
+    'client',
+    'elsewhere',
+    'The chat template of the model knows no functions that it could call.',
+  ),
   QM_CHAT_TEMPLATE_FAILED: entry(
     'client',
     'never',

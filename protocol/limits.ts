@@ -34,6 +34,16 @@ export const limits = {
   embedTextsMax: 32,
   /** Numbers in one embedding. */
   embeddingSizeMax: 4_096,
+  /** Functions that one request may offer to the model. */
+  toolsMax: 32,
+  /** Characters of a function's name, and of what it says it does. */
+  toolNameCharsMax: 64,
+  toolDescriptionCharsMax: 8 * 1024,
+  /** Characters of all of them together: names, descriptions and JSON schemas. */
+  toolsCharsMax: 128 * 1024,
+  /** Calls of functions in one message of a chat, and in one answer. */
+  toolCallsMax: 64,
+  toolCallIdCharsMax: 128,
   /** Tokens one request may ask for. */
   outputTokensMax: 32_768,
   /** Characters of one whole answer: 256 for each token it may have, the most that one token stands for. */

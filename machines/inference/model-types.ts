@@ -1,4 +1,4 @@
-import type { ErrorCode, Finish, ModelHash, ModelId } from '../../protocol/index.ts'
+import type { ErrorCode, Finish, ModelHash, ModelId, ToolStyle } from '../../protocol/index.ts'
 
 /** A model to load and how. */
 export interface ModelSpec {
@@ -35,7 +35,10 @@ export interface EngineOptions {
 }
 
 /** What a model that is not loaded would turn out to be, as far as its file and the memory it may take tell. */
-export type ModelSurvey = Pick<LoadedModel, 'id' | 'hash' | 'contextTokens' | 'slots' | 'embeddingSize'> & {
+export type ModelSurvey = Pick<
+  LoadedModel,
+  'id' | 'hash' | 'contextTokens' | 'slots' | 'embeddingSize' | 'tools'
+> & {
   /** Bytes that weights and context take. */
   readonly bytes: number
 }
@@ -52,6 +55,8 @@ export interface LoadedModel {
   readonly memoryMb: number
   /** Numbers in a vector, of a model that makes embeddings and no text. */
   readonly embeddingSize?: number | undefined
+  /** How it writes calls of functions; absent: its chat template knows none. */
+  readonly tools?: ToolStyle | undefined
 }
 
 /** The same of a model that is loaded, and perhaps was not looked at before. */
@@ -61,6 +66,7 @@ export const toSurvey = ({
   contextTokens,
   slots,
   embeddingSize,
+  tools,
   memoryMb,
 }: LoadedModel): ModelSurvey => ({
   id,
@@ -68,6 +74,7 @@ export const toSurvey = ({
   contextTokens,
   slots,
   ...(embeddingSize !== undefined && { embeddingSize }),
+  ...(tools && { tools }),
   bytes: memoryMb * 1024 ** 2,
 })
 

@@ -53,6 +53,8 @@ export interface Needs extends KindNeeds {
   readonly modelHash?: ModelHash | undefined
   /** Tokens of prompt and answer together. */
   readonly contextTokens?: number | undefined
+  /** A model that can be offered functions. */
+  readonly tools?: boolean | undefined
 }
 
 /** Why a candidate is out, in the order in which it is checked. */
@@ -63,6 +65,7 @@ export type Rejection =
   | 'model-hash'
   | 'model-kind'
   | 'context'
+  | 'tools'
   | 'not-accepting'
   | 'overloaded'
   | 'queue-full'
@@ -81,7 +84,7 @@ export const isLoadable = ({ state }: ModelAd): boolean => state === 'loadable'
  * else does; or how far the best one got.
  */
 export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd | Rejection {
-  const { modelId, modelHash, contextTokens = 0 } = needs
+  const { modelId, modelHash, contextTokens = 0, tools = false } = needs
   let reason: Rejection = 'model'
   let builtIn: ModelAd | undefined
   let loadable: ModelAd | undefined
@@ -94,6 +97,8 @@ export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd 
       if (modelId !== undefined || modelHash !== undefined) reason = 'model-kind'
     } else if (model.contextTokens < contextTokens) {
       reason = 'context'
+    } else if (tools && model.tools === undefined) {
+      reason = 'tools'
     } else if (modelId === undefined && model.id === builtInModelId) {
       builtIn = model
     } else if (isLoadable(model)) {

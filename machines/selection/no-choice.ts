@@ -17,6 +17,7 @@ const strangers: ReadonlySet<Rejection> = new Set([
   'model-hash',
   'model-kind',
   'context',
+  'tools',
   'excluded',
 ])
 const full: readonly Rejection[] = ['queue-full', 'at-limit']

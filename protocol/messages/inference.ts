@@ -3,9 +3,10 @@ import { isErrorCode, type ErrorCode } from '../errors.ts'
 import { modelHashSchema, modelIdSchema, requestIdSchema } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { traceparentSchema } from '../trace-context.ts'
-import { chatMessageSchema, samplingSchema } from './chat.ts'
+import { charsOfMessage, chatMessageSchema, findToolTurnFault, samplingSchema } from './chat.ts'
 import { embeddingBlockSchema, embedTextsSchema } from './embeddings.ts'
 import { type Parsed, parseMessage } from './parse-message.ts'
+import { toolChoiceSchema, toolsSchema, toolStyles } from './tools.ts'
 
 /** The version this code speaks. A peer with another major is closed with `QM_PROTOCOL_VERSION`. */
 export const protocolVersion = 2
@@ -32,6 +33,8 @@ export const modelAdSchema = z.object({
   loadMs: durationMs.optional(),
   /** Numbers in a vector, of a model that makes embeddings and no text. Absent: a model that answers. */
   embeddingSize: z.number().int().min(1).max(limits.embeddingSizeMax).optional(),
+  /** How it writes calls of functions. Absent, or of a later version: it is not offered any. */
+  tools: z.enum(toolStyles).optional().catch(undefined),
 })
 export type ModelAd = z.infer<typeof modelAdSchema>
 
@@ -149,6 +152,12 @@ export const promptSchema = z
     stop: z.array(z.string().min(1).max(limits.stopStringCharsMax)).max(limits.stopStringsMax).default([]),
     /** JSON schema the answer must satisfy, as JSON text: its bound is one of characters. */
     jsonSchema: z.string().max(limits.jsonSchemaCharsMax).optional(),
+    /** Functions that the model may ask to have called; needs `messages` and a model that advertises `tools`. */
+    tools: toolsSchema.optional(),
+    /** Absent: `auto`. */
+    toolChoice: toolChoiceSchema.optional(),
+    /** Whether it may ask for several calls in one answer. Absent: true. */
+    parallelToolCalls: z.boolean().optional(),
     /** Milliseconds from arrival after which the answer is of no use. */
     deadlineMs: durationMs.optional(),
     /** Go on with an answer instead of beginning one; needs `modelHash`. The first `response` has the next `seq`. */
@@ -177,10 +186,27 @@ export const promptSchema = z
   })
   .refine(
     (value) =>
-      (value.messages ?? []).reduce((sum, { content }) => sum + content.length, 0) <= limits.promptCharsMax,
+      (value.messages ?? []).reduce((sum, message) => sum + charsOfMessage(message), 0) <=
+      limits.promptCharsMax,
     {
       message: `the messages are longer than ${limits.promptCharsMax} characters together`,
     },
+  )
+  .refine(({ messages = [] }) => findToolTurnFault(messages) === undefined, {
+    message: 'calls of functions and messages of the role "tool" do not belong together',
+  })
+  .refine(({ tools, messages }) => tools === undefined || messages !== undefined, {
+    message: 'functions are offered in a chat only: "tools" needs "messages"',
+  })
+  .refine(({ tools, jsonSchema }) => tools === undefined || jsonSchema === undefined, {
+    message: 'an answer follows "jsonSchema" or calls "tools", not both',
+  })
+  .refine(
+    ({ tools, toolChoice = 'auto' }) =>
+      toolChoice === 'auto' ||
+      (tools !== undefined &&
+        (toolChoice === 'required' || tools.some(({ name }) => name === toolChoice.name))),
+    { message: '"toolChoice" names a function that "tools" does not have' },
   )
 export type Prompt = z.infer<typeof promptSchema>
 

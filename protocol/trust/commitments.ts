@@ -1,9 +1,14 @@
+import type { ChatMessage } from '../messages/chat.ts'
+import type { Tool } from '../messages/tools.ts'
 import { hash256 } from './signing.ts'
+
+type CommittedMessage = Omit<ChatMessage, 'role'> & { readonly role: string }
 
 /** The part of a prompt that is what is asked. */
 export interface CommittedPrompt {
-  readonly messages?: readonly { readonly role: string; readonly content: string }[] | undefined
+  readonly messages?: readonly CommittedMessage[] | undefined
   readonly prompt?: string | undefined
+  readonly tools?: readonly Tool[] | undefined
 }
 
 /** A number of 4 bytes before each part: without it ('ab', 'c') and ('a', 'bc') would be one. */
@@ -14,16 +19,35 @@ function framed(text: string): Buffer {
   return Buffer.concat([length, bytes])
 }
 
+/** No role is called like the other parts, so that what a list of parts was made from is clear. */
+const toParts = ({ role, content, toolCallId, toolCalls = [] }: CommittedMessage): string[] => [
+  role,
+  content,
+  ...(toolCallId === undefined ? [] : ['answers', toolCallId]),
+  ...toolCalls.flatMap((call) => ['call', call.id, call.name, call.arguments]),
+]
+
+const toToolParts = ({ name, description = '', parameters = '', strict = false }: Tool): string[] => [
+  'function',
+  name,
+  description,
+  parameters,
+  strict ? 'strict' : '',
+]
+
 /**
- * Binds an offer to its prompt without telling it: BLAKE2b-256 over the salt and each role and text, or the raw prompt.
- * The text, because a client has no tokenizer.
+ * Binds an offer to its prompt without telling it: BLAKE2b-256 over the salt and each role and text, with the calls and
+ * functions there are, or the raw prompt. The text, because a client has no tokenizer.
  *
  * @param salt 16 random bytes, told to the worker with the prompt
  * @returns 32 bytes in hex
  */
-export function toPromptCommit(salt: Uint8Array, { messages, prompt = '' }: CommittedPrompt): string {
+export function toPromptCommit(
+  salt: Uint8Array,
+  { messages, prompt = '', tools = [] }: CommittedPrompt,
+): string {
   const parts = messages
-    ? ['messages', ...messages.flatMap(({ role, content }) => [role, content])]
+    ? ['messages', ...messages.flatMap(toParts), ...tools.flatMap(toToolParts)]
     : ['prompt', prompt]
   return hash256(salt, ...parts.map(framed)).toString('hex')
 }

@@ -24,6 +24,9 @@ import {
   resumeSchema,
   samplingSchema,
   statusSchema,
+  toolCallSchema,
+  toolSchema,
+  toolStyles,
 } from '../../protocol/index.ts'
 import { inferenceProtocol } from '../../actors/peer/inference-channel.ts'
 
@@ -54,6 +57,8 @@ const schemas: readonly [string, z.ZodObject][] = [
   ['### `inference_error`', inferenceErrorSchema],
   ['### Model advertisement', modelAdSchema],
   ['### Chat message', chatMessageSchema],
+  ['### Tool call', toolCallSchema],
+  ['### Tool', toolSchema],
   ['### Sampling', samplingSchema],
   ['### Finish', finishSchema],
 ]
@@ -84,6 +89,7 @@ describe('docs/PROTOCOL.md', () => {
     expect(text).toContain(`protocol version **${protocolVersion}**`)
     for (const name of [inferenceNetwork, inferenceProtocol]) expect(text).toContain(`\`${name}\``)
     for (const state of healthStates) expect(section('### `status`')).toContain(`\`${state}\``)
+    for (const style of toolStyles) expect(section('### Calls of functions')).toContain(`\`${style}\``)
     for (const mode of resumeModes) expect(section('### Resume')).toContain(`\`${mode}\``)
     for (const reason of finishReasons) expect(section('### Finish')).toContain(`\`${reason}\``)
   })

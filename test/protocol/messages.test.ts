@@ -12,9 +12,69 @@ const queueStatus = samples['queue-status']
 const failure = samples.inference_error
 
 const embed = { ...prompt, messages: undefined, embed: ['x'] }
+/** With names of two characters. */
+const manyTools = (count: number) => list(count, 0).map((_, index) => ({ name: `f${index.toString(36)}` }))
+const callsOf = (count: number) =>
+  list(count, 0).map((_, index) => ({ id: `c${index}`, name: 'f', arguments: '{}' }))
 
 /** Each bound: a message with `amount` of what is bounded, and the largest amount that is accepted. */
 const bounds: readonly [string, number, (amount: number) => unknown][] = [
+  ['prompt.tools', limits.toolsMax, (n) => ({ ...prompt, tools: manyTools(n) })],
+  ['tool name characters', limits.toolNameCharsMax, (n) => ({ ...prompt, tools: [{ name: text(n) }] })],
+  [
+    'tool description characters',
+    limits.toolDescriptionCharsMax,
+    (n) => ({ ...prompt, tools: [{ name: 'f', description: text(n) }] }),
+  ],
+  [
+    'tool parameters characters',
+    limits.jsonSchemaCharsMax,
+    (n) => ({ ...prompt, tools: [{ name: 'f', parameters: text(n) }] }),
+  ],
+  [
+    'tools characters together',
+    limits.toolsCharsMax,
+    (n) => ({
+      ...prompt,
+      tools: manyTools(32).map((tool, index) => ({
+        ...tool,
+        parameters: text(index === 0 ? n - 31 * 4_096 - 2 : 4_094),
+      })),
+    }),
+  ],
+  [
+    'message.toolCalls',
+    limits.toolCallsMax,
+    (n) => ({
+      ...prompt,
+      messages: [
+        { role: 'assistant', content: '', toolCalls: callsOf(n) },
+        ...callsOf(n).map(({ id }) => ({ role: 'tool', content: '', toolCallId: id })),
+      ],
+    }),
+  ],
+  [
+    'tool call id characters',
+    limits.toolCallIdCharsMax,
+    (n) => ({
+      ...prompt,
+      messages: [
+        { role: 'assistant', content: '', toolCalls: [{ id: text(n), name: 'f', arguments: '' }] },
+        { role: 'tool', content: '', toolCallId: text(n) },
+      ],
+    }),
+  ],
+  [
+    'characters of calls together with those of messages',
+    limits.promptCharsMax,
+    (n) => ({
+      ...prompt,
+      messages: [
+        { role: 'assistant', content: text(9), toolCalls: [{ id: 'a', name: 'f', arguments: text(n - 20) }] },
+        { role: 'tool', content: text(10), toolCallId: 'a' },
+      ],
+    }),
+  ],
   ['hello.agent characters', limits.agentCharsMax, (n) => ({ ...hello, agent: text(n) })],
   ['hello.roles', limits.rolesMax, (n) => ({ ...hello, roles: list(n, 'worker') })],
   ['hello.roles characters', limits.capabilityCharsMax, (n) => ({ ...hello, roles: [text(n)] })],

@@ -6,6 +6,7 @@ const rejections: Readonly<Record<string, string>> = {
   'model-hash': 'holds other weights of that name',
   'model-kind': 'holds a model of another kind',
   context: 'has too little context',
+  tools: 'holds it with a template that knows no functions',
   'not-accepting': 'was pausing',
   overloaded: 'was overloaded',
   'queue-full': 'had a full queue',

@@ -31,6 +31,7 @@ describe('select', () => {
     ['model', { models: [nano, llama] }, { modelId: undefined, embedding: 'any' }],
     ['model', { models: [minilm] }, { modelId: undefined, embedding: 512 }],
     ['context', {}, { contextTokens: 4_097 }],
+    ['tools', {}, { tools: true }],
     ['not-accepting', { load: { ...toCandidate(1).load, accepting: false } }, {}],
     ['overloaded', { load: { ...toCandidate(1).load, state: 'overloaded' } }, {}],
     ['queue-full', { load: { ...toCandidate(1).load, queueLength: 20, slotsBusy: 2 } }, {}],
@@ -55,6 +56,18 @@ describe('select', () => {
     expect(chosen({ embedding: 384 })).toBe('minilm')
     expect(chosen({ embedding: 384, modelHash: minilm.hash })).toBe('minilm')
     expect(chosen({ modelHash: minilm.hash })).toBeNull()
+  })
+
+  it('takes a model that can be offered functions where they are, and any where there are none', () => {
+    const able = { ...llama, id: 'able', tools: 'hermes' as const }
+    const candidates = [
+      toCandidate(1, {}, { models: [llama, able] }),
+      toCandidate(2, {}, { models: [llama] }),
+    ]
+    const asked = { exclude: [], tools: true }
+    for (let seed = 0; seed < 50; seed++)
+      expect(select(candidates, asked, seed, 0)).toMatchObject({ workerId: toWorkerId(1), model: able })
+    expect(countsOf(candidates).size).toBe(2)
   })
 
   it('takes one with an empty queue, however bad, before the best that has one waiting', () => {

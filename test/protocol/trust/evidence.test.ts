@@ -245,6 +245,23 @@ describe('a commitment', () => {
       }),
       toPromptCommit(salt, { messages: [{ role: 'usera', content: 'b' }] }),
       toPromptCommit(Buffer.alloc(16, 2), { prompt: 'ab' }),
+      toPromptCommit(salt, { messages: [{ role: 'user', content: 'ab' }], tools: [{ name: 'f' }] }),
+      toPromptCommit(salt, {
+        messages: [{ role: 'user', content: 'ab' }],
+        tools: [{ name: 'f', strict: true }],
+      }),
+      toPromptCommit(salt, {
+        messages: [{ role: 'user', content: 'ab' }],
+        tools: [{ name: 'f', parameters: '{}' }],
+      }),
+      toPromptCommit(salt, {
+        messages: [{ role: 'user', content: 'ab' }],
+        tools: [{ name: 'f', description: '{}' }],
+      }),
+      toPromptCommit(salt, { messages: [{ role: 'tool', content: 'ab', toolCallId: 'c' }] }),
+      toPromptCommit(salt, {
+        messages: [{ role: 'assistant', content: 'ab', toolCalls: [{ id: 'c', name: 'f', arguments: '' }] }],
+      }),
     ]
     expect(new Set(commits).size).toBe(commits.length)
   })
