@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { pauseReasons } from '../machines/duty/index.ts'
 import { tiers } from '../machines/scheduling/index.ts'
-import { errorCodes, healthStates, modelHashSchema, modelIdSchema, peerIdSchema } from '../protocol/index.ts'
+import {
+  errorCodes,
+  healthStates,
+  modelHashSchema,
+  modelIdSchema,
+  peerIdSchema,
+  toolStyles,
+} from '../protocol/index.ts'
 
 const count = z.number().int().min(0)
 
@@ -45,6 +52,8 @@ export const modelStatusSchema = z.object({
   embeddingSize: count.optional(),
   /** Milliseconds that loading it is likely to take; of a model that is not loaded. */
   loadMs: count.optional(),
+  /** How it writes calls of functions; absent: it can be offered none. */
+  tools: z.enum(toolStyles).optional(),
   /** Why it failed, was lost, or cannot be loaded now. */
   error: z.object({ code: z.enum(errorCodes), message: z.string() }).optional(),
 })

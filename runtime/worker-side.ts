@@ -75,12 +75,13 @@ const againIn = (ms: number): string => {
   return `it is tried again in ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`
 }
 
-const toAd = ({ id, hash, contextTokens, slots, embeddingSize }: ModelAd): ModelAd => ({
+const toAd = ({ id, hash, contextTokens, slots, embeddingSize, tools }: ModelAd): ModelAd => ({
   id,
   hash,
   contextTokens,
   slots,
   ...(embeddingSize !== undefined && { embeddingSize }),
+  ...(tools && { tools }),
 })
 
 /** What a worker says whose owner wants it to serve whatever else the machine does. */
@@ -451,7 +452,7 @@ export class WorkerSide {
   }
 
   #ready(model: LoadedModel, slotIds: readonly SlotId[]): void {
-    const { id, hash, contextTokens, slots, backend, threads, memoryMb, embeddingSize } = model
+    const { id, hash, contextTokens, slots, backend, threads, memoryMb, embeddingSize, tools } = model
     const { path } = this.#known(id)
     this.#models.set(id, {
       id,
@@ -464,6 +465,7 @@ export class WorkerSide {
       threads,
       memoryMb,
       ...(embeddingSize !== undefined && { embeddingSize }),
+      ...(tools && { tools }),
     })
     // One that was loaded without a look at its file before may have to make room, too.
     if (!this.#visitors.has(id)) this.#visitors.set(id, { ...toSurvey(model), loadMs: 0 })
@@ -509,7 +511,7 @@ export class WorkerSide {
 
   /** A model is not in memory any more, or not yet; requests for it wait. */
   #goes(model: LoadableModel, state: 'loadable' | 'unloading'): void {
-    const { id, hash, contextTokens, slots, loadMs, embeddingSize } = model
+    const { id, hash, contextTokens, slots, loadMs, embeddingSize, tools } = model
     const { path } = this.#known(id)
     this.#visitors.set(id, model)
     this.#models.set(id, {
@@ -521,6 +523,7 @@ export class WorkerSide {
       slots,
       loadMs,
       ...(embeddingSize !== undefined && { embeddingSize }),
+      ...(tools && { tools }),
     })
     this.#tellLoadable(model)
   }

@@ -5,7 +5,15 @@ import type {
   ModelSpec,
   ModelSurvey,
 } from '../../machines/inference/model-types.ts'
-import type { ChatMessage, QMeshError, RequestId, Resume, Sampling } from '../../protocol/index.ts'
+import type {
+  ChatMessage,
+  QMeshError,
+  RequestId,
+  Resume,
+  Sampling,
+  Tool,
+  ToolChoice,
+} from '../../protocol/index.ts'
 
 export type { EngineOptions, GenerationResult, LoadedModel, ModelSpec, ModelSurvey }
 
@@ -23,6 +31,11 @@ export interface GenerateRequest {
   readonly stop: readonly string[]
   /** JSON text of a JSON schema. */
   readonly jsonSchema?: string | undefined
+  /** Functions that the model may ask to have called. */
+  readonly tools?: readonly Tool[] | undefined
+  readonly toolChoice?: ToolChoice | undefined
+  /** Absent: true. */
+  readonly parallelToolCalls?: boolean | undefined
   /** Go on after these tokens of the answer instead of beginning it. */
   readonly resume?: Resume | undefined
 }
@@ -49,7 +62,8 @@ export interface EngineHost {
   /**
    * Tokenizes the request, compiles its grammar and keeps both until `generate` or `release`.
    *
-   * @throws QMeshError `QM_MODEL_KIND`, `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`, `QM_RESUME_INVALID`
+   * @throws QMeshError `QM_MODEL_KIND`, `QM_CONTEXT_EXCEEDED`, `QM_JSON_SCHEMA_INVALID`, `QM_CHAT_TEMPLATE_FAILED`,
+   * `QM_TOOLS_UNSUPPORTED`, `QM_RESUME_INVALID`
    */
   prepare(request: GenerateRequest): Promise<{ readonly promptTokens: number }>
   /** Forgets a prepared request that will not run. */

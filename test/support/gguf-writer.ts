@@ -5,7 +5,7 @@ export const alignment = 32
 /** GGUF metadata value types. */
 const ggufType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const
 /** llama.cpp token types. */
-export const tokenType = { normal: 1, unknown: 2, control: 3, byte: 6 } as const
+export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, byte: 6 } as const
 
 class Writer {
   readonly #parts: Buffer[] = []

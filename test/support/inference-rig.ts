@@ -22,12 +22,16 @@ export interface Asked {
   readonly maxTokens?: number
   readonly stop?: readonly string[]
   readonly jsonSchema?: string
+  readonly tools?: GenerateRequest['tools']
+  readonly toolChoice?: GenerateRequest['toolChoice']
+  readonly parallelToolCalls?: boolean
   readonly resume?: GenerateRequest['resume']
 }
 
 /** Greedy unless asked otherwise: the answer then depends on the prompt alone. */
 export function toRequest(jobId: string, asked: Asked): GenerateRequest {
   const { prompt, messages, sampling, maxTokens = 24, stop = [], jsonSchema, resume } = asked
+  const { tools, toolChoice, parallelToolCalls } = asked
   return {
     jobId,
     requestId: createRequestId(),
@@ -36,6 +40,9 @@ export function toRequest(jobId: string, asked: Asked): GenerateRequest {
     maxTokens,
     stop,
     jsonSchema,
+    tools,
+    toolChoice,
+    parallelToolCalls,
     resume,
   }
 }
@@ -118,13 +125,14 @@ export function createInferenceRig(): InferenceRig {
   return {
     folder,
     workers,
-    model({ seed, tokenizer, layers, chatTemplate, ...spec } = {}) {
+    model({ seed, tokenizer, layers, chatTemplate, marks, ...spec } = {}) {
       const path = join(folder, `tiny-${nextJob++}.gguf`)
       writeTinyGguf(path, {
         ...(seed !== undefined && { seed }),
         ...(tokenizer !== undefined && { tokenizer }),
         ...(layers !== undefined && { layers }),
         ...(chatTemplate !== undefined && { chatTemplate }),
+        ...(marks !== undefined && { marks }),
       })
       return { id: 'tiny', path, contextTokens: 1_024, slots: 2, ...spec }
     },

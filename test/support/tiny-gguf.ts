@@ -18,6 +18,8 @@ export interface TinyGgufOptions {
   readonly chatTemplate?: string | null
   /** Never ends its turn when greedy, so that an answer is as long as asked. Default false. */
   readonly isEndless?: boolean
+  /** Further tokens of an `spm` vocabulary, such as marks of calls. */
+  readonly marks?: readonly { readonly text: string; readonly isControl: boolean }[]
 }
 
 export const chatMlTemplate =
@@ -42,21 +44,28 @@ const letters = Array.from(
   'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?"\'()[]{}<>|_-+=/\\',
 )
 
-function spmVocabulary(): Vocabulary {
+function spmVocabulary(marks: NonNullable<TinyGgufOptions['marks']> = []): Vocabulary {
   const bytes = Array.from(
     { length: 256 },
     (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
   )
   const plain = ['▁', ...letters, ...words, ...words.map((word) => `▁${word}`), 'é', '€', '▁ü', '😀']
   return {
-    tokens: ['<unk>', ...control, ...bytes, ...plain],
+    tokens: ['<unk>', ...control, ...bytes, ...plain, ...marks.map(({ text }) => text)],
     types: [
       tokenType.unknown,
       ...control.map(() => tokenType.control),
       ...bytes.map(() => tokenType.byte),
       ...plain.map(() => tokenType.normal),
+      ...marks.map(({ isControl }) => (isControl ? tokenType.control : tokenType.userDefined)),
     ],
-    scores: [0, ...control.map(() => 0), ...bytes.map(() => 0), ...plain.map((token) => token.length - 20)],
+    scores: [
+      0,
+      ...control.map(() => 0),
+      ...bytes.map(() => 0),
+      ...plain.map((token) => token.length - 20),
+      ...marks.map(() => 0),
+    ],
     merges: [],
   }
 }
@@ -133,8 +142,9 @@ export function createTinyGguf(options: TinyGgufOptions = {}): Buffer {
     layers = 2,
     chatTemplate = chatMlTemplate,
     isEndless = false,
+    marks = [],
   } = options
-  const vocabulary = tokenizer === 'spm' ? spmVocabulary() : bpeVocabulary()
+  const vocabulary = tokenizer === 'spm' ? spmVocabulary(marks) : bpeVocabulary()
   const id = (token: string) => vocabulary.tokens.indexOf(token)
   const metadata: [string, GgufValue][] = [
     ['general.architecture', ['string', 'llama']],

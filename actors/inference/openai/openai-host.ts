@@ -1,4 +1,4 @@
-import { limits, QMeshError, toQMeshError } from '../../../protocol/index.ts'
+import { hasToolTurns, limits, QMeshError, toQMeshError } from '../../../protocol/index.ts'
 import type {
   EngineHost,
   GenerateRequest,
@@ -76,6 +76,12 @@ export class OpenAiHost implements EngineHost {
       throw new QMeshError(
         'QM_RESUME_INVALID',
         `"${id}" is run by an engine that takes no tokens: its answers go on from their text, and not exactly`,
+      )
+    }
+    if (request.tools || hasToolTurns(request.messages ?? [])) {
+      throw new QMeshError(
+        'QM_TOOLS_UNSUPPORTED',
+        `"${id}" is run by another program, which is not asked to call functions`,
       )
     }
     const promptTokens = this.#estimate.count(request)

@@ -1,5 +1,6 @@
 import { QMeshError, type Resume } from '../../../../protocol/index.ts'
 import { StopFilter, type Filtered } from '../../stop-strings.ts'
+import type { TextWatcher } from './call-gate.ts'
 import { TokenText, type PieceDecoder } from './token-text.ts'
 
 /** Where an answer stands that another worker began. */
@@ -16,14 +17,23 @@ export interface TakenUp {
 export class AnswerText {
   readonly #text: TokenText
   readonly #stops: StopFilter
+  readonly #watcher: TextWatcher | undefined
 
-  constructor(decoder: PieceDecoder, pieces: Map<number, string>, stops: readonly string[]) {
+  constructor(
+    decoder: PieceDecoder,
+    pieces: Map<number, string>,
+    stops: readonly string[],
+    watcher?: TextWatcher,
+  ) {
     this.#text = new TokenText(decoder, pieces)
     this.#stops = new StopFilter(stops)
+    this.#watcher = watcher
   }
 
   push(token: number): Filtered {
-    return this.#stops.push(this.#text.push(token))
+    const text = this.#text.push(token)
+    this.#watcher?.saw(token, text)
+    return this.#stops.push(text)
   }
 
   /** The answer ended by itself: what was held back is all there will be. */

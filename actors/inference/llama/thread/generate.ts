@@ -5,6 +5,7 @@ import type { GenerateRequest, GenerationResult } from '../../engine.port.ts'
 import type { GenerationControl } from '../generation-control.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 import type { AnswerText, TakenUp } from './answer-text.ts'
+import type { CallGate } from './call-gate.ts'
 import type { Outbox } from './outbox.ts'
 import type { Lease } from './sequence-pool.ts'
 
@@ -18,6 +19,8 @@ export interface Prepared {
   readonly text: AnswerText
   /** How far the answer is in its grammar. */
   readonly grammar: LlamaGrammarEvaluationState | undefined
+  /** Of an answer that may call functions: from where on a grammar holds. */
+  readonly gate: CallGate | undefined
   /** What of the answer another worker has given already. */
   readonly taken: Taken | undefined
 }
@@ -160,7 +163,7 @@ type Drawn = ReturnType<Lease['sequence']['evaluateWithMetadata']>
  * @returns the last of them, which is yet to be read
  */
 async function replay(
-  { prepared: { taken, request, grammar }, control, vitals }: Lane,
+  { prepared: { taken, request, grammar, gate }, control, vitals }: Lane,
   drawn: Drawn,
   recent: Token[],
 ): Promise<Token | undefined> {
@@ -169,12 +172,15 @@ async function replay(
     return undefined
   }
   let last: Token | undefined
+  gate?.beginReplay()
   for (const token of taken.tokens) {
     await vitals.native(() => drawn.next(last))
     throwIfCancelled(control)
+    gate?.replayed(token)
     remember(recent, token, request.sampling.repeatLastTokens)
     last = token
   }
+  gate?.endReplay()
   return last
 }
 
@@ -207,7 +213,10 @@ function remember(recent: Token[], token: Token, max: number): void {
   if (recent.length > max) recent.shift()
 }
 
-function toEvaluateOptions({ request, grammar, taken }: Prepared, recent: Token[]): SequenceEvaluateOptions {
+function toEvaluateOptions(
+  { request, grammar, gate, taken }: Prepared,
+  recent: Token[],
+): SequenceEvaluateOptions {
   const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens, seed } = request.sampling
   return {
     temperature,
@@ -228,6 +237,7 @@ function toEvaluateOptions({ request, grammar, taken }: Prepared, recent: Token[
         },
       }),
     ...(grammar && { grammarEvaluationState: grammar }),
+    ...(gate && { grammarEvaluationState: () => gate.drawState }),
   }
 }
 

@@ -1,9 +1,10 @@
 import { performance } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LlamaGrammarEvaluationState } from 'node-llama-cpp'
-import type { Llama, LlamaGrammar, LlamaModel } from 'node-llama-cpp'
+import type { Llama, LlamaGrammar, LlamaModel, Token } from 'node-llama-cpp'
 import { QMeshError } from '../../../../protocol/index.ts'
 import type { VitalSigns } from '../vital-signs.ts'
+import type { CallGatePorts } from './call-gate.ts'
 
 /** The part of the library's inside that moves a grammar on by a token that was not drawn here. */
 interface GrammarBindings {
@@ -62,4 +63,38 @@ export async function toGrammarState(
     })
   }
   return state
+}
+
+/** Tokens of the beginning of a call; without the space that some tokenizers put in front. */
+export const toCallTokens = (
+  { model }: { readonly model: LlamaModel },
+  text: string,
+  vitals: VitalSigns,
+): readonly Token[] =>
+  vitals.nativeNow(() => (text === '' ? [] : model.tokenize(text, false, 'trimLeadingSpace')))
+
+/** What a `CallGate` needs of the engine. The calls of a model begin with little text, so nobody waits for it. */
+export function toGatePorts(
+  loaded: { readonly llama: Llama; readonly model: LlamaModel },
+  grammar: LlamaGrammar,
+  vitals: VitalSigns,
+): CallGatePorts {
+  const { model, llama } = loaded
+  const { AddonSampler } = (llama as unknown as GrammarBindings)._bindings
+  const follow = (state: LlamaGrammarEvaluationState, token: number): boolean => {
+    const { _state } = state as unknown as { readonly _state: unknown }
+    try {
+      vitals.nativeNow(() => AddonSampler.acceptGrammarEvaluationStateToken(_state, token))
+      return true
+    } catch {
+      return false
+    }
+  }
+  return {
+    follow,
+    begin(text) {
+      const state = vitals.nativeNow(() => new LlamaGrammarEvaluationState({ model, grammar }))
+      return toCallTokens(loaded, text, vitals).every((token) => follow(state, token)) ? state : undefined
+    },
+  }
 }

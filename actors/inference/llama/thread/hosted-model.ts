@@ -6,9 +6,11 @@ import { GenerationControl } from '../generation-control.ts'
 import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 import { AnswerText } from './answer-text.ts'
+import { CallGate } from './call-gate.ts'
+import { compileCallGrammar, toCallGrammar } from './call-grammar.ts'
 import type { Hosted } from './hosted.ts'
 import { generate, jsonEnd, toContext, type Prepared, type Taken } from './generate.ts'
-import { toGrammarState } from './grammar-state.ts'
+import { toCallTokens, toGatePorts, toGrammarState } from './grammar-state.ts'
 import { compileJsonSchema } from './json-schema.ts'
 import type { Loaded } from './loaded.ts'
 import { Outbox } from './outbox.ts'
@@ -29,6 +31,7 @@ export class HostedModel implements Hosted {
   readonly #prepared = new Map<string, Waiting>()
   readonly #grammars = new Map<string, LlamaGrammar>()
   readonly #pieces = new Map<number, string>()
+  readonly #callPieces = new Map<number, string>()
   readonly #sleepers = new Map<number, () => void>()
   readonly #running = new Map<GenerationControl, Promise<void>>()
   /** Ends when no grammar is being moved on. */
@@ -54,15 +57,15 @@ export class HostedModel implements Hosted {
         `the prompt has ${tokens} tokens and asks for ${request.maxTokens} more, ` +
           `the context of "${facts.id}" holds ${facts.contextTokens} together`,
       )
-    const texts = request.messages?.map(({ content }) => content) ?? [request.prompt ?? '']
+    const texts = toTexts(request)
     // Twice, because tokens may join where the counted pieces meet.
     if (prompts.areBeyond(texts, 2 * facts.contextTokens)) throw exceeded(`more than ${facts.contextTokens}`)
     const prompt = request.messages
-      ? prompts.encodeChat(request.messages)
+      ? prompts.encodeChat(request.messages, request.tools)
       : prompts.encodeText(request.prompt ?? '')
     if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
     if (prompt.length + request.maxTokens > facts.contextTokens) throw exceeded(String(prompt.length))
-    const grammar = request.jsonSchema === undefined ? undefined : await this.#grammar(request.jsonSchema)
+    const grammar = await this.#toGrammar(request)
     this.#throwIfClosed()
     this.#prepared.set(request.jobId, await this.#toPrepared(request, prompt, grammar))
     return { ok: true, promptTokens: prompt.length }
@@ -73,21 +76,49 @@ export class HostedModel implements Hosted {
     prompt: readonly Token[],
     grammar?: LlamaGrammar,
   ): Promise<Waiting> {
-    const { model, decoder, vocabularySize } = this.#loaded
-    const { resume } = request
+    const { model, facts, vocabularySize } = this.#loaded
+    const { resume, tools, toolChoice = 'auto' } = request
     const tokens = resume ? toResumeTokens(resume, model, vocabularySize, this.#vitals) : []
-    const text = new AnswerText(decoder, this.#pieces, grammar ? [...request.stop, jsonEnd] : request.stop)
+    const gate =
+      tools && facts.tools && grammar
+        ? new CallGate(facts.tools, toolChoice !== 'auto', toGatePorts(this.#loaded, grammar, this.#vitals))
+        : undefined
+    const text = this.#toAnswerText(request, gate)
+    const taken = resume && { ...text.takeUp(resume), tokens }
+    if (gate && grammar) await this.#goLive(gate, grammar)
     return {
       request,
       prompt,
       text,
-      taken: resume && { ...text.takeUp(resume), tokens },
-      grammar: grammar && (await this.#toGrammarState(grammar, tokens)),
+      taken,
+      grammar: grammar && !gate ? await this.#toGrammarState(grammar, tokens) : undefined,
+      gate,
     }
   }
 
+  #toAnswerText({ tools, jsonSchema, stop }: GenerateRequest, gate: CallGate | undefined): AnswerText {
+    const { decoder, callDecoder } = this.#loaded
+    const stops = jsonSchema === undefined ? stop : [...stop, jsonEnd]
+    return tools
+      ? new AnswerText(callDecoder, this.#callPieces, stops, gate)
+      : new AnswerText(decoder, this.#pieces, stops)
+  }
+
+  /** Moves the grammar through the call that another worker began. One that does not fit it is text. */
+  async #goLive(gate: CallGate, grammar: LlamaGrammar): Promise<void> {
+    const { begun } = gate
+    if (!begun) {
+      gate.goLive(undefined)
+      return
+    }
+    const tokens = [...toCallTokens(this.#loaded, begun.text, this.#vitals), ...begun.tokens]
+    const state = await this.#toGrammarState(grammar, tokens).catch(() => undefined)
+    this.#throwIfClosed()
+    gate.goLive(state)
+  }
+
   /** One after the other: of several at once each would take its part of every turn from the streams. */
-  #toGrammarState(grammar: LlamaGrammar, tokens: readonly Token[]): Promise<LlamaGrammarEvaluationState> {
+  #toGrammarState(grammar: LlamaGrammar, tokens: readonly number[]): Promise<LlamaGrammarEvaluationState> {
     const move = (): Promise<LlamaGrammarEvaluationState> => {
       this.#throwIfClosed()
       return toGrammarState(this.#loaded, grammar, tokens, this.#vitals, () => this.#throwIfClosed())
@@ -180,13 +211,32 @@ export class HostedModel implements Hosted {
     this.#tokenMs = this.#tokenMs === undefined ? tokenMs : this.#tokenMs + (tokenMs - this.#tokenMs) / 10
   }
 
+  async #toGrammar(request: GenerateRequest): Promise<LlamaGrammar | undefined> {
+    const { llama, facts } = this.#loaded
+    const { jsonSchema } = request
+    if (jsonSchema !== undefined)
+      return this.#compile(jsonSchema, () => compileJsonSchema(llama, jsonSchema, this.#vitals))
+    if (!request.tools || !facts.tools) return undefined
+    const grammar = toCallGrammar(facts.tools, request)
+    return this.#compile(grammar, () => compileCallGrammar(this.#loaded, grammar, this.#vitals))
+  }
+
   /** Compiling takes milliseconds, and clients tend to send the same schema again. */
-  async #grammar(schema: string): Promise<LlamaGrammar> {
-    const known = this.#grammars.get(schema)
+  async #compile(source: string, compile: () => Promise<LlamaGrammar>): Promise<LlamaGrammar> {
+    const known = this.#grammars.get(source)
     if (known) return known
-    const grammar = await compileJsonSchema(this.#loaded.llama, schema, this.#vitals)
+    const grammar = await compile()
     if (this.#grammars.size >= 16) this.#grammars.clear()
-    this.#grammars.set(schema, grammar)
+    this.#grammars.set(source, grammar)
     return grammar
   }
 }
+
+/** What people wrote of a request, for counting. */
+const toTexts = ({ messages, prompt = '', tools = [] }: GenerateRequest): string[] => [
+  ...(messages?.flatMap(({ content, toolCalls = [] }) => [
+    content,
+    ...toolCalls.map((call) => call.arguments),
+  ]) ?? [prompt]),
+  ...tools.map(({ description = '', parameters = '' }) => description + parameters),
+]

@@ -4,6 +4,7 @@ import { toQMeshError, type ModelHash, type QMeshError } from '../../../../proto
 import type { LoadedModel } from '../../engine.port.ts'
 import type { FromThread, LoadTask } from '../thread-messages.ts'
 import type { VitalSigns } from '../vital-signs.ts'
+import { readToolTemplate, withCallMarks } from './model-tools.ts'
 import { planLoad, type LoadPlan } from './plan.ts'
 import { createPromptEncoder, type PromptEncoder } from './prompt.ts'
 import { SequencePool } from './sequence-pool.ts'
@@ -17,6 +18,8 @@ export interface Loaded {
   readonly pool: SequencePool
   readonly prompts: PromptEncoder
   readonly decoder: PieceDecoder
+  /** The same for answers that may call functions. */
+  readonly callDecoder: PieceDecoder
   /** Token ids are below it. */
   readonly vocabularySize: number
   close(): Promise<void>
@@ -39,14 +42,18 @@ export async function loadModel(
   const plan = await planLoad(llama, spec, options)
   const threads = limitThreads(llama, options.threads)
   const { model, context } = await loadNative(llama, { spec, options }, plan, threads)
+  const { tokenizer } = model.fileInfo.metadata
+  const toolTemplate = readToolTemplate(tokenizer)
+  const decoder = createDecoder(model, vitals)
   const sequences = Array.from({ length: plan.slots }, () => context.getSequence())
   return {
     llama,
     model,
     pool: new SequencePool(sequences),
-    prompts: createPromptEncoder(model, vitals),
-    decoder: createDecoder(model, vitals),
-    vocabularySize: model.fileInfo.metadata.tokenizer?.ggml.tokens.length ?? 0,
+    prompts: createPromptEncoder(model, vitals, toolTemplate),
+    decoder,
+    callDecoder: toolTemplate ? withCallMarks(decoder, toolTemplate, tokenizer) : decoder,
+    vocabularySize: tokenizer?.ggml.tokens.length ?? 0,
     facts: {
       id: spec.id,
       hash,
@@ -54,6 +61,7 @@ export async function loadModel(
       slots: plan.slots,
       backend: toBackend(llama, model),
       threads,
+      ...(toolTemplate && { tools: toolTemplate.style }),
       memoryMb: Math.ceil(
         [model.memoryUsage, context.memoryUsage].reduce((sum, { ram, vram }) => sum + ram + vram, 0) /
           1024 ** 2,

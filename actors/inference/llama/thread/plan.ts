@@ -1,5 +1,5 @@
 import { GgufInsights, readGgufFileInfo } from 'node-llama-cpp'
-import type { GgufInsightsResourceRequirements, Llama } from 'node-llama-cpp'
+import type { GgufInsightsResourceRequirements, GgufMetadata, Llama } from 'node-llama-cpp'
 import { QMeshError, limits, toQMeshError } from '../../../../protocol/index.ts'
 import type { EngineOptions, ModelSpec } from '../../engine.port.ts'
 import { availableMemoryBytes } from '../../memory.ts'
@@ -24,6 +24,8 @@ export interface LoadPlan {
   readonly bytes: number
   /** Numbers in a vector, of a model that makes embeddings. */
   readonly embeddingSize?: number | undefined
+  /** What the file says of itself. */
+  readonly metadata: GgufMetadata
 }
 
 type Shape = Pick<LoadPlan, 'contextTokens' | 'slots'>
@@ -84,7 +86,8 @@ export async function planLoad(
     : candidates(spec, Math.min(trained, contextTokensDefault), hasGpu)
   for (const plan of plans) {
     const bytes = Math.ceil(await needs(plan))
-    if (bytes <= available) return { ...plan, bytes, embeddingSize }
+    const { metadata } = insights.ggufFileInfo
+    if (bytes <= available) return { ...plan, bytes, embeddingSize, metadata }
   }
 
   const smallest = plans.at(-1) ?? { contextTokens: contextTokensMin, slots: 1 }

@@ -1,14 +1,21 @@
 import { GeneralChatWrapper, JinjaTemplateChatWrapper, resolveChatWrapper } from 'node-llama-cpp'
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, Token } from 'node-llama-cpp'
-import { toQMeshError, type ChatMessage } from '../../../../protocol/index.ts'
+import {
+  hasToolTurns,
+  QMeshError,
+  toQMeshError,
+  type ChatMessage,
+  type Tool,
+} from '../../../../protocol/index.ts'
 import type { VitalSigns } from '../vital-signs.ts'
 import { areBeyond } from './token-count.ts'
+import type { ToolTemplate } from './tool-template.ts'
 import { withinTime } from './within-time.ts'
 
 /** Turns requests into token ids, with the chat template that the model file carries. */
 export interface PromptEncoder {
-  /** @throws QMeshError `QM_CHAT_TEMPLATE_FAILED` */
-  encodeChat(messages: readonly ChatMessage[]): Token[]
+  /** @throws QMeshError `QM_CHAT_TEMPLATE_FAILED`, `QM_TOOLS_UNSUPPORTED` */
+  encodeChat(messages: readonly ChatMessage[], tools?: readonly Tool[]): Token[]
   encodeText(text: string): Token[]
   /** See `areBeyond`. */
   areBeyond(texts: readonly string[], tokens: number): boolean
@@ -22,12 +29,25 @@ const templateMsMax = 2_000
  * is five ordinary pieces, so nobody can forge a turn. The wrapper guarantees it by rendering the template with random
  * placeholders in place of the contents, and joining tokens instead of text.
  */
-export function createPromptEncoder(model: LlamaModel, vitals: VitalSigns): PromptEncoder {
+export function createPromptEncoder(
+  model: LlamaModel,
+  vitals: VitalSigns,
+  toolTemplate: ToolTemplate | undefined,
+): PromptEncoder {
   const wrapper = createWrapper(model)
   const tokenize = (text: string): Token[] => vitals.nativeNow(() => model.tokenize(text, false))
+  const encodeToolChat = (messages: readonly ChatMessage[], tools: readonly Tool[]): Token[] => {
+    if (!toolTemplate) throw new QMeshError('QM_TOOLS_UNSUPPORTED')
+    const pieces = toolTemplate.render(messages, tools)
+    const tokens = pieces.flatMap((piece, index) =>
+      vitals.nativeNow(() => model.tokenize(piece, true, index === 0 ? undefined : 'trimLeadingSpace')),
+    )
+    return withBos(model, tokens)
+  }
   return {
-    encodeChat(messages) {
+    encodeChat(messages, tools = []) {
       try {
+        if (tools.length > 0 || hasToolTurns(messages)) return encodeToolChat(messages, tools)
         const { contextText } = withinTime(templateMsMax, () =>
           wrapper.generateContextState({ chatHistory: toHistory(messages) }),
         )

@@ -1,6 +1,7 @@
 import type { ModelSurvey } from '../../engine.port.ts'
 import type { SurveyTask } from '../thread-messages.ts'
 import { startLlama } from './loaded.ts'
+import { readToolTemplate } from './model-tools.ts'
 import { planLoad } from './plan.ts'
 import type { VerifiedFile } from './verify-file.ts'
 
@@ -15,6 +16,15 @@ export async function surveyModel(
 ): Promise<ModelSurvey> {
   const llama = await startLlama(options.gpuLayers, () => undefined)
   const plan = await planLoad(llama, spec, options, { kind, isSurvey: true })
-  const { contextTokens, slots, bytes, embeddingSize } = plan
-  return { id: spec.id, hash, contextTokens, slots, bytes, ...(embeddingSize && { embeddingSize }) }
+  const { contextTokens, slots, bytes, embeddingSize, metadata } = plan
+  const tools = embeddingSize === undefined ? readToolTemplate(metadata.tokenizer)?.style : undefined
+  return {
+    id: spec.id,
+    hash,
+    contextTokens,
+    slots,
+    bytes,
+    ...(embeddingSize && { embeddingSize }),
+    ...(tools && { tools }),
+  }
 }
