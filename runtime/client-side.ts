@@ -7,9 +7,12 @@ import { EffortDesk } from '../actors/request/effort-desk.ts'
 import {
   explainKind,
   explainNoChoice,
+  explainNoTools,
+  isKind,
   standingTerms,
   WorkerDirectory,
   type KindNeeds,
+  type ToolNeeds,
 } from '../machines/selection/index.ts'
 import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { RequestTracer } from '../actors/request/request-tracer.port.ts'
@@ -87,9 +90,13 @@ export function createClientSide({
     ])
     return directory.choose({ ...query, exclude: excluded }, randomInt(2 ** 32), now())
   }
-  const misfit = (needs: KindNeeds & Pick<WorkerQuery, 'modelId' | 'modelHash'>): Failure | undefined => {
+  type Meaning = KindNeeds & ToolNeeds & Pick<WorkerQuery, 'modelId' | 'modelHash'>
+  const misfit = (needs: Meaning): Failure | undefined => {
     const model = directory.misfit(needs)
-    return model && { code: 'QM_MODEL_KIND', message: explainKind(model, needs) }
+    if (!model) return undefined
+    if (!isKind(model, needs)) return { code: 'QM_MODEL_KIND', message: explainKind(model, needs) }
+    const known = directory.list(now()).flatMap(({ models }) => models)
+    return { code: 'QM_TOOLS_UNSUPPORTED', message: explainNoTools(model.id, known) }
   }
   const asker = new Asker({
     dispatcher,
@@ -189,9 +196,13 @@ export function createClientSide({
 }
 
 /** What was looked for, for people. */
-function toWanted({ modelId, embedding }: Pick<WorkerQuery, 'modelId' | 'embedding'>): string {
+function toWanted({
+  modelId,
+  embedding,
+  tools,
+}: Pick<WorkerQuery, 'modelId' | 'embedding' | 'tools'>): string {
   if (modelId !== undefined) return `the model "${modelId}"`
-  if (embedding === undefined) return 'a model'
+  if (embedding === undefined) return tools ? 'a model that can be offered functions' : 'a model'
   return embedding === 'any' ? 'a model for embeddings' : `a model for embeddings of ${embedding} numbers`
 }
 

@@ -1,3 +1,5 @@
+import type { ToolCallDelta } from '../../machines/tools/index.ts'
+
 /**
  * Characters up to which text that came without tokens is put together. A worker may send each letter alone, and an
  * answer may have millions.
@@ -8,6 +10,8 @@ const mergedCharsMax = 1_024
 export interface AnswerChunk {
   readonly tokens: readonly number[]
   readonly text: string
+  /** Parts of calls, of an answer that may call functions; its text is then what is not part of one. */
+  readonly toolCalls?: readonly ToolCallDelta[]
 }
 
 /** Both in one, where it is a little text and nothing else. */

@@ -1,15 +1,22 @@
+import type { CallParser } from '../../machines/tools/index.ts'
 import {
+  finishReasons,
   QMeshError,
   type ErrorCode,
-  type FinishReason,
   type ModelHash,
   type ModelId,
   type PeerId,
   type QMeshErrorOptions,
   type RequestId,
+  type ToolCall,
 } from '../../protocol/index.ts'
 import { AnswerEmitter, type AnswerEvents, type AnswerListener } from './answer-events.ts'
 import type { AnswerChunk, AnswerLog } from './answer-log.ts'
+import { readCalls } from './call-stream.ts'
+
+/** How an answer ended, calls told from text. */
+export const answerFinishes = [...finishReasons, 'toolCalls'] as const
+export type AnswerFinish = (typeof answerFinishes)[number]
 
 /** One try at one worker. */
 export interface AnswerAttempt {
@@ -41,9 +48,15 @@ export interface Handover {
 
 export interface AnswerResult {
   readonly requestId: RequestId
+  /** Without the calls, of an answer that may call functions. */
   readonly text: string
-  /** `stop`: the model ended its turn; `length`: `maxTokens` or the context; `stop-string`: one of `stop`. */
-  readonly finishReason: FinishReason
+  /** Functions that the model asks to have called; absent where it was offered none. */
+  readonly toolCalls?: readonly ToolCall[] | undefined
+  /**
+   * `stop`: the model ended its turn; `length`: `maxTokens` or the context; `stop-string`: one of `stop`; `toolCalls`: it
+   * ended its turn and waits for what the functions give.
+   */
+  readonly finishReason: AnswerFinish
   readonly usage: {
     readonly promptTokens: number
     /** Prompt tokens the worker had cached, as it says. */
@@ -98,6 +111,8 @@ export interface AnswerSource {
   readonly emitter: AnswerEmitter
   readonly settled: Promise<AnswerResult>
   cancel(): void
+  /** Finds the calls in the answer; of a question without functions there is none. */
+  readonly createParser?: (() => CallParser | undefined) | undefined
 }
 
 /**
@@ -118,7 +133,7 @@ export class Answer implements AsyncIterable<AnswerChunk> {
     return this.#source.requestId
   }
 
-  /** The text received so far, read or not. */
+  /** The text received so far, read or not; as the model wrote it, calls and all. */
   get partial(): string {
     return this.#source.log.text
   }
@@ -159,14 +174,15 @@ export class Answer implements AsyncIterable<AnswerChunk> {
     if (this.#isIterated)
       throw new QMeshError('QM_REQUEST_INVALID', 'An answer can be iterated over only once.')
     this.#isIterated = true
-    const { log } = this.#source
+    const { log, createParser } = this.#source
     log.drain(false)
+    const next = (): Promise<IteratorResult<AnswerChunk, undefined>> => log.next()
     const leave = (): void => {
       log.leave()
       this.cancel()
     }
     return {
-      next: () => log.next(),
+      next: createParser ? readCalls(next, createParser) : next,
       return: () => {
         leave()
         return Promise.resolve({ done: true, value: undefined })

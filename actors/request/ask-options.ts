@@ -2,7 +2,9 @@ import { createHash, randomInt } from 'node:crypto'
 import { z } from 'zod'
 import type { KindNeeds } from '../../machines/selection/index.ts'
 import {
+  charsOfMessage,
   chatMessageSchema,
+  findToolTurnFault,
   limits,
   modelHashSchema,
   modelIdSchema,
@@ -18,6 +20,8 @@ import {
   type Prompt,
   type RequestId,
 } from '../../protocol/index.ts'
+import { toJsonSchema } from './json-schema-option.ts'
+import { toolOptions, toToolQuestion, type CallReading } from './ask-tools.ts'
 
 const { temperature, topK, topP, minP, repeatPenalty, repeatLastTokens, seed } = samplingSchema.shape
 
@@ -44,6 +48,7 @@ export const askOptionsSchema = z.strictObject({
   stop: promptSchema.shape.stop.optional(),
   /** JSON schema the answer satisfies, as an object or as JSON text. */
   jsonSchema: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
+  ...toolOptions,
   /** A string is continued as it is, without the model's chat template. */
   raw: z.boolean().optional(),
   /** Cancels the request. */
@@ -89,6 +94,10 @@ export interface Question extends KindNeeds {
   readonly modelId: ModelId | undefined
   readonly modelHash: ModelHash | undefined
   readonly seed: number | undefined
+  /** How calls of functions are found in the answer; undefined: there are none. */
+  readonly reading?: CallReading | undefined
+  /** Only a model that knows functions will do. */
+  readonly needsTools?: boolean | undefined
   toPrompt(model: ModelAd, deadlineMs: number | undefined): Prompt
 }
 
@@ -107,7 +116,14 @@ export function toQuestion(
   if (options.raw === true && !isRaw) throw invalid('option "raw": needs a string, not chat messages')
   const messages = typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input
   const body = isRaw ? { prompt: input } : { messages: parse(messagesSchema, messages, 'message') }
-  const jsonSchema = options.jsonSchema === undefined ? undefined : toJsonSchema(options.jsonSchema)
+  if (isRaw && options.tools) throw invalid('option "tools": needs chat messages, not "raw"')
+  const turnFault = findToolTurnFault(messages)
+  if (turnFault) throw invalid(`message "${turnFault.index}": ${turnFault.detail}`)
+  const jsonSchema =
+    options.jsonSchema === undefined ? undefined : toJsonSchema(options.jsonSchema, 'jsonSchema')
+  const tools = toToolQuestion(options, messages, (schema, name) =>
+    toJsonSchema(schema, `tools.${name}.parameters`),
+  )
   // Drawn here rather than by the worker, so that every attempt, and the reader, knows it.
   const isGreedy = options.temperature === 0
   const seed = options.seed ?? (isGreedy ? undefined : randomInt(2 ** 32))
@@ -132,6 +148,7 @@ export function toQuestion(
       options.maxTokens ?? Math.max(1, Math.min(defaultMaxTokens, Math.floor(model.contextTokens / 2))),
     stop: options.stop ?? [],
     ...(jsonSchema !== undefined && { jsonSchema }),
+    ...tools.fields,
     ...(deadlineMs !== undefined && { deadlineMs }),
   })
   // The whole is checked once more as the worker will check it: bounds that concern several fields, and bytes.
@@ -149,7 +166,8 @@ export function toQuestion(
   if (bytes > limits.frameBytesMax) {
     throw invalid(`the prompt takes ${bytes} bytes, at most ${limits.frameBytesMax} fit one frame`)
   }
-  const chars = messages.reduce((sum, { content }) => sum + content.length, 0)
+  const chars =
+    messages.reduce((sum, message) => sum + charsOfMessage(message), 0) + JSON.stringify(tools.fields).length
   return {
     requestId,
     options,
@@ -159,6 +177,8 @@ export function toQuestion(
     modelId: options.model,
     modelHash: options.modelHash,
     seed,
+    reading: tools.reading,
+    needsTools: tools.isNeeded,
     toPrompt,
   }
 }
@@ -170,33 +190,6 @@ function toAffinityKey(messages: readonly ChatMessage[]): string {
   const firstUser = messages.findIndex(({ role }) => role === 'user')
   const start = messages.slice(0, Math.max(1, firstUser + 1))
   return createHash('sha256').update(JSON.stringify(start)).digest('hex').slice(0, 32)
-}
-
-function toJsonSchema(given: string | Record<string, unknown>): string {
-  let value: unknown = given
-  if (typeof given === 'string') {
-    try {
-      value = JSON.parse(given)
-    } catch {
-      throw invalid('option "jsonSchema": is not valid JSON text')
-    }
-  }
-  if (depthOf(value, limits.jsonSchemaDepthMax) > limits.jsonSchemaDepthMax) {
-    throw invalid(`option "jsonSchema": is nested deeper than ${limits.jsonSchemaDepthMax}`)
-  }
-  const text = JSON.stringify(value)
-  if (text.length > limits.jsonSchemaCharsMax) {
-    throw invalid(
-      `option "jsonSchema": has ${text.length} characters, at most ${limits.jsonSchemaCharsMax} are allowed`,
-    )
-  }
-  return text
-}
-
-/** Stops one level beyond the bound: a cycle in a user's object must not run for ever. */
-function depthOf(value: unknown, bound: number): number {
-  if (typeof value !== 'object' || value === null || bound < 0) return 0
-  return 1 + Math.max(0, ...Object.values(value).map((inner) => depthOf(inner, bound - 1)))
 }
 
 /** @throws QMeshError `QM_REQUEST_INVALID`, naming the part that is wrong */

@@ -33,6 +33,8 @@ export interface WorkerQuery extends KindNeeds {
   readonly modelHash?: ModelHash | undefined
   /** Tokens of prompt and answer together, where they are known. */
   readonly contextTokens?: number | undefined
+  /** Only a model that can be offered functions. */
+  readonly tools?: boolean | undefined
   readonly localOnly: boolean
   /** Workers this request has tried. */
   readonly exclude: ReadonlySet<PeerId>
@@ -150,11 +152,12 @@ export class Asker {
   }
 
   #toQuery(job: RequestJob, exclude: ReadonlySet<PeerId>): WorkerQuery {
-    const { requestId, options, modelId, modelHash, embedding, affinityKey } = job.question
+    const { requestId, options, modelId, modelHash, embedding, affinityKey, needsTools } = job.question
     return {
       modelId,
       modelHash,
       embedding,
+      ...(needsTools && { tools: true }),
       ...job.resumeNeeds,
       localOnly: options.localOnly ?? false,
       exclude,

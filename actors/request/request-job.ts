@@ -1,3 +1,4 @@
+import { CallParser, parseCalls, type CallParserOptions } from '../../machines/tools/index.ts'
 import {
   isOpaqueHash,
   limits,
@@ -7,6 +8,7 @@ import {
   type ModelHash,
   type PeerId,
   type Prompt,
+  type ToolStyle,
 } from '../../protocol/index.ts'
 import type { AttemptRecord, Choice, Failure, RequestFact } from '../../machines/request/index.ts'
 import { AnswerError, Answer, type AnswerAttempt, type AnswerResult, type Handover } from './answer.ts'
@@ -64,6 +66,8 @@ interface Tried extends Omit<AttemptRecord, 'contextTokens'> {
 interface Begun {
   readonly modelHash: ModelHash
   readonly maxTokens: number
+  /** How it writes calls. */
+  readonly style: ToolStyle | undefined
 }
 
 /** What a worker must have to go on with an answer. */
@@ -107,7 +111,9 @@ export class RequestJob implements AttemptJob {
       this.#reject = reject
     })
     const { log } = this
-    this.answer = new Answer({ requestId, log, emitter: this.#emitter, settled, cancel: ports.cancel })
+    const createParser = question.reading && ((): CallParser | undefined => this.#createParser())
+    const emitter = this.#emitter
+    this.answer = new Answer({ requestId, log, emitter, settled, cancel: ports.cancel, createParser })
   }
 
   get isSettled(): boolean {
@@ -136,7 +142,7 @@ export class RequestJob implements AttemptJob {
       leftMs === undefined ? undefined : Math.max(0, Math.round(leftMs)),
     )
     if (this.log.tokens === 0 || !this.#begun) {
-      this.#begun = { modelHash: model.hash, maxTokens: prompt.maxTokens }
+      this.#begun = { modelHash: model.hash, maxTokens: prompt.maxTokens, style: model.tools }
       return prompt
     }
     // How long it may be was settled by the worker that began it: another's context may suggest something else.
@@ -289,8 +295,7 @@ export class RequestJob implements AttemptJob {
     this.#settle(undefined, () =>
       this.#resolve({
         requestId,
-        text: this.log.text,
-        finishReason: finish.reason,
+        ...this.#read(finish),
         usage: {
           promptTokens: finish.promptTokens,
           cachedTokens: finish.cachedTokens,
@@ -310,6 +315,29 @@ export class RequestJob implements AttemptJob {
         handovers: this.#handovers,
       }),
     )
+  }
+
+  #createParser(): CallParser | undefined {
+    const options = this.#toParserOptions()
+    return options && new CallParser(options)
+  }
+
+  #toParserOptions(): CallParserOptions | undefined {
+    const { reading, requestId } = this.question
+    const style = this.#begun?.style
+    if (!reading || !style) return undefined
+    // Drawn with the request, and so the same in the stream and in the result.
+    const toId = (index: number): string => `call_${requestId.slice(0, 24)}${index}`
+    return { ...reading, style, toId }
+  }
+
+  /** Tells what was asked for from text. */
+  #read({ reason }: Finish): Pick<AnswerResult, 'text' | 'toolCalls' | 'finishReason'> {
+    const options = this.#toParserOptions()
+    if (!options) return { text: this.log.text, finishReason: reason }
+    const { text, calls } = parseCalls(this.log.text, options)
+    const isCalling = calls.length > 0 && reason !== 'length'
+    return { text, toolCalls: calls, finishReason: isCalling ? 'toolCalls' : reason }
   }
 
   /** Gives the running attempt its one end in the directory. */

@@ -9,6 +9,7 @@ import {
   type PeerId,
 } from '../../protocol/index.ts'
 import { isKind, type KindNeeds } from './model-kind.ts'
+import { knowsTools, type ToolNeeds } from './tool-models.ts'
 import type { Speed } from './speed.ts'
 import { barrier, failureWork, openMax, type Barrier, type Standing } from './standing.ts'
 import type { Turns } from './turns.ts'
@@ -48,13 +49,11 @@ export interface Candidate {
  * What a request needs. Without `modelId` and `modelHash` any model of the right kind will do, the small built-in one
  * last.
  */
-export interface Needs extends KindNeeds {
+export interface Needs extends KindNeeds, ToolNeeds {
   readonly modelId?: ModelId | undefined
   readonly modelHash?: ModelHash | undefined
   /** Tokens of prompt and answer together. */
   readonly contextTokens?: number | undefined
-  /** A model that can be offered functions. */
-  readonly tools?: boolean | undefined
 }
 
 /** Why a candidate is out, in the order in which it is checked. */
@@ -84,7 +83,7 @@ export const isLoadable = ({ state }: ModelAd): boolean => state === 'loadable'
  * else does; or how far the best one got.
  */
 export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd | Rejection {
-  const { modelId, modelHash, contextTokens = 0, tools = false } = needs
+  const { modelId, modelHash, contextTokens = 0 } = needs
   let reason: Rejection = 'model'
   let builtIn: ModelAd | undefined
   let loadable: ModelAd | undefined
@@ -97,7 +96,7 @@ export function fittingModel(models: readonly ModelAd[], needs: Needs): ModelAd 
       if (modelId !== undefined || modelHash !== undefined) reason = 'model-kind'
     } else if (model.contextTokens < contextTokens) {
       reason = 'context'
-    } else if (tools && model.tools === undefined) {
+    } else if (!knowsTools(model, needs)) {
       reason = 'tools'
     } else if (modelId === undefined && model.id === builtInModelId) {
       builtIn = model

@@ -8,6 +8,8 @@ export type { NoChoice } from './no-choice.ts'
 export { replay, select } from './select.ts'
 export type { Manner, Selection, SelectionTrace } from './select.ts'
 export { standingTerms } from './standing.ts'
+export { explainNoTools } from './tool-models.ts'
+export type { ToolNeeds } from './tool-models.ts'
 export { WorkerDirectory } from './worker-directory.ts'
 export type {
   DirectoryOptions,

@@ -9,6 +9,7 @@ import {
 } from './candidate.ts'
 import { LruMap } from './lru-map.ts'
 import { isKind } from './model-kind.ts'
+import { knowsTools } from './tool-models.ts'
 import { select, type Selection } from './select.ts'
 import { afterAnswer, afterFirstToken, unknownSpeed, type Speed, type SpeedClaim } from './speed.ts'
 import {
@@ -234,13 +235,14 @@ export class WorkerDirectory {
   }
 
   /**
-   * The model that was meant, where all known workers that hold it hold one of another kind. Undefined where no model is
-   * named: then none was meant.
+   * The model that was meant, where all known workers that hold it hold one of another kind, or one that cannot be offered
+   * functions. Undefined where no model is named: then none was meant.
    */
   misfit(needs: Needs): ModelAd | undefined {
     if (needs.modelId === undefined && needs.modelHash === undefined) return undefined
     const meant = this.#candidates.flatMap(({ models }) => models.filter((model) => isMeant(model, needs)))
-    return meant.some((model) => isKind(model, needs)) ? undefined : meant[0]
+    const ofKind = meant.filter((model) => isKind(model, needs))
+    return ofKind.some((model) => knowsTools(model, needs)) ? undefined : (ofKind[0] ?? meant[0])
   }
 
   list(nowMs: number): WorkerView[] {

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { AnswerEvents } from '../../../actors/request/answer-events.ts'
+import { answerFinishes } from '../../../actors/request/answer.ts'
 import {
   chatMessageSchema,
   errorCodes,
-  finishReasons,
   limits,
   modelHashSchema,
   modelIdSchema,
@@ -73,7 +73,7 @@ export const answerEventNames = Object.keys(answerEventSchemas) as (keyof Answer
 /** The text is not repeated in the result: the client has it, and a frame is bounded. */
 const askResultSchema = z.object({
   requestId: requestIdSchema,
-  finishReason: z.enum(finishReasons),
+  finishReason: z.enum(answerFinishes),
   usage: z.object({ promptTokens: number, cachedTokens: number, completionTokens: number }),
   timings: z.object({ firstTokenMs: number, totalMs: number, queuedMs: number }),
   workerId: peerIdSchema,

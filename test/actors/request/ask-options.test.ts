@@ -5,6 +5,8 @@ import { model } from './rig.ts'
 
 const requestId = 'f'.repeat(32)
 
+const user = { role: 'user' as const, content: 'hi' }
+
 const wrong: readonly (readonly [name: string, input: string | ChatMessage[], options: object])[] = [
   ['"temperature"', 'hi', { temperature: -1 }],
   ['"topK"', 'hi', { topK: 1.5 }],
@@ -26,6 +28,32 @@ const wrong: readonly (readonly [name: string, input: string | ChatMessage[], op
     Array.from({ length: 2 }, () => ({ role: 'user' as const, content: 'x'.repeat(limits.promptCharsMax) })),
     {},
   ],
+  ['"tools.0.name"', 'hi', { tools: [{ name: 'a b' }] }],
+  ['"tools"', 'hi', { tools: [] }],
+  [
+    '"tools"',
+    'hi',
+    { tools: Array.from({ length: limits.toolsMax + 1 }, (_, index) => ({ name: `f${index}` })) },
+  ],
+  ['two functions have one name', 'hi', { tools: [{ name: 'f' }, { name: 'f' }] }],
+  ['"tools.f.parameters": is not valid JSON', 'hi', { tools: [{ name: 'f', parameters: '{' }] }],
+  ['"toolChoice"', 'hi', { tools: [{ name: 'f' }], toolChoice: 'any' }],
+  [
+    'names a function that "tools" does not have',
+    'hi',
+    { tools: [{ name: 'f' }], toolChoice: { name: 'g' } },
+  ],
+  ['"tools": needs chat messages', 'hi', { tools: [{ name: 'f' }], raw: true }],
+  ['not both', 'hi', { tools: [{ name: 'f' }], jsonSchema: {} }],
+  ['message "1"', [user, { role: 'tool', content: '', toolCallId: 'a' }], {}],
+  [
+    'message "1"',
+    [user, { role: 'assistant', content: '', toolCalls: [{ id: 'a', name: 'f', arguments: '' }] }],
+    {},
+  ],
+  ['toolCallId', [user, { role: 'tool', content: '' }], {}],
+  ['toolCallId', [{ ...user, toolCallId: 'a' }], {}],
+  ['makes calls', [{ ...user, toolCalls: [{ id: 'a', name: 'f', arguments: '' }] }], {}],
   ['fit one frame', '€'.repeat(limits.promptCharsMax - 1), {}],
 ]
 
@@ -76,4 +104,26 @@ test('the turns of one conversation share their affinity, other conversations do
       { role: 'user', content: 'other' },
     ]),
   ).not.toBe(keyOf(turn))
+})
+
+test('functions become part of the prompt, and a model that knows some is wanted', () => {
+  const tools = [{ name: 'f', description: 'does', parameters: { type: 'object' }, strict: true }]
+  const asked = toQuestion(requestId, 'hi', { tools, toolChoice: { name: 'f' }, parallelToolCalls: false })
+  const prompt = asked.toPrompt(model, undefined)
+  expect(promptSchema.parse(prompt)).toStrictEqual(prompt)
+  expect(prompt).toMatchObject({
+    tools: [{ ...tools[0], parameters: '{"type":"object"}' }],
+    toolChoice: { name: 'f' },
+    parallelToolCalls: false,
+  })
+  expect(asked).toMatchObject({ needsTools: true, reading: { names: ['f'], isParallel: false } })
+  const silent = toQuestion(requestId, 'hi', { tools, toolChoice: 'none' })
+  expect(silent).toMatchObject({ needsTools: false, reading: undefined })
+  expect(silent.toPrompt(model, undefined)).not.toHaveProperty('tools')
+  const told = toQuestion(requestId, [
+    user,
+    { role: 'assistant', content: '', toolCalls: [{ id: 'a', name: 'f', arguments: '{}' }] },
+    { role: 'tool', content: '7', toolCallId: 'a' },
+  ])
+  expect(told).toMatchObject({ needsTools: true, reading: undefined })
 })
