@@ -1,3 +1,4 @@
+import type { ToolCallDelta } from '../../machines/tools/index.ts'
 import type { AnswerChunk } from '../request/answer-log.ts'
 import type { AnswerResult, Handover } from '../request/answer.ts'
 import type { AnswerSet } from './answer-set.ts'
@@ -5,6 +6,7 @@ import type { AnswerSet } from './answer-set.ts'
 /** What the reader of a streamed call is told, in order. */
 export type StreamEvent =
   | { readonly type: 'text'; readonly index: number; readonly text: string }
+  | { readonly type: 'calls'; readonly index: number; readonly deltas: readonly ToolCallDelta[] }
   | { readonly type: 'end'; readonly index: number; readonly result: AnswerResult }
   /** For people and proxies; programs skip it. */
   | { readonly type: 'comment'; readonly text: string }
@@ -79,7 +81,9 @@ export async function* readAnswers(set: AnswerSet, heartbeatMs: number): AsyncGe
         wanted.add(index)
         heart.refresh()
         read[index] = (read[index] ?? 0) + next.value.tokens.length
-        if (next.value.text !== '') yield { type: 'text', index, text: next.value.text }
+        const { text, toolCalls: deltas } = next.value
+        if (text !== '') yield { type: 'text', index, text }
+        if (deltas) yield { type: 'calls', index, deltas }
         continue
       }
       open--

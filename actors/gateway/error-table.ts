@@ -28,6 +28,7 @@ export const errorTable: Readonly<Partial<Record<ErrorCode, ErrorRow>>> = {
   QM_REQUEST_INVALID: row(400, 'invalid_request_error', 'invalid_value'),
   QM_CONTEXT_EXCEEDED: row(400, 'invalid_request_error', 'context_length_exceeded'),
   QM_JSON_SCHEMA_INVALID: row(400, 'invalid_request_error', 'invalid_json_schema'),
+  QM_TOOLS_UNSUPPORTED: row(400, 'invalid_request_error', 'unsupported_parameter'),
   QM_CHAT_TEMPLATE_FAILED: row(400, 'invalid_request_error', 'invalid_messages'),
   QM_MODEL_UNKNOWN: row(404, 'invalid_request_error', 'model_not_found'),
   QM_MODEL_KIND: row(400, 'invalid_request_error', 'wrong_model_kind'),

@@ -15,19 +15,22 @@ export interface KnownModel {
   readonly workers: number
   /** Numbers in a vector, of a model that makes embeddings and answers nothing. */
   readonly embeddingSize?: number | undefined
+  /** Whether some worker's can be offered functions. */
+  readonly tools: boolean
 }
 
 /** Every model that some known worker holds, by name; of two kinds under one name, both. */
 export function listModels(port: GatewayPort): KnownModel[] {
   const models = new Map<string, KnownModel>()
   for (const worker of port.workers()) {
-    for (const { id, contextTokens, embeddingSize } of worker.models) {
+    for (const { id, contextTokens, embeddingSize, tools } of worker.models) {
       const key = `${id} ${embeddingSize ?? 0}`
       const known = models.get(key)
       models.set(key, {
         id,
         contextTokens: Math.max(contextTokens, known?.contextTokens ?? 0),
         workers: (known?.workers ?? 0) + 1,
+        tools: tools !== undefined || (known?.tools ?? false),
         ...(embeddingSize !== undefined && { embeddingSize }),
       })
     }

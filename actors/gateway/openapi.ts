@@ -117,6 +117,7 @@ const knownModelWire = z.strictObject({
   contextTokens: z.number().int().min(0),
   workers: z.number().int().min(1),
   embeddingSize: z.number().int().min(1).optional(),
+  tools: z.boolean(),
 })
 
 const numberedEvent = {

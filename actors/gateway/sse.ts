@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import type { ToolCallDelta } from '../../machines/tools/index.ts'
 import type { AnswerResult } from '../request/answer.ts'
 import { toApiFailure, type ApiFailure } from './api-error.ts'
 import type { AnswerSet } from './answer-set.ts'
@@ -9,6 +10,8 @@ import { readAnswers, type StreamEvent } from './answer-stream.ts'
 export interface StreamFormat {
   begin(): string
   delta(index: number, text: string): string
+  /** Parts of calls; an API without them is never asked for any. */
+  calls?(index: number, deltas: readonly ToolCallDelta[]): string
   finish(index: number, result: AnswerResult): string
   /** After all answers. */
   end(results: readonly AnswerResult[]): string
@@ -63,6 +66,7 @@ async function* toEvents(
       if (!isBegun) yield format.begin()
       isBegun = true
       if (event.type === 'text') yield format.delta(event.index, event.text)
+      else if (event.type === 'calls') yield format.calls?.(event.index, event.deltas) ?? ''
       else {
         results[event.index] = event.result
         yield format.finish(event.index, event.result)

@@ -7,6 +7,7 @@ import { expect, it } from 'vitest'
 import { runMain, startCli } from '../bin/cli.ts'
 import { writeTinyBert } from '../support/tiny-bert.ts'
 import { createTestMesh } from './support/mesh.ts'
+import { writeToolModel } from './support/tool-model.ts'
 import { meshVariables, untilUp } from './support/up.ts'
 
 const run = promisify(execFile)
@@ -30,7 +31,12 @@ it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY
     new RegExp(`^gateway +${url}$`, 'm'),
   )
 
-  expect(examples.length).toBeGreaterThanOrEqual(6)
+  // The small built-in model knows no functions; another node's does.
+  await mesh.worker({ models: [await writeToolModel(mesh, 4_096)] })
+  const listed = async (): Promise<string> => (await fetch(`${url}/v1/models`)).text()
+  await expect.poll(listed, { timeout: 20_000 }).toContain('"tools":true')
+
+  expect(examples.length).toBeGreaterThanOrEqual(9)
   const outputs = await Promise.all(
     examples.map(async ({ language, code }) => {
       const written = code.replaceAll('http://127.0.0.1:11500', url)
@@ -50,4 +56,4 @@ it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY
   const exited = once(up, 'exit')
   up.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
-})
+}, 120_000)

@@ -10,6 +10,7 @@ import type { GatewaySettings } from '../../actors/gateway/settings.ts'
 import { AnswerEmitter } from '../../actors/request/answer-events.ts'
 import { AnswerLog } from '../../actors/request/answer-log.ts'
 import { Answer, AnswerError, type AnswerResult } from '../../actors/request/answer.ts'
+import { CallParser, parseCalls } from '../../machines/tools/index.ts'
 import { toQuestion, type AskOptions } from '../../actors/request/ask-options.ts'
 import type { EmbedOptions } from '../../actors/request/embed-options.ts'
 import { createRequestId, QMeshError, type ChatMessage, type ErrorCode } from '../../protocol/index.ts'
@@ -201,7 +202,8 @@ export function readEvents(text: string) {
 function createAsked(input: string | readonly ChatMessage[], options: AskOptions) {
   const requestId = createRequestId()
   // Refuses what the real one refuses.
-  toQuestion(requestId, input, options)
+  const { reading } = toQuestion(requestId, input, options)
+  const toId = (index: number): string => `call_${index}`
   const log = new AnswerLog()
   const emitter = new AnswerEmitter()
   let settle: { resolve(result: AnswerResult): void; reject(error: Error): void } | undefined
@@ -221,10 +223,12 @@ function createAsked(input: string | readonly ChatMessage[], options: AskOptions
     say: (text) => log.push([log.tokens], text),
     finish: (result) => {
       log.close()
+      const parsed = reading && parseCalls(log.text, { ...reading, style: 'hermes', toId })
       settle?.resolve({
         requestId,
         text: log.text,
-        finishReason: 'stop',
+        finishReason: parsed?.calls.length ? 'toolCalls' : 'stop',
+        ...(parsed && { text: parsed.text, toolCalls: parsed.calls }),
         usage: { promptTokens: 5, cachedTokens: 2, completionTokens: log.tokens },
         timings: { firstTokenMs: 5, totalMs: 9, queuedMs: 1 },
         workerId,
@@ -252,5 +256,6 @@ function createAsked(input: string | readonly ChatMessage[], options: AskOptions
     asked.fail('QM_CANCELLED')
   }
   options.signal?.addEventListener('abort', cancel, { once: true })
-  return { asked, answer: new Answer({ requestId, log, emitter, settled, cancel }) }
+  const createParser = reading && (() => new CallParser({ ...reading, style: 'hermes', toId }))
+  return { asked, answer: new Answer({ requestId, log, emitter, settled, cancel, createParser }) }
 }

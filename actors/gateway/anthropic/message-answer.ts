@@ -10,7 +10,12 @@ const toUsage = ({ usage }: AnswerResult): MessageUsage => ({
   output_tokens: usage.completionTokens,
 })
 
-const stopReasons = { stop: 'end_turn', length: 'max_tokens', 'stop-string': 'stop_sequence' } as const
+const stopReasons = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  'stop-string': 'stop_sequence',
+  toolCalls: 'tool_use',
+} as const
 
 /** A worker says that a stop string came, not which: with one it is clear. */
 const toStop = ({ finishReason }: AnswerResult, stops: readonly string[]) => ({

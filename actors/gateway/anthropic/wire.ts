@@ -12,7 +12,7 @@ const usageWire = z.strictObject({
   output_tokens: count,
 })
 
-const stopReason = z.enum(['end_turn', 'max_tokens', 'stop_sequence'])
+const stopReason = z.enum(['end_turn', 'max_tokens', 'stop_sequence', 'tool_use'])
 
 export const messageWire = z.strictObject({
   id: z.string(),

@@ -17,6 +17,9 @@ export function toUsage(results: readonly AnswerResult[], prompts = 1): Usage {
   }
 }
 
+export const toChatFinish = (result: AnswerResult): 'stop' | 'length' | 'tool_calls' =>
+  result.finishReason === 'toolCalls' ? 'tool_calls' : toFinishReason(result)
+
 /** A stop string ends a turn like any other end, for OpenAI. */
 export const toFinishReason = ({ finishReason }: AnswerResult): 'stop' | 'length' =>
   finishReason === 'length' ? 'length' : 'stop'

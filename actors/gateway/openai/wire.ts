@@ -4,7 +4,21 @@ import { z } from 'zod'
 
 const count = z.number().int().min(0)
 const seconds = z.number().int()
-const finishReason = z.enum(['stop', 'length'])
+const textFinishReason = z.enum(['stop', 'length'])
+const finishReason = z.enum(['stop', 'length', 'tool_calls'])
+const toolCall = z.strictObject({
+  id: z.string(),
+  type: z.literal('function'),
+  /** The arguments are JSON text as the model wrote it: it may be wrong. */
+  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+})
+/** The first part of a call has all of it, the others only `index` and more of the arguments. */
+const toolCallDelta = z.strictObject({
+  index: count,
+  id: z.string().optional(),
+  type: z.literal('function').optional(),
+  function: z.strictObject({ name: z.string().optional(), arguments: z.string() }),
+})
 
 export const usageWire = z.strictObject({
   prompt_tokens: count,
@@ -23,7 +37,13 @@ export const chatCompletionWire = z.strictObject({
   choices: z.array(
     z.strictObject({
       index: count,
-      message: z.strictObject({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+      message: z.strictObject({
+        role: z.literal('assistant'),
+        /** Null where the answer is calls and nothing else. */
+        content: z.string().nullable(),
+        refusal: z.null(),
+        tool_calls: z.array(toolCall).optional(),
+      }),
       logprobs: z.null(),
       finish_reason: finishReason,
     }),
@@ -39,7 +59,11 @@ export const chatChunkWire = z.strictObject({
   choices: z.array(
     z.strictObject({
       index: count,
-      delta: z.strictObject({ role: z.literal('assistant').optional(), content: z.string().optional() }),
+      delta: z.strictObject({
+        role: z.literal('assistant').optional(),
+        content: z.string().optional(),
+        tool_calls: z.array(toolCallDelta).optional(),
+      }),
       logprobs: z.null(),
       finish_reason: finishReason.nullable(),
     }),
@@ -59,7 +83,7 @@ export const completionWire = z.strictObject({
       index: count,
       text: z.string(),
       logprobs: z.null(),
-      finish_reason: finishReason.nullable(),
+      finish_reason: textFinishReason.nullable(),
     }),
   ),
   /** In a stream, present when asked for: null but in the last chunk. */
@@ -77,6 +101,8 @@ export const modelWire = z.strictObject({
   workers: count,
   /** Numbers in a vector, of a model that makes embeddings and answers nothing. */
   embedding_size: count.optional(),
+  /** Whether it can be offered tools. */
+  tools: z.boolean(),
 })
 
 export const modelListWire = z.strictObject({ object: z.literal('list'), data: z.array(modelWire) })
@@ -93,6 +119,8 @@ export const errorWire = z.strictObject({
   }),
 })
 
+export type ToolCallWire = z.infer<typeof toolCall>
+export type ToolCallDeltaWire = z.infer<typeof toolCallDelta>
 export type Usage = z.infer<typeof usageWire>
 export type ChatCompletion = z.infer<typeof chatCompletionWire>
 export type ChatChunk = z.infer<typeof chatChunkWire>

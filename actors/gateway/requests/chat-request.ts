@@ -4,12 +4,14 @@ import { ApiError } from '../api-error.ts'
 import type { Call } from '../call.ts'
 import type { GatewayPort } from '../gateway.port.ts'
 import { toModel } from '../models.ts'
-import { chatMessage, toMessage } from './content.ts'
+import { checkToolModel } from '../tool-models.ts'
+import { chatMessage, checkToolTurns, toMessage } from './content.ts'
 import { callerFields, neutralChatFields } from './neutral.ts'
 import { parseBody } from './parse.ts'
 import { responseFormat, toJsonSchema } from './response-format.ts'
 import { samplingFields, toSampling } from './sampling-fields.ts'
 import { checkChoices, streamFields, toStreaming } from './stream-fields.ts'
+import { toolFields, toTools } from './tool-fields.ts'
 
 /** The body of `POST /v1/chat/completions`. */
 export const chatRequest = z.strictObject({
@@ -19,6 +21,7 @@ export const chatRequest = z.strictObject({
   ...samplingFields,
   max_completion_tokens: samplingFields.max_tokens,
   response_format: responseFormat.nullish(),
+  ...toolFields,
   ...neutralChatFields,
   ...callerFields,
 })
@@ -35,8 +38,17 @@ export function toChatCall(port: GatewayPort, body: unknown, choicesMax: number)
   }
   const count = checkChoices(request.n ?? 1, choicesMax)
   const messages = request.messages.map(toMessage)
+  checkToolTurns(messages, 'messages')
   const jsonSchema = toJsonSchema(request.response_format)
+  const tools = toTools(request)
+  if (jsonSchema !== undefined && tools.tools && tools.toolChoice !== 'none') {
+    throw new ApiError(
+      '"response_format" and "tools" cannot be obeyed in one answer; with "tool_choice": "none" they can.',
+      { code: 'unsupported_parameter', param: 'response_format' },
+    )
+  }
   const model = toModel(port, request.model)
+  checkToolModel(port, model, messages, tools)
   const fields = { ...request, max_tokens: newer ?? older }
   return {
     ...toStreaming(request),
@@ -48,6 +60,7 @@ export function toChatCall(port: GatewayPort, body: unknown, choicesMax: number)
         ...toSampling(fields, index),
         ...(model !== undefined && { model }),
         ...(jsonSchema !== undefined && { jsonSchema }),
+        ...tools,
       },
     })),
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { limits, type ChatMessage } from '../../../protocol/index.ts'
+import { findToolTurnFault, limits, toolCallSchema, type ChatMessage } from '../../../protocol/index.ts'
+import { ApiError } from '../api-error.ts'
 import { isUnsupported } from './parse.ts'
 import { neutral } from './neutral.ts'
 
@@ -29,8 +30,18 @@ export const toText = (given: Content): string =>
   typeof given === 'string' ? given : given.map((part) => part.text ?? '').join('\n')
 
 const noNames = 'chat templates have no place for names'
-const noToolCalls = 'models of the mesh are not asked for tool calls yet'
+const callId = toolCallSchema.shape.id
 const name = neutral('name', noNames)
+
+/** A call that the model made. */
+const toolCall = z.strictObject({
+  id: callId,
+  type: z.literal('function'),
+  function: z.strictObject({
+    name: toolCallSchema.shape.name,
+    arguments: toolCallSchema.shape.arguments,
+  }),
+})
 
 /** The messages of a chat, as OpenAI has them. */
 export const chatMessage = z.discriminatedUnion(
@@ -41,23 +52,53 @@ export const chatMessage = z.discriminatedUnion(
     z.strictObject({ role: z.literal('user'), content, name }),
     z.strictObject({
       role: z.literal('assistant'),
-      content,
+      /** May be missing where there are calls. */
+      content: content.nullish(),
       name,
       refusal: neutral('refusal', 'a refusal is an answer like any other'),
       audio: neutral('audio', 'only text is answered'),
-      tool_calls: neutral('tool_calls', noToolCalls, []),
-      function_call: neutral('function_call', noToolCalls),
+      tool_calls: z.array(toolCall).max(limits.toolCallsMax).nullish(),
+      function_call: neutral('function_call', 'use "tool_calls" instead'),
       annotations: neutral('annotations', 'only text is read', []),
+    }),
+    /** Its name is the call's, which has it already. */
+    z.strictObject({
+      role: z.literal('tool'),
+      content,
+      tool_call_id: callId,
+      name: z.string().max(limits.toolNameCharsMax).nullish(),
     }),
   ],
   {
-    error:
-      'the role must be one of "system", "developer", "user" and "assistant"; answers of tools are not supported',
+    error: 'the role must be one of "system", "developer", "user", "assistant" and "tool"',
   },
 )
 
 /** Templates know no developers: what they say is what systems say. */
-export const toMessage = (message: z.output<typeof chatMessage>): ChatMessage => ({
-  role: message.role === 'developer' ? 'system' : message.role,
-  content: toText(message.content),
-})
+export function toMessage(message: z.output<typeof chatMessage>): ChatMessage {
+  const { role } = message
+  if (role === 'tool') return { role, content: toText(message.content), toolCallId: message.tool_call_id }
+  if (role !== 'assistant')
+    return { role: role === 'developer' ? 'system' : role, content: toText(message.content) }
+  const calls = message.tool_calls ?? []
+  return {
+    role,
+    content: toText(message.content ?? ''),
+    ...(calls.length > 0 && { toolCalls: calls.map(({ id, function: called }) => ({ id, ...called })) }),
+  }
+}
+
+/**
+ * Calls and their results have to belong together.
+ *
+ * @throws ApiError naming the first message that does not
+ */
+export function checkToolTurns(messages: readonly ChatMessage[], param: string): void {
+  const fault = findToolTurnFault(messages)
+  if (!fault) return
+  const { index, detail } = fault
+  throw new ApiError(`The message "${param}[${index}]" is not valid: ${detail}.`, {
+    code: 'invalid_value',
+    param: `${param}[${index}]`,
+  })
+}

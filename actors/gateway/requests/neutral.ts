@@ -23,7 +23,7 @@ export const neutral = (name: string, why: string, ...values: readonly unknown[]
     .meta({ enum: [null, ...values], description: `Not supported: ${why}.` })
 }
 
-const noToolCalls = 'models of the mesh are not asked for tool calls yet'
+const older = 'use "tools" instead'
 
 /** Parameters of the chat and completion APIs that are known, and not supported. */
 export const neutralFields = {
@@ -36,10 +36,8 @@ export const neutralChatFields = {
   ...neutralFields,
   logprobs: neutral('logprobs', 'workers do not send probabilities', false),
   top_logprobs: neutral('top_logprobs', 'workers do not send probabilities', 0),
-  tools: neutral('tools', noToolCalls, []),
-  tool_choice: neutral('tool_choice', noToolCalls, 'none', 'auto'),
-  functions: neutral('functions', noToolCalls, []),
-  function_call: neutral('function_call', noToolCalls, 'none', 'auto'),
+  functions: neutral('functions', older, []),
+  function_call: neutral('function_call', older, 'none', 'auto'),
   modalities: neutral('modalities', 'only text is answered', ['text'], []),
   audio: neutral('audio', 'only text is answered'),
   prediction: neutral('prediction', 'answers are not predicted'),
@@ -58,7 +56,5 @@ export const callerFields = {
   prompt_cache_key: text.nullish(),
   prompt_cache_retention: text.nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
-  /** Only says how several tool calls are made, of which there are none. */
-  parallel_tool_calls: z.boolean().nullish(),
   service_tier: z.enum(['auto', 'default']).nullish(),
 }

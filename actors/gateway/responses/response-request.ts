@@ -74,6 +74,7 @@ export const responseRequest = z.strictObject({
   reasoning: neutral('reasoning', 'reasoning cannot be set', {}),
   tools: neutral('tools', noToolCalls, []),
   tool_choice: neutral('tool_choice', noToolCalls, 'none', 'auto'),
+  parallel_tool_calls: z.boolean().nullish(),
   max_tool_calls: neutral('max_tool_calls', noToolCalls),
   top_logprobs: neutral('top_logprobs', 'workers do not send probabilities', 0),
   ...callerFields,

@@ -16,7 +16,7 @@ export function addOpenAiRoutes(server: FastifyInstance, app: GatewayApp): void 
   const { port, limits } = app
   const { uptimeMs } = port.status()
   const startedAt = nowSeconds() - Math.round(uptimeMs / 1_000)
-  const toModel = ({ id, contextTokens, workers, embeddingSize }: KnownModel): Model => ({
+  const toModel = ({ id, contextTokens, workers, embeddingSize, tools }: KnownModel): Model => ({
     id,
     object: 'model',
     created: startedAt,
@@ -24,6 +24,7 @@ export function addOpenAiRoutes(server: FastifyInstance, app: GatewayApp): void 
     context_length: contextTokens,
     workers,
     ...(embeddingSize !== undefined && { embedding_size: embeddingSize }),
+    tools,
   })
 
   server.post('/v1/chat/completions', async ({ body }, reply) => {

@@ -326,8 +326,6 @@ describe('what the node cannot do', () => {
   it.each([
     ['logprobs', { logprobs: true }],
     ['top_logprobs', { top_logprobs: 2 }],
-    ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
-    ['tool_choice', { tool_choice: 'required' }],
     ['logit_bias', { logit_bias: { 50: 1 } }],
     ['frequency_penalty', { frequency_penalty: 0.5 }],
     ['presence_penalty', { presence_penalty: -1 }],
@@ -350,15 +348,6 @@ describe('what the node cannot do', () => {
         ],
       },
     ],
-    [
-      'messages[1].tool_calls',
-      {
-        messages: [
-          { role: 'user', content: 'hi' },
-          { role: 'assistant', content: '', tool_calls: [{ id: '1' }] },
-        ],
-      },
-    ],
   ])('%s is refused by its name, and nothing is asked', async (param, body) => {
     const { chat, asked } = await createGatewayRig({ reply: answerHello })
     const reply = await chat(body)
@@ -373,7 +362,7 @@ describe('what the node cannot do', () => {
     ['missing_required_parameter', 'model', { model: undefined }],
     ['missing_required_parameter', 'messages', { messages: undefined }],
     ['invalid_value', 'messages', { messages: [] }],
-    ['invalid_value', 'messages[0].role', { messages: [{ role: 'tool', content: 'x' }] }],
+    ['invalid_value', 'messages[0].role', { messages: [{ role: 'function', content: 'x' }] }],
     ['missing_required_parameter', 'messages[0].content', { messages: [{ role: 'user' }] }],
     ['invalid_value', 'messages[0].content', { messages: [{ role: 'user', content: 5 }] }],
     ['invalid_type', 'temperature', { temperature: 'hot' }],

@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import { limits, toolNameSchema, toolSchema } from '../../../protocol/index.ts'
+import type { AskOptions } from '../../request/ask-options.ts'
+import { depthOf } from '../../request/json-schema-option.ts'
+import { ApiError } from '../api-error.ts'
+import { isUnsupported } from './parse.ts'
+
+/** The schema of a function's arguments. */
+export const parameters = z
+  .record(z.string(), z.unknown())
+  .refine((schema) => depthOf(schema, limits.jsonSchemaDepthMax) <= limits.jsonSchemaDepthMax, {
+    message: `it is nested deeper than ${limits.jsonSchemaDepthMax}`,
+  })
+  .refine((schema) => JSON.stringify(schema).length <= limits.jsonSchemaCharsMax, {
+    message: `it has more than ${limits.jsonSchemaCharsMax} characters`,
+  })
+
+const functionTool = z.strictObject({
+  type: z.literal('function'),
+  function: z.strictObject({
+    name: toolNameSchema,
+    description: toolSchema.shape.description.unwrap().nullish(),
+    parameters: parameters.nullish(),
+    strict: z.boolean().nullish(),
+  }),
+})
+
+/** Other kinds of tools are refused by their name. */
+const tool = z
+  .looseObject({ type: z.string().max(64) })
+  .superRefine(({ type }, context) => {
+    if (type === 'function') return
+    const message = `Tools of the type "${type}" are not supported: only functions are.`
+    context.addIssue({ code: 'custom', message, path: ['type'], params: isUnsupported })
+  })
+  .pipe(functionTool)
+
+export const toolFields = {
+  tools: z.array(tool).max(limits.toolsMax).nullish(),
+  tool_choice: z
+    .union([
+      z.enum(['none', 'auto', 'required']),
+      z.strictObject({
+        type: z.literal('function'),
+        function: z.strictObject({ name: toolNameSchema }),
+      }),
+    ])
+    .nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+}
+
+type ToolFields = { [Key in keyof typeof toolFields]?: z.output<(typeof toolFields)[Key]> }
+export type AskTools = Pick<AskOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'>
+
+/** @throws ApiError for a choice that there is not */
+export function toTools({
+  tools,
+  tool_choice: choice,
+  parallel_tool_calls: isParallel,
+}: ToolFields): AskTools {
+  const functions = (tools ?? []).map(({ function: { name, description, parameters: schema, strict } }) => ({
+    name,
+    ...(description && { description }),
+    ...(schema && { parameters: schema }),
+    ...(strict && { strict }),
+  }))
+  return toAskTools(functions, typeof choice === 'object' ? choice?.function : choice, isParallel)
+}
+
+/**
+ * The same for every API.
+ *
+ * @throws ApiError for a choice that there is not
+ */
+export function toAskTools(
+  tools: NonNullable<AskTools['tools']>,
+  choice: AskTools['toolChoice'] | null,
+  isParallel: boolean | null | undefined,
+): AskTools {
+  const name = typeof choice === 'object' ? choice?.name : undefined
+  const twice = tools.find((tool, index) => tools.findIndex((other) => other.name === tool.name) < index)
+  if (twice) throw wrong(`Two tools are called "${twice.name}".`, 'tools')
+  if (name !== undefined && !tools.some((tool) => tool.name === name))
+    throw wrong(`There is no tool "${name}" in "tools".`, 'tool_choice')
+  if (tools.length === 0) {
+    if (choice === 'required') throw wrong('A tool is to be called, and "tools" has none.', 'tool_choice')
+    return {}
+  }
+  return {
+    tools,
+    ...(choice && { toolChoice: choice }),
+    ...(isParallel === false && { parallelToolCalls: false }),
+  }
+}
+
+const wrong = (message: string, param: string): ApiError =>
+  new ApiError(message, { code: 'invalid_value', param })
