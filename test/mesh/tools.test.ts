@@ -101,6 +101,49 @@ it('OpenAI’s client and the AI SDK have functions called by a model of another
   const anyModel = await openai.chat.completions.create({ ...asked, model: 'auto', tool_choice: choice })
   expect(anyModel.model).toBe('caller')
 
+  // The newer API of the same client, and Anthropic's.
+  const newer = await openai.responses.create({
+    model: 'caller',
+    input: 'hi',
+    temperature: 0,
+    tools: [{ type: 'function', name: 'weather', parameters: schema, strict: false }],
+    tool_choice: { type: 'function', name: 'weather' },
+  })
+  expect(newer.output).toMatchObject([{ type: 'function_call', name: 'weather', status: 'completed' }])
+  const followed = openai.responses.stream({
+    model: 'caller',
+    input: [
+      { role: 'user', content: 'hi' },
+      { type: 'function_call', call_id: 'a', name: 'weather', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'a', output: 'sunny' },
+    ],
+    temperature: 0,
+    parallel_tool_calls: false,
+    tools: [{ type: 'function', name: 'weather', parameters: schema, strict: true }],
+    tool_choice: 'required',
+  })
+  const written: string[] = []
+  followed.on('response.function_call_arguments.delta', ({ delta }) => written.push(delta))
+  expect((await followed.finalResponse()).output).toMatchObject([
+    { type: 'function_call', name: 'weather', arguments: written.join('') },
+  ])
+  const message = await fetch(`${url}/messages`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: 'caller',
+      max_tokens: 200,
+      temperature: 0,
+      messages: user('hi'),
+      tools: [{ name: 'weather', input_schema: schema }],
+      tool_choice: { type: 'tool', name: 'weather' },
+    }),
+  })
+  expect(await message.json()).toMatchObject({
+    stop_reason: 'tool_use',
+    content: [{ type: 'tool_use', name: 'weather', input: { city: expect.any(String) } }],
+  })
+
   // A model that cannot is refused by name, and the ones that can are named.
   await expect(openai.chat.completions.create({ ...asked, model: 'plain' })).rejects.toMatchObject({
     status: 400,

@@ -14,12 +14,22 @@ const usageWire = z.strictObject({
 
 const stopReason = z.enum(['end_turn', 'max_tokens', 'stop_sequence', 'tool_use'])
 
+const block = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('text'), text: z.string() }),
+  z.strictObject({
+    type: z.literal('tool_use'),
+    id: z.string(),
+    name: z.string(),
+    input: z.record(z.string(), z.unknown()),
+  }),
+])
+
 export const messageWire = z.strictObject({
   id: z.string(),
   type: z.literal('message'),
   role: z.literal('assistant'),
   model: z.string(),
-  content: z.array(z.strictObject({ type: z.literal('text'), text: z.string() })),
+  content: z.array(block),
   /** Null in the first event of a stream. */
   stop_reason: stopReason.nullable(),
   /** Which one it was; null also where several were given, as workers do not say. */
@@ -33,4 +43,5 @@ export const messageErrorWire = z.strictObject({
 })
 
 export type Message = z.infer<typeof messageWire>
+export type MessageBlock = z.infer<typeof block>
 export type MessageUsage = z.infer<typeof usageWire>

@@ -11,7 +11,7 @@ import { parseBody } from './parse.ts'
 import { responseFormat, toJsonSchema } from './response-format.ts'
 import { samplingFields, toSampling } from './sampling-fields.ts'
 import { checkChoices, streamFields, toStreaming } from './stream-fields.ts'
-import { toolFields, toTools } from './tool-fields.ts'
+import { checkOneForm, toolFields, toTools } from './tool-fields.ts'
 
 /** The body of `POST /v1/chat/completions`. */
 export const chatRequest = z.strictObject({
@@ -41,12 +41,7 @@ export function toChatCall(port: GatewayPort, body: unknown, choicesMax: number)
   checkToolTurns(messages, 'messages')
   const jsonSchema = toJsonSchema(request.response_format)
   const tools = toTools(request)
-  if (jsonSchema !== undefined && tools.tools && tools.toolChoice !== 'none') {
-    throw new ApiError(
-      '"response_format" and "tools" cannot be obeyed in one answer; with "tool_choice": "none" they can.',
-      { code: 'unsupported_parameter', param: 'response_format' },
-    )
-  }
+  checkOneForm(jsonSchema, tools, 'response_format')
   const model = toModel(port, request.model)
   checkToolModel(port, model, messages, tools)
   const fields = { ...request, max_tokens: newer ?? older }

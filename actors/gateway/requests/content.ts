@@ -91,12 +91,18 @@ export function toMessage(message: z.output<typeof chatMessage>): ChatMessage {
 /**
  * Calls and their results have to belong together.
  *
- * @throws ApiError naming the first message that does not
+ * @param origins which part of the request each message comes from, where they are not one and the same
+ * @throws ApiError naming the first that does not
  */
-export function checkToolTurns(messages: readonly ChatMessage[], param: string): void {
+export function checkToolTurns(
+  messages: readonly ChatMessage[],
+  param: string,
+  origins?: readonly number[],
+): void {
   const fault = findToolTurnFault(messages)
   if (!fault) return
-  const { index, detail } = fault
+  const { detail } = fault
+  const index = origins?.[fault.index] ?? fault.index
   throw new ApiError(`The message "${param}[${index}]" is not valid: ${detail}.`, {
     code: 'invalid_value',
     param: `${param}[${index}]`,

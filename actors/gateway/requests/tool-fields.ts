@@ -3,7 +3,7 @@ import { limits, toolNameSchema, toolSchema } from '../../../protocol/index.ts'
 import type { AskOptions } from '../../request/ask-options.ts'
 import { depthOf } from '../../request/json-schema-option.ts'
 import { ApiError } from '../api-error.ts'
-import { isUnsupported } from './parse.ts'
+import { ofTypes } from './of-types.ts'
 
 /** The schema of a function's arguments. */
 export const parameters = z
@@ -25,15 +25,7 @@ const functionTool = z.strictObject({
   }),
 })
 
-/** Other kinds of tools are refused by their name. */
-const tool = z
-  .looseObject({ type: z.string().max(64) })
-  .superRefine(({ type }, context) => {
-    if (type === 'function') return
-    const message = `Tools of the type "${type}" are not supported: only functions are.`
-    context.addIssue({ code: 'custom', message, path: ['type'], params: isUnsupported })
-  })
-  .pipe(functionTool)
+const tool = ofTypes(functionTool, ['function'], 'A tool', 'only functions are')
 
 export const toolFields = {
   tools: z.array(tool).max(limits.toolsMax).nullish(),
@@ -91,6 +83,23 @@ export function toAskTools(
     ...(choice && { toolChoice: choice }),
     ...(isParallel === false && { parallelToolCalls: false }),
   }
+}
+
+/**
+ * An answer is JSON of a schema, or it may call tools.
+ *
+ * @throws ApiError where both are asked for
+ */
+export function checkOneForm(
+  schema: object | undefined,
+  { tools, toolChoice }: AskTools,
+  param: string,
+): void {
+  if (schema === undefined || !tools || toolChoice === 'none') return
+  throw new ApiError(
+    `A JSON format in "${param}" and "tools" cannot be obeyed in one answer; with the choice "none" they can.`,
+    { code: 'unsupported_parameter', param },
+  )
 }
 
 const wrong = (message: string, param: string): ApiError =>

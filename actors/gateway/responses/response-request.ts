@@ -1,34 +1,17 @@
 import { z } from 'zod'
-import { limits, promptSchema, type ChatMessage } from '../../../protocol/index.ts'
+import { limits, promptSchema } from '../../../protocol/index.ts'
 import type { Call } from '../call.ts'
 import type { GatewayPort } from '../gateway.port.ts'
 import { toModel } from '../models.ts'
-import { content, toText } from '../requests/content.ts'
+import { checkToolTurns } from '../requests/content.ts'
 import { callerFields, neutral } from '../requests/neutral.ts'
-import { isUnsupported, parseBody } from '../requests/parse.ts'
+import { parseBody } from '../requests/parse.ts'
 import { toJsonSchema } from '../requests/response-format.ts'
 import { toSampling } from '../requests/sampling-fields.ts'
-
-const noToolCalls = 'models of the mesh are not asked for tool calls yet'
-
-/** A message; other items, such as calls of tools, are refused by their name. */
-const inputItem = z
-  .looseObject({
-    type: z.string().max(64).optional(),
-    role: z.enum(['user', 'assistant', 'system', 'developer']).optional(),
-    content: content.optional(),
-  })
-  .superRefine((item, context) => {
-    if (item.type !== undefined && item.type !== 'message') {
-      const message = `Input of the type "${item.type}" is not supported: only messages are.`
-      context.addIssue({ code: 'custom', message, path: ['type'], params: isUnsupported })
-      return
-    }
-    for (const name of ['role', 'content'] as const) {
-      if (item[name] === undefined)
-        context.addIssue({ code: 'custom', message: `a message has a "${name}"`, path: [name] })
-    }
-  })
+import { checkOneForm } from '../requests/tool-fields.ts'
+import { checkToolModel } from '../tool-models.ts'
+import { inputItem, toMessages } from './response-input.ts'
+import { toolFields, toTools } from './response-tools.ts'
 
 const format = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('text') }),
@@ -72,10 +55,8 @@ export const responseRequest = z.strictObject({
   prompt: neutral('prompt', 'this node keeps no templates'),
   include: neutral('include', 'there is nothing more to include', []),
   reasoning: neutral('reasoning', 'reasoning cannot be set', {}),
-  tools: neutral('tools', noToolCalls, []),
-  tool_choice: neutral('tool_choice', noToolCalls, 'none', 'auto'),
-  parallel_tool_calls: z.boolean().nullish(),
-  max_tool_calls: neutral('max_tool_calls', noToolCalls),
+  ...toolFields,
+  max_tool_calls: neutral('max_tool_calls', 'the mesh runs no tools of its own'),
   top_logprobs: neutral('top_logprobs', 'workers do not send probabilities', 0),
   ...callerFields,
 })
@@ -88,11 +69,19 @@ export function toResponseCall(
 ): Call & { readonly request: ResponseRequest } {
   const request = parseBody(responseRequest, body)
   const { instructions, input, text } = request
+  const { messages, origins } =
+    typeof input === 'string'
+      ? { messages: [{ role: 'user' as const, content: input }], origins: [0] }
+      : toMessages(input)
+  checkToolTurns(messages, 'input', origins)
   const model = toModel(port, request.model)
+  const tools = toTools(request)
+  checkToolModel(port, model, messages, tools)
   const given = text?.format
   const jsonSchema = toJsonSchema(
     given?.type === 'json_schema' ? { type: given.type, json_schema: { schema: given.schema } } : given,
   )
+  checkOneForm(jsonSchema, tools, 'text')
   return {
     model: request.model,
     prompts: 1,
@@ -101,16 +90,9 @@ export function toResponseCall(
     request,
     asks: [
       {
-        input: [
-          ...(instructions ? [{ role: 'system' as const, content: instructions }] : []),
-          ...(typeof input === 'string'
-            ? [{ role: 'user' as const, content: input }]
-            : input.map((item): ChatMessage => ({
-                role: item.role === 'developer' ? 'system' : (item.role ?? 'user'),
-                content: toText(item.content ?? ''),
-              }))),
-        ],
+        input: [...(instructions ? [{ role: 'system' as const, content: instructions }] : []), ...messages],
         options: {
+          ...tools,
           ...toSampling({ ...request, max_tokens: request.max_output_tokens }, 0),
           ...(model !== undefined && { model }),
           ...(jsonSchema !== undefined && { jsonSchema }),

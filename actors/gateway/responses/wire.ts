@@ -18,6 +18,18 @@ const outputMessage = z.strictObject({
   content: z.array(outputText),
 })
 
+const outputCall = z.strictObject({
+  type: z.literal('function_call'),
+  id: z.string(),
+  call_id: z.string(),
+  name: z.string(),
+  /** JSON text as the model wrote it: it may be wrong. */
+  arguments: z.string(),
+  status: z.enum(['in_progress', 'completed', 'incomplete']),
+})
+
+const outputItem = z.discriminatedUnion('type', [outputMessage, outputCall])
+
 export const responseWire = z.strictObject({
   id: z.string(),
   object: z.literal('response'),
@@ -29,15 +41,16 @@ export const responseWire = z.strictObject({
   max_output_tokens: count.nullable(),
   metadata: z.record(z.string(), z.unknown()),
   model: z.string(),
-  output: z.array(outputMessage),
+  output: z.array(outputItem),
   parallel_tool_calls: z.boolean(),
   previous_response_id: z.null(),
   /** Nothing is kept: what was answered cannot be asked for again. */
   store: z.literal(false),
   temperature: z.number().nullable(),
   text: z.strictObject({ format: z.looseObject({ type: z.string() }) }),
-  tool_choice: z.literal('auto'),
-  tools: z.array(z.never()),
+  /** As it was asked for. */
+  tool_choice: z.union([z.string(), z.looseObject({ type: z.string() })]),
+  tools: z.array(z.looseObject({ type: z.string() })),
   top_p: z.number().nullable(),
   truncation: z.literal('disabled'),
   usage: z
@@ -53,3 +66,5 @@ export const responseWire = z.strictObject({
 
 export type Response = z.infer<typeof responseWire>
 export type OutputMessage = z.infer<typeof outputMessage>
+export type OutputCall = z.infer<typeof outputCall>
+export type OutputItem = z.infer<typeof outputItem>

@@ -2,8 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { createMessageStream, toMessage } from '../anthropic/message-answer.ts'
 import { toMessageCall } from '../anthropic/message-request.ts'
 import { answerCall, onlyResult } from '../answer-call.ts'
-import { createResponseStream, toResponse } from '../responses/response-answer.ts'
+import { toResponse } from '../responses/response-answer.ts'
 import { toResponseCall } from '../responses/response-request.ts'
+import { createResponseStream } from '../responses/response-stream.ts'
 import type { GatewayApp } from './gateway-app.ts'
 
 /** Other APIs over the same core: Anthropic's messages, and OpenAI's responses. */
@@ -12,7 +13,7 @@ export function addOtherApiRoutes(server: FastifyInstance, app: GatewayApp): voi
     const call = toMessageCall(app.port, body)
     return answerCall(app, reply, call, {
       whole: (id, results) => toMessage(id, onlyResult(results), call.stops),
-      stream: (id, model, promptTokens) => createMessageStream(id, model, call.stops, promptTokens),
+      stream: (id, model, promptTokens) => createMessageStream({ ...call, id, model, promptTokens }),
     })
   })
 

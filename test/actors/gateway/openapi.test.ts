@@ -10,6 +10,7 @@ import {
   readEvents,
   versatileWorker,
 } from '../../support/gateway-rig.ts'
+import { answerCalls, toolPort } from '../../support/tool-answers.ts'
 
 interface Operation {
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: object }>> }
@@ -31,8 +32,8 @@ const replay = {
   inspector: new Inspector(),
 }
 
-async function createConformance() {
-  const rig = await createGatewayRig(replay)
+async function createConformance(given: Parameters<typeof createGatewayRig>[0] = {}) {
+  const rig = await createGatewayRig({ ...replay, ...given })
   const document = (await rig.get('/openapi.json')).json<Document>()
   // Event data and `enum`s of parameters that take anything are words of OpenAPI, not of JSON Schema.
   const ajv = new Ajv2020({ strict: false, allErrors: true })
@@ -73,6 +74,46 @@ const bodies = {
   '/v1/messages': { model: 'tiny', max_tokens: 5, messages: [{ role: 'user', content: 'hi' }] },
 } as const
 const asks = Object.entries(bodies)
+
+const parameters = { type: 'object', properties: { city: { type: 'string' } } }
+const weather = { name: 'weather', description: 'How it is.', parameters }
+const toolBodies = {
+  '/v1/chat/completions': {
+    model: 'tiny',
+    tools: [weather, { name: 'nap' }].map((one) => ({ type: 'function', function: one })),
+    messages: [
+      { role: 'user', content: 'hi' },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'a', type: 'function', function: { name: 'weather', arguments: '{}' } }],
+      },
+      { role: 'tool', tool_call_id: 'a', content: 'sunny' },
+    ],
+  },
+  '/v1/responses': {
+    model: 'tiny',
+    tools: [weather, { name: 'nap' }].map((one) => ({ type: 'function', ...one })),
+    input: [
+      { role: 'user', content: 'hi' },
+      { type: 'function_call', call_id: 'a', name: 'weather', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'a', output: 'sunny' },
+    ],
+  },
+  '/v1/messages': {
+    model: 'tiny',
+    max_tokens: 5,
+    tools: [
+      { name: 'weather', input_schema: parameters },
+      { name: 'nap', input_schema: {} },
+    ],
+    messages: [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'weather', input: {} }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 'sunny' }] },
+    ],
+  },
+} as const
 
 describe('/openapi.json', () => {
   it('describes every route, and no other', async () => {
@@ -126,6 +167,26 @@ describe('/openapi.json', () => {
       const reply = await post(path, { ...body, ...wrong })
       expect(reply.statusCode).toBeGreaterThanOrEqual(400)
       expect(checkReply('post', path, reply)).toEqual([])
+    }
+  })
+
+  it('so are tools, their calls and their results', async () => {
+    const { post, check, checkReply, operation } = await createConformance({
+      port: toolPort,
+      reply: answerCalls,
+    })
+    for (const [path, body] of Object.entries(toolBodies)) {
+      const sent = operation('post', path).requestBody?.content['application/json']?.schema as {
+        $ref: string
+      }
+      expect(check(sent.$ref, body)).toEqual([])
+      expect(check(sent.$ref, { ...body, tools: [{ type: 'function', name: 5 }] })).not.toEqual([])
+      const whole = await post(path, body)
+      expect(whole.body).toContain('call_0')
+      expect(checkReply('post', path, whole)).toEqual([])
+      const chunk = operation('post', path).responses['200']?.content?.['text/event-stream']?.['x-event-data']
+      const { data } = readEvents((await post(path, { ...body, stream: true })).body)
+      for (const event of data) expect(check(chunk?.$ref ?? '', event)).toEqual([])
     }
   })
 

@@ -195,10 +195,10 @@ describe('POST /v1/responses', () => {
     ['store', { store: true }],
     ['previous_response_id', { previous_response_id: 'resp_1' }],
     ['background', { background: true }],
-    ['tools', { tools: [{ type: 'web_search' }] }],
+    ['tools[0].type', { tools: [{ type: 'web_search' }] }],
     ['truncation', { truncation: 'auto' }],
     ['reasoning', { reasoning: { effort: 'high' } }],
-    ['input[0].type', { input: [{ type: 'function_call_output', call_id: '1', output: 'x' }] }],
+    ['input[0].type', { input: [{ type: 'computer_call_output', call_id: '1', output: {} }] }],
   ])('%s is refused by its name', async (param, wrong) => {
     const { post, asked } = await createGatewayRig()
     const reply = await post('/v1/responses', { model: 'tiny', input: 'hi', ...wrong })

@@ -1,20 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../protocol/index.ts'
-import { createGatewayRig, readEvents, sampleWorker, type Asked } from '../../support/gateway-rig.ts'
+import { createGatewayRig, readEvents } from '../../support/gateway-rig.ts'
+import { answerCalls, toolPort as port } from '../../support/tool-answers.ts'
 
-const [tiny] = sampleWorker.models
-if (!tiny) throw new Error('no model')
-const port = {
-  workers: () => [
-    {
-      ...sampleWorker,
-      models: [
-        { ...tiny, tools: 'hermes' as const },
-        { ...tiny, id: 'plain' },
-      ],
-    },
-  ],
-}
 const schema = { type: 'object', properties: { city: { type: 'string' } } }
 const weather = {
   type: 'function',
@@ -22,20 +10,6 @@ const weather = {
 }
 const nap = { type: 'function', function: { name: 'nap' } }
 const callWeather = { id: 'a', type: 'function', function: { name: 'weather', arguments: '{"city":"Rome"}' } }
-
-/** In pieces, as a model writes them. */
-function answerCalls(asked: Asked): void {
-  for (const text of [
-    'Let me see.',
-    '\n<tool',
-    '_call>\n{"name": "wea',
-    'ther", "arguments": {"ci',
-    'ty": "Rome"}}',
-    '\n</tool_call>\n<tool_call>{"name": "nap"}</tool_call>',
-  ])
-    asked.say(text)
-  asked.finish()
-}
 
 const calls = [
   { id: 'call_0', type: 'function', function: { name: 'weather', arguments: '{"city": "Rome"}' } },
