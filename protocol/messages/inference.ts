@@ -224,7 +224,6 @@ export const queueStatusSchema = z.object({
 export type QueueStatus = z.infer<typeof queueStatusSchema>
 
 export const finishReasons = ['stop', 'length', 'stop-string'] as const
-export type FinishReason = (typeof finishReasons)[number]
 
 export const finishSchema = z.object({
   reason: z.enum(finishReasons),
