@@ -1,4 +1,5 @@
-export { CallParser, parseCalls } from './call-parser.ts'
+export { CallParser } from './call-parser.ts'
 export type { CallParserOptions, ParsedText, ToolCallDelta } from './call-parser.ts'
+export { parseCalls } from './parse-calls.ts'
 export { callForms } from './style.ts'
 export type { CallForm } from './style.ts'

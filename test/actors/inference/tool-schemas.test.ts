@@ -48,7 +48,7 @@ describe('arguments of a random model', () => {
     ['what is required and not described', { properties: {}, required: ['a'] }],
     [
       'enumerations of all kinds',
-      { properties: { a: { enum: [1, null, 'x"\\\n', { b: [] }] } }, required: ['a'] },
+      { properties: { a: { enum: [1, null, 'x"\\\n\b\f', { b: [] }] } }, required: ['a'] },
     ],
     ['a constant', { properties: { a: { const: 'é\u0007/' } }, required: ['a'] }],
     [

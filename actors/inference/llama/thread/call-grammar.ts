@@ -1,9 +1,8 @@
-import { LlamaGrammarEvaluationState, type Llama, type LlamaGrammar, type LlamaModel } from 'node-llama-cpp'
 import { callForms } from '../../../../machines/tools/index.ts'
-import { QMeshError, toQMeshError, type Tool, type ToolStyle } from '../../../../protocol/index.ts'
+import { QMeshError, type Tool, type ToolStyle } from '../../../../protocol/index.ts'
 import type { GenerateRequest } from '../../engine.port.ts'
-import type { VitalSigns } from '../vital-signs.ts'
-import { SchemaFault, SchemaGrammar, toLiteral } from './schema-grammar.ts'
+import { SchemaGrammar } from './schema-grammar.ts'
+import { SchemaFault, toLiteral } from './schema-writer.ts'
 
 /**
  * The grammar (GBNF) under which a model calls functions and does nothing else: first the mark that begins a call, in the
@@ -61,21 +60,5 @@ function parse(text: string): unknown {
     return JSON.parse(text)
   } catch {
     throw new SchemaFault('not valid JSON')
-  }
-}
-
-/** @throws QMeshError `QM_JSON_SCHEMA_INVALID` where the engine cannot follow it, such as a schema that is only itself */
-export async function compileCallGrammar(
-  { llama, model }: { readonly llama: Llama; readonly model: LlamaModel },
-  text: string,
-  vitals: VitalSigns,
-): Promise<LlamaGrammar> {
-  try {
-    const grammar = await vitals.native(() => llama.createGrammar({ grammar: text }))
-    // Only here the engine looks whether rules go round in circles.
-    vitals.nativeNow(() => new LlamaGrammarEvaluationState({ model, grammar }))
-    return grammar
-  } catch (error) {
-    throw toQMeshError(error, 'QM_JSON_SCHEMA_INVALID')
   }
 }

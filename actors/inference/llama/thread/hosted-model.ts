@@ -7,11 +7,10 @@ import type { FromThread, GenerateTask, LoadTask, TaskAnswer, ToThread } from '.
 import type { VitalSigns } from '../vital-signs.ts'
 import { AnswerText } from './answer-text.ts'
 import { CallGate } from './call-gate.ts'
-import { compileCallGrammar, toCallGrammar } from './call-grammar.ts'
+import { GrammarCache } from './grammar-cache.ts'
 import type { Hosted } from './hosted.ts'
 import { generate, jsonEnd, toContext, type Prepared, type Taken } from './generate.ts'
 import { toCallTokens, toGatePorts, toGrammarState } from './grammar-state.ts'
-import { compileJsonSchema } from './json-schema.ts'
 import type { Loaded } from './loaded.ts'
 import { Outbox } from './outbox.ts'
 import { toResumeMode, toResumeTokens } from './resume.ts'
@@ -29,7 +28,7 @@ export class HostedModel implements Hosted {
   readonly #outbox: Outbox
   readonly #vitals: VitalSigns
   readonly #prepared = new Map<string, Waiting>()
-  readonly #grammars = new Map<string, LlamaGrammar>()
+  readonly #grammars: GrammarCache
   readonly #pieces = new Map<number, string>()
   readonly #callPieces = new Map<number, string>()
   readonly #sleepers = new Map<number, () => void>()
@@ -45,6 +44,7 @@ export class HostedModel implements Hosted {
     this.#port = port
     this.#outbox = new Outbox(port)
     this.#vitals = vitals
+    this.#grammars = new GrammarCache(loaded, vitals)
     port.on('message', ({ lane }: ToThread) => this.#sleepers.get(lane)?.())
   }
 
@@ -65,7 +65,7 @@ export class HostedModel implements Hosted {
       : prompts.encodeText(request.prompt ?? '')
     if (prompt.length === 0) throw new QMeshError('QM_REQUEST_INVALID', 'the prompt has no tokens')
     if (prompt.length + request.maxTokens > facts.contextTokens) throw exceeded(String(prompt.length))
-    const grammar = await this.#toGrammar(request)
+    const grammar = await this.#grammars.of(request)
     this.#throwIfClosed()
     this.#prepared.set(request.jobId, await this.#toPrepared(request, prompt, grammar))
     return { ok: true, promptTokens: prompt.length }
@@ -209,26 +209,6 @@ export class HostedModel implements Hosted {
   #learnSpeed(tokenMs: number | undefined): void {
     if (tokenMs === undefined) return
     this.#tokenMs = this.#tokenMs === undefined ? tokenMs : this.#tokenMs + (tokenMs - this.#tokenMs) / 10
-  }
-
-  async #toGrammar(request: GenerateRequest): Promise<LlamaGrammar | undefined> {
-    const { llama, facts } = this.#loaded
-    const { jsonSchema } = request
-    if (jsonSchema !== undefined)
-      return this.#compile(jsonSchema, () => compileJsonSchema(llama, jsonSchema, this.#vitals))
-    if (!request.tools || !facts.tools) return undefined
-    const grammar = toCallGrammar(facts.tools, request)
-    return this.#compile(grammar, () => compileCallGrammar(this.#loaded, grammar, this.#vitals))
-  }
-
-  /** Compiling takes milliseconds, and clients tend to send the same schema again. */
-  async #compile(source: string, compile: () => Promise<LlamaGrammar>): Promise<LlamaGrammar> {
-    const known = this.#grammars.get(source)
-    if (known) return known
-    const grammar = await compile()
-    if (this.#grammars.size >= 16) this.#grammars.clear()
-    this.#grammars.set(source, grammar)
-    return grammar
   }
 }
 
