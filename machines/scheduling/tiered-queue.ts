@@ -29,14 +29,6 @@ export class TieredQueue<T> {
     return this.#size
   }
 
-  /** How many wait in one tier. */
-  sizeOf(tier: Tier): number {
-    return this.#lanes.reduce(
-      (sum, lane, index) => (lane && laneTiers[index] === tier ? sum + lane.size : sum),
-      0,
-    )
-  }
-
   /**
    * Adds to the end of its lane. A clock that jumps back is taken as standing still: within a lane nobody may end up
    * in front of one who came before.

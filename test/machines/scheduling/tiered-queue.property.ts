@@ -52,9 +52,6 @@ function compare(model: Model, { queue, tickets }: Real): void {
     const ticket = tickets.get(name)
     assert.equal(ticket && queue.aheadOf(ticket), ahead)
   }
-  for (const one of tiers) {
-    assert.equal(queue.sizeOf(one), model.waiting.filter((waiting) => waiting.tier === one).length)
-  }
 }
 
 class Enqueue implements fc.Command<Model, Real> {
