@@ -130,6 +130,8 @@ test('whatever a worker says, the reader gets each token once and in order, and 
           await Promise.race([reading, settled()])
         }
         if (index === 0 && workers[1]?.heard.length) sent = 0
+        // A read that waited for these tokens has them only when its promise was heard.
+        await settled()
         // One character a token: what lies unread is never more than the window.
         expect(answer.partial.length - read.length).toBeLessThanOrEqual(limits.unackedTokensMax)
       }
