@@ -64,6 +64,7 @@ const strangersBannedMax = 4_096
 export class Books {
   readonly params: TrustParams
   readonly #now: () => number
+  readonly #onForgotten: (account: Account) => void
   readonly #accounts = new Map<PeerId, Account>()
   readonly #records = new Map<PeerId, BanRecord>()
   #strangersBanned = 0
@@ -72,10 +73,18 @@ export class Books {
   readonly #scores = new Map<PeerId, { readonly key: string; readonly score: Score }>()
   #bans = BanSet.empty
 
-  /** @param epochNow the epoch of this node's clock */
-  constructor(params: TrustParams, epochNow: () => number) {
+  /**
+   * @param epochNow the epoch of this node's clock
+   * @param onForgotten an account that made room for another
+   */
+  constructor(
+    params: TrustParams,
+    epochNow: () => number,
+    onForgotten: (account: Account) => void = () => undefined,
+  ) {
     this.params = params
     this.#now = epochNow
+    this.#onForgotten = onForgotten
   }
 
   get epoch(): number {
@@ -191,6 +200,7 @@ export class Books {
     if (!last) return false
     this.#accounts.delete(last.id)
     this.#scores.delete(last.id)
+    this.#onForgotten(last)
     return true
   }
 

@@ -104,7 +104,11 @@ export class Ledger implements GossipLedger {
   /** Reads the own log. Rejects when the store cannot be read; the cache is closed then. */
   static async open(options: LedgerOptions): Promise<Ledger> {
     const { signer, params, wallMs } = options
-    const books = new Books(params, () => toEpoch(wallMs(), params))
+    const books = new Books(
+      params,
+      () => toEpoch(wallMs(), params),
+      (account) => void ledger.#follower.drop(account),
+    )
     const own = books.open(signer.id)
     if (!own) throw new Error('an empty book has room')
     const ledger = new Ledger(options, own, books)

@@ -87,13 +87,16 @@ export class LogFollower {
    * is the evidence itself, it stays: newcomers have to find what everybody found. Never rejects.
    */
   async forget(record: BanRecord): Promise<void> {
-    const { accountId } = record
-    const { books, store } = this.#ports
-    const card = books.get(accountId)?.card
-    if (!card || !isForgettable(record)) return
-    await this.#reader.idle(accountId)
+    const account = this.#ports.books.get(record.accountId)
+    if (account && isForgettable(record)) await this.drop(account)
+  }
+
+  /** Deletes the entries of a log that nobody else's card names, once nothing of it is being read. Never rejects. */
+  async drop({ id, card }: Pick<Account, 'id' | 'card'>): Promise<void> {
+    if (!card) return
+    await this.#reader.idle(id)
     if (this.#isOthers(card.logKey)) return
-    await store
+    await this.#ports.store
       .remote(card.logKey)
       .forget()
       .catch(() => undefined)

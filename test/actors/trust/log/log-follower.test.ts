@@ -83,6 +83,22 @@ describe('the entries of a banned account that claimed another’s log', () => {
   })
 })
 
+it('deletes what it has of the log of an account that the books forgot', async () => {
+  const { ledger, store, stranger } = await openLedger()
+  const one = stranger()
+  const theirs = await makeStore()
+  const log = await theirs.own(one.identity.logKeyPair(one.signer.networkId), new MemoryCounter())
+  connect(theirs, store)
+  const card = makeCard(one, ledger.epoch)
+  await ledger.learnCard(card)
+  await log.append([encodeEntry({ type: 'card', card }), encodeEntry(payment(1))])
+  // A part that was fetched and not read: the books know of nothing that the account did.
+  const remote = store.remote(card.logKey)
+  expect(await remote.pull(2)).toMatchObject({ kind: 'complete' })
+  for (let n = 0; ledger.books.get(one.id); n++) ledger.books.open(n.toString(16).padStart(64, '0'))
+  await expect.poll(() => remote.length()).toBe(0)
+})
+
 it('looks how much room all logs take: at the start, and once an epoch', async () => {
   const measured = vi.spyOn(PullQuota.prototype, 'measured')
   onTestFinished(() => measured.mockRestore())
