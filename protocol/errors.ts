@@ -250,9 +250,39 @@ export class QMeshError extends Error {
   }
 }
 
-/** Wraps anything thrown; a `QMeshError` passes through unchanged and the cause is always kept. */
-export function toQMeshError(error: unknown, fallback: ErrorCode = 'QM_INTERNAL'): QMeshError {
-  if (error instanceof QMeshError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new QMeshError(fallback, `${errorCatalogue[fallback].sentence} (${message})`, { cause: error })
+/** Characters of what a program threw that are shown: it goes into every status and line of the log. */
+const thrownCharsMax = 1_024
+
+/** What something thrown says of itself. There are values that no text can be made of. */
+function toThrownText(error: unknown): string {
+  let text: string
+  try {
+    text = String(error instanceof Error ? error.message : error)
+  } catch {
+    text = 'it threw what cannot be read'
+  }
+  return text.length > thrownCharsMax ? `${text.slice(0, thrownCharsMax)}…` : text
+}
+
+const isQMeshError = (error: unknown): error is QMeshError => {
+  try {
+    return error instanceof QMeshError
+  } catch {
+    // Of a proxy even that may throw.
+    return false
+  }
+}
+
+/**
+ * Wraps anything thrown; a `QMeshError` passes through unchanged and the cause is always kept. Never throws.
+ *
+ * @param sentence what failed; default that of the catalogue
+ */
+export function toQMeshError(
+  error: unknown,
+  fallback: ErrorCode = 'QM_INTERNAL',
+  sentence: string = errorCatalogue[fallback].sentence,
+): QMeshError {
+  if (isQMeshError(error)) return error
+  return new QMeshError(fallback, `${sentence} (${toThrownText(error)})`, { cause: error })
 }

@@ -1,6 +1,6 @@
 import type { AnyActorLogic } from 'xstate'
 import { builtInParts, type SubsystemName } from '../machines/node/subsystem.machine.ts'
-import { QMeshError } from '../protocol/index.ts'
+import { QMeshError, toQMeshError } from '../protocol/index.ts'
 
 /** Actors that a program adds to its node: logic of XState 5 that takes `Input`, or none, by its name. */
 export type OwnActors<Input> = Readonly<Record<string, OwnActorLogic<Input>>>
@@ -50,13 +50,8 @@ export function toOwnActors(given: Readonly<Record<string, AnyActorLogic>> = {})
 /** What an own actor failed with, so that nobody takes it for a defect of the node. */
 export const toOwnActorError =
   (name: string) =>
-  (error: unknown): QMeshError => {
-    if (error instanceof QMeshError) return error
-    const message = error instanceof Error ? error.message : String(error)
-    return new QMeshError('QM_INTERNAL', `The actor "${name}" of this program failed. (${message})`, {
-      cause: error,
-    })
-  }
+  (error: unknown): QMeshError =>
+    toQMeshError(error, 'QM_INTERNAL', `The actor "${name}" of this program failed.`)
 
 const isLogic = (logic: unknown): boolean =>
   typeof logic === 'object' &&

@@ -94,6 +94,19 @@ it('one that fails is started again with new input, a bounded number of times, a
   await client.stop()
 })
 
+it('one that fails with what no text can be made of takes nobody with it', async () => {
+  const mesh = await createTestMesh()
+  const rejected: unknown = Object.create(null)
+  const client = await mesh.client({
+    actors: { odd: fromPromise<void, NodeActorInput>(() => Promise.reject(rejected)) },
+  })
+  const odd = () => client.status().parts.find(({ name }) => name === 'odd')
+  await expect.poll(() => odd()?.restarts, { timeout: 10_000 }).toBe(2)
+  expect(odd()?.error?.message).toMatch(/"odd" of this program failed/)
+  const others = client.status().parts.filter(({ name }) => name !== 'odd')
+  expect(others.every(({ state }) => state === 'running')).toBe(true)
+})
+
 it('tells at once what is no actor of one’s own', async () => {
   const tried = (actors: unknown) =>
     createClient({ ephemeral: true, actors: actors as NonNullable<NodeOptions['actors']> })
