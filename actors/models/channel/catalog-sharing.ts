@@ -1,6 +1,6 @@
 import type { NoiseStream } from 'hyperswarm'
 import type { CatalogChange } from '../../../machines/models/catalog.ts'
-import type { ErrorCode, PeerId } from '../../../protocol/index.ts'
+import { type ErrorCode, type PeerId, toQMeshError } from '../../../protocol/index.ts'
 import { modelsMessageLimits, type ModelsMessage } from '../../../protocol/messages/models.ts'
 import {
   decodeManifest,
@@ -147,7 +147,10 @@ export class CatalogSharing {
         const { kind } = await this.#options.catalog.offer(manifest)
         hasNews ||= kind === 'added' || kind === 'replaced'
       } catch (error) {
-        link.channel.violate('QM_MANIFEST_INVALID', error instanceof Error ? error.message : 'not a manifest')
+        const { code, message } = toQMeshError(error)
+        if (code === 'QM_MANIFEST_INVALID') link.channel.violate(code, message)
+        // No room on the disk, say, which is no fault of the peer.
+        else this.#options.onWarning?.(`a manifest cannot be kept: ${message}`)
       }
     }
     this.#search.answered(link, names)

@@ -2,7 +2,7 @@ import { raw } from 'compact-encoding'
 import DHT from 'hyperdht'
 import Protomux from 'protomux'
 import { afterEach, describe, expect, it } from 'vitest'
-import { CatalogSharing } from '../../../../actors/models/channel/catalog-sharing.ts'
+import { type CatalogPort, CatalogSharing } from '../../../../actors/models/channel/catalog-sharing.ts'
 import { modelsProtocol } from '../../../../actors/models/channel/models-channel.ts'
 import { ModelCatalog } from '../../../../machines/models/catalog.ts'
 import { encodeFrame } from '../../../../protocol/index.ts'
@@ -30,18 +30,23 @@ afterEach(() => {
   for (const ends of connections.splice(0)) ends.close()
 })
 
-function createSide(trusted: readonly string[] = [publisher.id], stored: readonly ModelManifest[] = []) {
+function createSide(
+  trusted: readonly string[] = [publisher.id],
+  stored: readonly ModelManifest[] = [],
+  offer?: CatalogPort['offer'],
+) {
   const catalog = new ModelCatalog(trusted)
-  const violations: string[] = []
+  const [violations, warnings]: [string[], string[]] = [[], []]
   const sharing = new CatalogSharing({
     settleMs: 0,
     catalog: {
       find: (name) => stored.filter(({ id, artifact }) => id === name || artifact.sha256 === name),
-      offer: (manifest) => Promise.resolve(catalog.offer(manifest, 'network')),
+      offer: (manifest) => offer?.(manifest) ?? Promise.resolve(catalog.offer(manifest, 'network')),
     },
     onViolation: (_, code, detail) => violations.push(`${code} ${detail}`),
+    onWarning: (message) => warnings.push(message),
   })
-  return { catalog, sharing, violations }
+  return { catalog, sharing, violations, warnings }
 }
 type Side = ReturnType<typeof createSide>
 
@@ -91,6 +96,15 @@ describe('what peers know of a name', () => {
     const finding = side.sharing.find('x', new AbortController().signal)
     silent.close()
     expect(await finding).toEqual([])
+  })
+
+  it('blames no peer for a disk that is full here', async () => {
+    const full = () => Promise.reject(new Error('ENOSPC: no space left on device'))
+    const [a, b] = [createSide([], [manifestOf()]), createSide([publisher.id], [], full)]
+    connect(a, b)
+    expect(await b.sharing.find(hash, new AbortController().signal)).toMatchObject([{ id: 'tiny' }])
+    expect(b.violations).toEqual([])
+    expect(b.warnings).toEqual([expect.stringContaining('ENOSPC')])
   })
 
   it('believes no flipped bit, and counts every one against the peer', async () => {
