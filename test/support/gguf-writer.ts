@@ -3,7 +3,7 @@
 export const alignment = 32
 
 /** GGUF metadata value types. */
-const ggufType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const
+const ggufType = { uint8: 0, uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const
 /** llama.cpp token types. */
 export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, byte: 6 } as const
 
@@ -53,7 +53,7 @@ class Writer {
 export type GgufValue = readonly [
   keyof typeof ggufType,
   string | number | boolean | readonly (string | number)[],
-  ('string' | 'float32' | 'int32')?,
+  ('string' | 'float32' | 'int32' | 'uint8')?,
 ]
 
 function writeValue(writer: Writer, [type, value, items = 'int32']: GgufValue): void {
@@ -63,6 +63,7 @@ function writeValue(writer: Writer, [type, value, items = 'int32']: GgufValue): 
     for (const item of value as readonly (string | number)[]) {
       if (typeof item === 'string') writer.string(item)
       else if (items === 'float32') writer.f32(item)
+      else if (items === 'uint8') writer.raw(Buffer.from([item]))
       else writer.u32(item)
     }
   } else if (type === 'float32') writer.f32(value as number)

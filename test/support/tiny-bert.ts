@@ -17,6 +17,8 @@ export interface TinyBertOptions {
   /** Layers; more layers make it slower. Default 2. */
   readonly layers?: number
   readonly feedForward?: number
+  /** Said instead of what it would say, or besides. */
+  readonly metadata?: readonly (readonly [key: string, value: GgufValue])[]
 }
 
 const heads = 4
@@ -97,7 +99,8 @@ export function createTinyBert(options: TinyBertOptions = {}): Buffer {
     ['tokenizer.ggml.mask_token_id', ['uint32', id('[MASK]')]],
   ]
   if (pooling !== null) metadata.push(['bert.pooling_type', ['uint32', pooling]])
-  return createGguf(metadata, tensors(size, feedForward, layers, contextTokens), seed)
+  const said = new Map([...metadata, ...(options.metadata ?? [])])
+  return createGguf([...said], tensors(size, feedForward, layers, contextTokens), seed)
 }
 
 /** Writes a tiny model for embeddings to `path` and returns the path. */

@@ -9,7 +9,7 @@ import { writeFileAtomically } from '../../files/atomic-file.ts'
 import { QMeshError, type ModelHash } from '../../../protocol/index.ts'
 import { readSmall } from '../store/store-files.ts'
 import { trialProcessUrl } from './trial-process.ts'
-import { refusedExitCode, trialMark } from './trial-protocol.ts'
+import { refusedExitCode, trialMark, unsoundExitCode } from './trial-protocol.ts'
 
 export interface FileTrialOptions {
   /** Folder of the verdicts; created when missing. */
@@ -25,6 +25,9 @@ type Verdict = z.infer<typeof verdictSchema>
 
 /** The engine starts in seconds, and a slow disk reads some 50 MB in one. */
 const defaultTimeoutMs = (bytes: number): number => 60_000 + bytes / 50_000
+
+/** Part of a verdict's name: with more that is looked at, files are tried again. */
+const checksVersion = 2
 
 /** Signals with which a process ends because of what it did itself. */
 const ownSignals: readonly string[] = ['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGTRAP']
@@ -67,7 +70,7 @@ export class FileTrial {
   }
 
   #verdictPath(hash: ModelHash): string {
-    return join(this.#options.dir, `${hash}-${engineVersion()}.json`)
+    return join(this.#options.dir, `${hash}-${engineVersion()}-${checksVersion}.json`)
   }
 
   /** It can be found again, so a disk that is full costs another trial and nothing else. */
@@ -96,6 +99,11 @@ export class FileTrial {
     }
     if (code === 0) return { isSound: true, reason: '' }
     if (code === refusedExitCode) return undefined
+    if (code === unsoundExitCode)
+      return {
+        isSound: false,
+        reason: 'the engine would crash or never end over some text: its vocabulary is no sound one',
+      }
     if (ended === 'SIGKILL') {
       throw new QMeshError(
         'QM_MODEL_TOO_LARGE',

@@ -1,12 +1,14 @@
 import { setPriority } from 'node:os'
 import { checkGgufFile } from '../../inference/gguf/header.ts'
 import { toGgufKind } from '../../inference/gguf/model-kind.ts'
-import { refusedExitCode, trialMark } from './trial-protocol.ts'
+import { refusedExitCode, trialMark, unsoundExitCode } from './trial-protocol.ts'
+import { unsoundVocabulary } from './vocabulary-check.ts'
 
 /**
  * Entry of the process that loads an unknown file once: over some lies in a header the engine ends its whole process,
  * so that process is not the node's. It answers by its exit code: 0 when the file loads and computes, `refusedExitCode`
- * when the engine refuses it in an orderly way, or by whatever ended it.
+ * when the engine refuses it in an orderly way, `unsoundExitCode` for a vocabulary that no engine should read with, or by
+ * whatever ended it.
  */
 export const trialProcessUrl = import.meta.url
 
@@ -22,6 +24,8 @@ async function tryFile(path: string): Promise<void> {
     ramPadding: 0,
   })
   const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
+  if (unsoundVocabulary(model.fileInfo.metadata.tokenizer?.ggml ?? {}) !== undefined)
+    process.exit(unsoundExitCode)
   // Some sizes are used for the first time when a graph is built and computed.
   if (toGgufKind(checkGgufFile(path)) === 'chat') {
     const bos = model.tokens.bos ?? model.tokens.eos

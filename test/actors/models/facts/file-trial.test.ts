@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileTrial, type FileTrialOptions } from '../../../../actors/models/facts/file-trial.ts'
 import { readModelFacts } from '../../../../actors/models/facts/model-facts.ts'
+import type { GgufValue } from '../../../support/gguf-writer.ts'
+import { createTinyBert } from '../../../support/tiny-bert.ts'
 import { createTinyGguf } from '../../../support/tiny-gguf.ts'
 import { sha256, tempFolder } from '../store/store-rig.ts'
 
@@ -49,6 +51,30 @@ describe('a file that the engine crashes over', { timeout }, () => {
     await expect(new FileTrial({ dir: join(dir, 'trials') }).check(path, hash)).rejects.toMatchObject({
       code: 'QM_MODEL_INVALID',
     })
+  })
+})
+
+describe('a file over some text of which the engine would crash or never end', { timeout }, () => {
+  const scores: readonly [string, GgufValue] = [
+    'tokenizer.ggml.scores',
+    ['array', Array.from({ length: 100 }, () => -1), 'float32'],
+  ]
+  /** A table of 128 units that are zero: every byte of ASCII stays in it, and no other does. */
+  const table = [0, 2, 0, 0, ...Array.from({ length: 514 }, () => 0)]
+
+  it.each<[string, readonly [string, GgufValue]]>([
+    ['a table that leads out of itself', ['tokenizer.ggml.precompiled_charsmap', ['array', table, 'uint8']]],
+    ['no token for some byte', ['tokenizer.ggml.model', ['string', 'rwkv']]],
+  ])('loads and reads what is tried, and is refused: %s', async (_, lie) => {
+    const said = [['tokenizer.ggml.model', ['string', 't5']] as const, scores, lie]
+    const { path, hash, trial, trials } = rig(createTinyBert({ metadata: said }))
+    for (let count = 0; count < 2; count++) {
+      await expect(trial.check(path, hash)).rejects.toMatchObject({
+        code: 'QM_MODEL_INVALID',
+        message: expect.stringContaining('over some text') as string,
+      })
+    }
+    expect(trials).toHaveLength(1)
   })
 })
 
