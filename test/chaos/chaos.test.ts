@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { ChaosMesh } from './mesh.ts'
 import { planRound } from './plan.ts'
 import { playRound } from './round.ts'
@@ -11,8 +11,8 @@ const firstSeed = Number(process.env['QMESH_TEST_SEED'] ?? 1)
 let mesh: ChaosMesh
 beforeAll(async () => {
   mesh = await ChaosMesh.open({ workers: 4, atLeast: 2, hasHostile: true })
+  return () => mesh.close()
 })
-afterAll(() => mesh.close())
 
 it('whatever happens to its workers, a stream is the one it would have been, or ends with a code and what there is', async () => {
   const startedAt = performance.now()
