@@ -618,7 +618,7 @@ export class NodeSystem {
     if (state === before || state === 'starting' || this.isStopping) return
     this.#options.logger.info(
       { peers },
-      state === 'online' ? 'online' : 'offline: answering own prompts only',
+      state === 'online' ? 'online' : 'offline: no peer can be reached',
     )
     this.events.emit('network', state)
   }

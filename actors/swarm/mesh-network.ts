@@ -11,10 +11,14 @@ import {
 } from '../../protocol/index.ts'
 import type { AccessList } from './access-list.ts'
 import { findBootstraps, type MdnsSession } from './mdns.ts'
+import { defaultBootstrapPort } from './bootstrap.ts'
 import { MeshDht } from './mesh-dht.ts'
 import { toBindError } from './network-errors.ts'
 import { type NodeAddress, type SwarmSettings, toBindHost } from './settings.ts'
 import { UnreachablePeers } from './unreachable-peers.ts'
+
+/** Taken when no port is asked for, if it is free. Not hyperdht's own: that is a bootstrap's, which may start here later. */
+const firstNodePort = defaultBootstrapPort + 1
 
 export interface NetworkEvents {
   opened(address: SwarmAddress): void
@@ -284,7 +288,7 @@ async function openDht(
     host,
     ...(bootstrap && { bootstrap }),
     ...(knownNodes && { nodes: knownNodes.slice(0, limits.knownNodesMax) }),
-    ...(port ? { port, anyPort: false } : {}),
+    ...(port ? { port, anyPort: false } : { port: firstNodePort }),
     // In a mesh of its own the workers keep the DHT alive when its bootstrap dies.
     ...(isOwnMesh && roles.includes('worker') && { ephemeral: false }),
     ...(host.startsWith('127.') && { firewalled: false }),

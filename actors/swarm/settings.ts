@@ -19,7 +19,7 @@ export interface SwarmSettings {
   readonly bootstrap?: readonly NodeAddress[] | undefined
   /** Address of the interface to use; absent: loopback if every bootstrap is there, otherwise all interfaces. */
   readonly host?: string | undefined
-  /** UDP port; absent or 0: whatever is free. */
+  /** UDP port, taken exactly; absent or 0: 49738, or whatever is free. */
   readonly port?: number | undefined
   /** When given, only these peers may connect. */
   readonly allow?: readonly PeerId[] | undefined

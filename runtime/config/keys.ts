@@ -287,7 +287,7 @@ export const configKeys = {
   port: key({
     schema: whole(0, 65_535),
     kind: 'integer',
-    doc: 'UDP port of the DHT node; 0 takes a free one.',
+    doc: 'UDP port of the DHT node; 0 takes 49738, or a free one where that is taken.',
     expects: 'a whole number from 0 to 65535',
     default: () => 0,
     flag: '--port <number>',

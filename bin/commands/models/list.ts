@@ -8,7 +8,7 @@ export const addList: AddModelCommand = (models, exit) => {
     if (flags.json) return output.json(found)
     if (found.length === 0)
       return note(
-        'no model is here yet; find one with "qmesh-node models search", or add a file with "models add"',
+        'no model is here yet but the built-in nano; find one with "qmesh-node models search", or add a file with "models add"',
       )
     await output.table(toModelRows(found), { isCut: true })
   })
