@@ -4,6 +4,7 @@ import { plainText } from '../runtime/plain-text.ts'
 export interface Spinner {
   /** Says what is being waited for. */
   text(text: string): void
+  /** Takes it off the terminal for good; may be called again. */
   stop(): void
 }
 
@@ -34,7 +35,9 @@ export function createSpinner(initial: string): Spinner {
     stop: () => {
       isStopped = true
       clearTimeout(timer)
+      // Once only: each time ora moves the cursor to the first column, and what stands there by now is not its own.
       ora?.stop()
+      ora = undefined
     },
   }
 }

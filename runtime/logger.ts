@@ -48,7 +48,22 @@ export function createLogger({ level, file, pretty, destination }: LoggerOptions
   )
 }
 
+/**
+ * Through the stream and not past it to the file descriptor: a spinner that stands on the terminal hears of the line and
+ * makes room for it.
+ */
+const terminal: DestinationStream = { write: (line) => void process.stderr.write(line) }
+let isTerminalGuarded = false
+
+function openTerminal(): DestinationStream {
+  // A terminal that was closed must not end a node that is answering.
+  if (!isTerminalGuarded) process.stderr.on('error', () => undefined)
+  isTerminalGuarded = true
+  return terminal
+}
+
 function openDestination(file: string | undefined): DestinationStream {
+  if (file === undefined && process.stderr.isTTY) return openTerminal()
   let sink: ReturnType<typeof pino.destination>
   try {
     sink = pino.destination(

@@ -102,12 +102,14 @@ async function converse(ask: Ask, flags: AskFlags, leave: AbortController): Prom
       history = [...history, user, { role: 'assistant' as const, content: result.text }].slice(-messagesMax)
       if (flags.stats) printStats(result)
     } catch (error) {
+      spinner.stop()
       // A conversation outlives a failed answer when there is a person to go on with it.
       if (!isTerminal || leave.signal.aborted) throw error
       const { code, message, hint } = toErrorReport(error)
       if (code !== 'QM_CANCELLED') note(`error ${code}: ${message}${hint ? `\nhint: ${hint}` : ''}`)
       if (code === 'QM_CONTEXT_EXCEEDED') note('/reset starts a new conversation')
     } finally {
+      spinner.stop()
       answering = undefined
     }
   }

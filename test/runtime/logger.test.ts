@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createLogger } from '../../runtime/logger.ts'
 import { plainText } from '../../runtime/plain-text.ts'
 import { tempDir } from './support/temp-dir.ts'
@@ -34,6 +34,21 @@ describe('the logger', () => {
     const { logger, text } = capture({ level: 'trace' })
     logger.trace({ secret: 'hunter22', options: { secret: 'hunter22', keyPair: 'hunter22' } })
     expect(text()).not.toContain('hunter22')
+  })
+
+  it('writes to a terminal through standard error, where a spinner sees the line and makes room', () => {
+    const stderr = process.stderr as { isTTY: boolean | undefined }
+    const before = stderr.isTTY
+    onTestFinished(() => void (stderr.isTTY = before))
+    stderr.isTTY = true
+    const written: string[] = []
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      written.push(String(text))
+      return true
+    })
+    createLogger({ level: 'info' }).info('model ready')
+    write.mockRestore()
+    expect(written.join('')).toMatch(/info.* model ready\n$/)
   })
 
   it('writes one JSON document a line', () => {

@@ -24,6 +24,7 @@ export function paper(columns: number, rows: number): PaperScreen {
   }
   const orders: Record<string, (count: number) => void> = {
     A: (count) => (row = Math.max(0, row - count)),
+    G: (at) => (column = at - 1),
     H: () => ([row, column] = [0, 0]),
     J: (which) => {
       const from = which === 2 ? 0 : row
