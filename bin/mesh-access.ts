@@ -3,6 +3,7 @@ import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
+import { namedMeshHint } from './no-worker.ts'
 import type { Spinner } from './spinner.ts'
 
 /** A way to ask the mesh: through a node that runs here anyway, or through one that lives as long as the command. */
@@ -12,6 +13,10 @@ export interface MeshAccess {
   readonly isLasting?: true
   /** What every question asks for: the model, if the command named one, and whether it must stay here. */
   readonly target: { readonly model?: string; readonly localOnly?: true }
+  /** This process as a worker, when all it has is the model that comes with the package. */
+  readonly fallbackId?: string
+  /** What to do when no worker is found, where this way to ask knows better than the error. */
+  readonly noWorkerHint?: string
   close(): Promise<void>
 }
 
@@ -22,13 +27,17 @@ export interface AccessRequest {
   readonly localOnly?: boolean | undefined
   /** Embeddings are asked for, not answers. */
   readonly isEmbedding?: boolean | undefined
+  /** The command line says which mesh is asked: an answer from elsewhere is not wanted. */
+  readonly isMeshNamed?: boolean | undefined
+  /** `--wait`: milliseconds for a first worker to appear. */
+  readonly waitMs?: number | undefined
   readonly spinner: Spinner
   readonly signal: AbortSignal
 }
 
 /** @throws QMeshError what starting a node may fail with, `QM_CANCELLED` */
 export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
-  const { config, model, localOnly = false, isEmbedding = false } = request
+  const { config, model, localOnly = false, isEmbedding = false, isMeshNamed = false } = request
   const isPath = model !== undefined && isModelPath(model)
   const running = isPath ? undefined : await findRunningNode(config.dataDir)
   if (running) {
@@ -39,8 +48,9 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
     return loadHere({ ...request, config: withoutEngine(config) }, [model])
   if (localOnly) return loadHere(request, config.models)
   // The small model that comes with the package only answers.
-  if (model === undefined && !isEmbedding) return lookAround(request)
-  return openClient(request)
+  if (model === undefined && !isEmbedding && !isMeshNamed) return lookAround(request)
+  const client = await openClient(request)
+  return isMeshNamed ? { ...client, noWorkerHint: namedMeshHint } : client
 }
 
 /** A node without models of its own. */
@@ -88,7 +98,7 @@ function toLoaded(models: NodeStatus['models'], isEmbedding: boolean): string | 
 }
 
 /** Any model will do: the mesh's, or, when nobody is met in time, the small one that comes with the package. */
-async function lookAround({ config, signal }: AccessRequest): Promise<MeshAccess> {
+async function lookAround({ config, waitMs = meetWithinMs, signal }: AccessRequest): Promise<MeshAccess> {
   const { createNode } = await import('../runtime/index.ts')
   const node = await anyIdentity(signal, (ephemeral) =>
     createNode({ ...withoutEngine(config), models: [builtInModelId], serve: false, ...ephemeral }),
@@ -98,21 +108,21 @@ async function lookAround({ config, signal }: AccessRequest): Promise<MeshAccess
       () => undefined,
       (error: unknown) => error,
     )
-    const looked = Promise.all([meetWorker(node), loaded])
+    const looked = Promise.all([meetWorker(node, waitMs), loaded])
     const [isMet, failure] = await orCancelled(looked, signal)
     if (!isMet && failure) throw failure
-    return { port: node, target: {}, close: () => node.stop() }
+    return { port: node, target: {}, fallbackId: node.id, close: () => node.stop() }
   } catch (error) {
     await node.stop()
     throw error
   }
 }
 
-/** Milliseconds to look for a worker before the built-in model answers. */
+/** Milliseconds to look for a worker before the built-in model answers, unless the command line says how long. */
 const meetWithinMs = 2_500
 
 /** Whether a worker with a model of its own was met within the time for it. */
-function meetWorker(node: QMeshNode): Promise<boolean> {
+function meetWorker(node: QMeshNode, withinMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const check = (): void => {
       const isMet = node
@@ -130,7 +140,7 @@ function meetWorker(node: QMeshNode): Promise<boolean> {
       node.off('workers', check)
       resolve(isMet)
     }
-    const timer = setTimeout(() => done(false), meetWithinMs)
+    const timer = setTimeout(() => done(false), withinMs)
     node.on('workers', check)
     check()
   })

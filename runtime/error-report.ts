@@ -1,9 +1,9 @@
 import { AnswerError } from '../actors/request/answer.ts'
-import { toQMeshError, type ErrorCode, type RequestId } from '../protocol/index.ts'
+import { QMeshError, toQMeshError, type ErrorCode, type RequestId } from '../protocol/index.ts'
 import { toExitCode } from './exit-codes.ts'
 import { plainText } from './plain-text.ts'
 
-export { QMeshError } from '../protocol/index.ts'
+export { QMeshError }
 
 /** What a person does next; only where the message itself cannot say it. */
 const hints: Partial<Record<ErrorCode, string>> = {
@@ -23,6 +23,20 @@ const hints: Partial<Record<ErrorCode, string>> = {
   QM_CONFIG_INVALID: 'see docs/CONFIG.md, or "qmesh-node config --help"',
   QM_USAGE: 'see "qmesh-node --help"',
   QM_INTERNAL: 'run again with QMESH_DEBUG=1 to see where it happened, and please report it',
+}
+
+/** An error for which its place knows better what to do next than its code does. */
+export class HintedError extends QMeshError {
+  readonly hint: string
+
+  /** @param error goes on with its code, its message and, as the cause, itself */
+  constructor(error: QMeshError, hint: string) {
+    super(error.code, error.message, {
+      cause: error,
+      ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+    })
+    this.hint = hint
+  }
 }
 
 export interface ErrorReport {
@@ -45,11 +59,16 @@ export function toErrorReport(error: unknown): ErrorReport {
     message: plainText(failure.message)
       .replaceAll(/\s*\n\s*/g, ' ')
       .trim(),
-    hint: hints[failure.code],
+    hint: failure instanceof HintedError ? failure.hint : hints[failure.code],
     exitCode: toExitCode(failure.code),
-    requestId: failure instanceof AnswerError ? failure.requestId : undefined,
+    requestId: toRequestId(failure),
     stack: stacks(failure),
   }
+}
+
+const toRequestId = (error: unknown): RequestId | undefined => {
+  if (error instanceof HintedError) return toRequestId(error.cause)
+  return error instanceof AnswerError ? error.requestId : undefined
 }
 
 function stacks(error: unknown): string {

@@ -3,10 +3,11 @@ import { listenForInterrupt } from '../interrupt.ts'
 import type { RequestExplanation } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
 import { explanationLines } from '../explanation-lines.ts'
+import { fallbackText, isFallback, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
-import { quietConfig } from '../quiet-config.ts'
+import { isMeshNamed, quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
 import { createSpinner } from '../spinner.ts'
 import { follow, printStats, streamAnswer } from '../stream-answer.ts'
@@ -20,7 +21,8 @@ Examples:
   qmesh-node ask --json --json-schema '{"type":"object"}' "Describe a fox." | jq .text
 
 With a node running on the data directory the question goes through it; otherwise a client is started for this one
-question. Everybody who answers reads your prompt: do not send secrets.`
+question. Where it meets no worker the small built-in model answers and a line on standard error says so; with --bootstrap or
+--secret it fails instead. Everybody who answers reads your prompt: do not send secrets.`
 
 interface Flags extends AskFlags {
   readonly json?: boolean
@@ -43,13 +45,15 @@ export const addAsk: AddCommand = (program, exit) => {
     try {
       const { signal } = interrupt
       const options = toAskOptions(flags, await readJsonSchema(flags.jsonSchema))
-      const config = quietConfig(await loadCommandConfig(command, clientKeys))
+      const loaded = await loadCommandConfig(command, clientKeys)
       const prompt = await readPrompt(words)
       const system = flags.system === undefined ? [] : [{ role: 'system' as const, content: flags.system }]
       const access = await openMeshAccess({
-        config,
+        config: quietConfig(loaded),
         model: flags.model,
         localOnly: flags.local,
+        isMeshNamed: isMeshNamed(loaded),
+        waitMs: options.discoverMs,
         spinner,
         signal,
       })
@@ -61,14 +65,18 @@ export const addAsk: AddCommand = (program, exit) => {
           const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
           spinner.stop()
           const why = flags.why ? await explain(access, result.requestId) : undefined
-          if (flags.json) await output.json({ ...result, ...(why && { why }) })
+          const isOwn = isFallback(access, result)
+          if (flags.json) {
+            await output.json({ ...result, ...(isOwn && { isFallback: true }), ...(why && { why }) })
+          }
+          if (isOwn) note(fallbackText)
           if (flags.stats) printStats(result)
           if (why && !flags.json) note(`\n${explanationLines(why).join('\n')}`)
           if (!flags.why) pointToWhy(access, result.requestId)
         } catch (error) {
           spinner.stop()
           if (interrupt.exitCode === undefined) await explainFailure(access, answer.requestId, flags)
-          throw error
+          throw toHinted(error, access)
         }
       } finally {
         await access.close()

@@ -3,10 +3,11 @@ import { addAskFlags, toAskOptions, type AskFlags } from '../ask-flags.ts'
 import { toErrorReport } from '../../runtime/error-report.ts'
 import { exitCodes } from '../../runtime/exit-codes.ts'
 import type { AddCommand } from '../command.ts'
+import { fallbackText, isFallback, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note } from '../output.ts'
-import { quietConfig } from '../quiet-config.ts'
+import { isMeshNamed, quietConfig } from '../quiet-config.ts'
 import { createSpinner } from '../spinner.ts'
 import { follow, printStats, streamAnswer } from '../stream-answer.ts'
 
@@ -33,7 +34,7 @@ export const addChat: AddCommand = (program, exit) => {
     .addHelpText('after', examples)
   addAskFlags(command).action(async (flags: AskFlags) => {
     const options = toAskOptions(flags)
-    const config = quietConfig(await loadCommandConfig(command, clientKeys))
+    const loaded = await loadCommandConfig(command, clientKeys)
     const leave = new AbortController()
     const onTerminate = (): void => {
       exit(exitCodes.terminated.code)
@@ -49,16 +50,18 @@ export const addChat: AddCommand = (program, exit) => {
     let access: MeshAccess | undefined
     try {
       access = await openMeshAccess({
-        config,
+        config: quietConfig(loaded),
         model: flags.model,
         localOnly: flags.local,
+        isMeshNamed: isMeshNamed(loaded),
+        waitMs: options.discoverMs,
         spinner,
         signal: leave.signal,
       })
       spinner.stop()
       const { port, target } = access
       const ask: Ask = (messages, extra) => port.ask(messages, { ...options, ...extra, ...target })
-      await converse(ask, flags, leave)
+      await converse(access, ask, flags, leave)
     } catch (error) {
       if (!leave.signal.aborted) throw error
     } finally {
@@ -70,10 +73,16 @@ export const addChat: AddCommand = (program, exit) => {
   })
 }
 
-async function converse(ask: Ask, flags: AskFlags, leave: AbortController): Promise<void> {
+async function converse(
+  access: MeshAccess,
+  ask: Ask,
+  flags: AskFlags,
+  leave: AbortController,
+): Promise<void> {
   const system: Message[] = flags.system === undefined ? [] : [{ role: 'system', content: flags.system }]
   const isTerminal = process.stdin.isTTY && process.stderr.isTTY
   let history: Message[] = []
+  let isFallbackTold = false
   let answering: AbortController | undefined
   const lines = createInterface({
     input: process.stdin,
@@ -101,7 +110,12 @@ async function converse(ask: Ask, flags: AskFlags, leave: AbortController): Prom
       const result = await streamAnswer(answer, spinner)
       history = [...history, user, { role: 'assistant' as const, content: result.text }].slice(-messagesMax)
       if (flags.stats) printStats(result)
-    } catch (error) {
+      if (!isFallbackTold && isFallback(access, result)) {
+        isFallbackTold = true
+        note(fallbackText)
+      }
+    } catch (thrown) {
+      const error = toHinted(thrown, access)
       spinner.stop()
       // A conversation outlives a failed answer when there is a person to go on with it.
       if (!isTerminal || leave.signal.aborted) throw error
