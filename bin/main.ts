@@ -89,6 +89,8 @@ export async function main(args: readonly string[]): Promise<number> {
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok.code
+    // A command whose commands were not named has shown them, as the bare program does.
+    if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage.code
     // Whoever read our output has enough of it.
     if (error instanceof BrokenPipe) return exitCodes.ok.code
     return report(error instanceof CommanderError ? toUsageError(error) : error, args.includes('--json'))

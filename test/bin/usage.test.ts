@@ -60,6 +60,13 @@ describe('help', { timeout }, () => {
     expect(stderr).toContain('Usage: qmesh-node')
   })
 
+  it.each(['models', 'keys'])('is what "%s" alone gets, as a mistake', async (name) => {
+    const { code, stdout, stderr } = await runMain(await tempDir(), [name])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(new RegExp(`^Usage: qmesh-node ${name} `))
+    expect(stderr).not.toMatch(/error|hint:|outputHelp/)
+  })
+
   it('--version prints the version of the package', async () => {
     const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
     const { version } = JSON.parse(text) as { version: string }
