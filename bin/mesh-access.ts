@@ -3,7 +3,7 @@ import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
-import { namedMeshHint } from './no-worker.ts'
+import { embeddingHint, namedMeshHint } from './no-worker.ts'
 import type { Spinner } from './spinner.ts'
 
 /** A way to ask the mesh: through a node that runs here anyway, or through one that lives as long as the command. */
@@ -39,10 +39,12 @@ export interface AccessRequest {
 export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
   const { config, model, localOnly = false, isEmbedding = false, isMeshNamed = false } = request
   const isPath = model !== undefined && isModelPath(model)
+  const noWorkerHint = isEmbedding ? embeddingHint : undefined
   const running = isPath ? undefined : await findRunningNode(config.dataDir)
   if (running) {
     const target = { ...(model !== undefined && { model }), ...(localOnly && { localOnly }) }
-    return { port: running, isLasting: true, target, close: () => Promise.resolve() }
+    const close = (): Promise<void> => Promise.resolve()
+    return { port: running, isLasting: true, target, ...(noWorkerHint && { noWorkerHint }), close }
   }
   if (isPath || model === builtInModelId)
     return loadHere({ ...request, config: withoutEngine(config) }, [model])
@@ -50,7 +52,8 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
   // The small model that comes with the package only answers.
   if (model === undefined && !isEmbedding && !isMeshNamed) return lookAround(request)
   const client = await openClient(request)
-  return isMeshNamed ? { ...client, noWorkerHint: namedMeshHint } : client
+  const hint = noWorkerHint ?? (isMeshNamed ? namedMeshHint : undefined)
+  return { ...client, ...(hint && { noWorkerHint: hint }) }
 }
 
 /** A node without models of its own. */

@@ -9,6 +9,11 @@ export const namedMeshHint =
   '--bootstrap and --secret must be those of the mesh: "qmesh-node workers" with the same ones shows who is there; ' +
   '--local asks the models of this machine instead'
 
+/** What to do when nobody makes embeddings. The model is a small one of the catalogue. */
+export const embeddingHint =
+  '"qmesh-node models pull all-minilm-l6-v2" fetches a model for embeddings, then ' +
+  '"qmesh-node up --model all-minilm-l6-v2" serves it'
+
 /** Whether the model that comes with the package answered, because there was nobody else. */
 export const isFallback = (
   { fallbackId }: MeshAccess,

@@ -2,6 +2,7 @@ import type { Embeddings } from '../../runtime/index.ts'
 import { toNumbers } from '../../runtime/control/index.ts'
 import type { AddCommand } from '../command.ts'
 import { listenForInterrupt } from '../interrupt.ts'
+import { toHinted } from '../no-worker.ts'
 import { openMeshAccess } from '../mesh-access.ts'
 import { addConfigFlags, clientKeys, loadCommandConfig, toDurationMs, toInteger } from '../options.ts'
 import { note, output } from '../output.ts'
@@ -67,6 +68,8 @@ export const addEmbed: AddCommand = (program, exit) => {
         spinner.stop()
         await (flags.json ? output.json(toJson(result)) : printVectors(result))
         if (flags.stats) printStats(result)
+      } catch (error) {
+        throw toHinted(error, access)
       } finally {
         await access.close()
       }

@@ -102,6 +102,15 @@ describe('with a running node', { timeout }, () => {
     })
   })
 
+  it('embed says how to come by a model when nobody has one', async () => {
+    const { home, args } = await rig({
+      port: { embed: () => Promise.reject(new QMeshError('QM_NO_WORKERS', 'nobody')) },
+    })
+    expect((await runMain(home, args('embed', 'a'))).stderr).toMatch(
+      /^error QM_NO_WORKERS: nobody\nhint: "qmesh-node models pull all-minilm-l6-v2" .*"qmesh-node up --model all-minilm-l6-v2" serves it\n$/,
+    )
+  })
+
   it.each([[['-']], [[]]])('ask %j reads the prompt from standard input', async (words) => {
     const { node, home, args } = await rig()
     const run = await cli(home, args('ask', ...words), { input: 'from a pipe\n' })

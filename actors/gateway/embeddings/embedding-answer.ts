@@ -24,9 +24,21 @@ export async function answerEmbedding(
   const traceparent = fromTraceHeader(reply.request.headers['traceparent'])
   const work = port.embed(texts, { ...options, signal: hangUp.signal, traceparent })
   meter.embedding(work)
-  const embeddings = await work
+  const embeddings = await work.catch(tellHowToServe)
   const list = await toList(embeddings, isBase64, hangUp.signal)
   return reply.headers(toHeaders(embeddings)).type('application/json; charset=utf-8').send(list)
+}
+
+/** Nobody has such a model unless somebody fetched one: a node serves one that answers, without being told. */
+function tellHowToServe(error: unknown): never {
+  if (!(error instanceof QMeshError) || error.code !== 'QM_NO_WORKERS') throw error
+  const { message, retryAfterMs } = error
+  throw new QMeshError(
+    error.code,
+    `${message} "qmesh-node models pull all-minilm-l6-v2" fetches a model for embeddings, ` +
+      '"qmesh-node up --model all-minilm-l6-v2" serves it.',
+    { cause: error, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+  )
 }
 
 function toHeaders({ requests }: Embeddings): Record<string, string> {

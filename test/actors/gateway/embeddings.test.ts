@@ -162,6 +162,9 @@ describe('POST /v1/embeddings', () => {
     const reply = await post(url, body)
     expect(reply.statusCode).toBe(503)
     expect(reply.headers['retry-after']).toBe('2')
+    expect(reply.json<{ error: { message: string } }>().error.message).toMatch(
+      /^nobody "qmesh-node models pull all-minilm-l6-v2" .* "qmesh-node up --model all-minilm-l6-v2" serves it\.$/,
+    )
     const metrics = await meter.registry.metrics()
     expect(metrics).toContain('qmesh_requests_total{outcome="failed",code="QM_NO_WORKERS"} 1')
     expect(metrics).toContain('qmesh_requests_open 0')
