@@ -31,8 +31,10 @@ ${Object.values(exitCodes)
   .join('\n')}
 
 Start here:
-  qmesh-node up --model ~/models/smollm2-135m-instruct.gguf
-  qmesh-node ask "What is the capital of France?"
+  qmesh-node up                               a node with the small built-in model
+  qmesh-node ask "What is a mesh?"            from another terminal
+  qmesh-node models pull smollm2-135m-instruct
+  qmesh-node up --model smollm2-135m-instruct
 
 QMESH_DEBUG=1 adds stack traces to errors.`
 

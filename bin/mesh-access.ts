@@ -3,6 +3,7 @@ import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
+import { toFinalFailure } from './final-failure.ts'
 import { embeddingHint, namedMeshHint } from './no-worker.ts'
 import type { Spinner } from './spinner.ts'
 
@@ -78,7 +79,9 @@ async function loadHere(
     createNode({ ...config, models, serve: false, ...ephemeral }),
   )
   try {
-    await orCancelled(node.ready, signal)
+    await orCancelled(node.ready, signal).catch((error: unknown) => {
+      throw toFinalFailure(error)
+    })
     const isId = model !== undefined && !isModelPath(model)
     const loaded = isId ? model : toLoaded(node.status().models, isEmbedding)
     if (loaded === undefined) {
@@ -113,7 +116,7 @@ async function lookAround({ config, waitMs = meetWithinMs, signal }: AccessReque
     )
     const looked = Promise.all([meetWorker(node, waitMs), loaded])
     const [isMet, failure] = await orCancelled(looked, signal)
-    if (!isMet && failure) throw failure
+    if (!isMet && failure) throw toFinalFailure(failure)
     return { port: node, target: {}, fallbackId: node.id, close: () => node.stop() }
   } catch (error) {
     await node.stop()

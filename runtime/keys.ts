@@ -52,7 +52,8 @@ export const exportKeysAsText = async (dataDir: string): Promise<string> =>
  */
 export async function importKeys(from: string, dataDir: string): Promise<KeysReport> {
   const text = await readSmallFile(from, identityFileBytesMax).catch((error: unknown) => {
-    throw toQMeshError(error, 'QM_KEYS_INVALID')
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw toQMeshError(error, 'QM_KEYS_INVALID')
+    throw new QMeshError('QM_KEYS_INVALID', `there is no file ${from}`, { cause: error })
   })
   const identity = identityFromFile(text)
   if (!identity)

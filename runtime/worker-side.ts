@@ -36,6 +36,7 @@ import {
   type Status,
 } from '../protocol/index.ts'
 import type { ModelStatus } from './node-status.ts'
+import { withRetry } from './retry-text.ts'
 
 export interface WorkerSideOptions {
   readonly selfId: PeerId
@@ -69,11 +70,6 @@ const unknownHealth: Health = { score: 50, state: 'moderate', capacityShare: 1 }
 
 /** Codes with which a request ends when the thread it ran in is gone. */
 const engineLost: ReadonlySet<ErrorCode> = new Set(['QM_ENGINE_CRASHED', 'QM_ENGINE_HUNG'])
-
-const againIn = (ms: number): string => {
-  const seconds = Math.ceil(ms / 1_000)
-  return `it is tried again in ${seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}`
-}
 
 const toAd = ({ id, hash, contextTokens, slots, embeddingSize, tools }: ModelAd): ModelAd => ({
   id,
@@ -338,13 +334,13 @@ export class WorkerSide {
         break
       case 'model.retrying': {
         const { modelId, code, delayMs } = event
-        const error = { code, message: `${event.message}; ${againIn(delayMs)}` }
+        const error = { code, message: withRetry(event.message, delayMs) }
         this.#models.set(modelId, { ...this.#known(modelId), state: 'recovering', error })
         break
       }
       case 'model.failed': {
         const { modelId, code, retryMs } = event
-        const message = retryMs === undefined ? event.message : `${event.message}; ${againIn(retryMs)}`
+        const message = retryMs === undefined ? event.message : withRetry(event.message, retryMs)
         this.#models.set(modelId, { ...this.#known(modelId), state: 'failed', error: { code, message } })
         this.#visitors.delete(modelId)
         this.#removeSlots(modelId)

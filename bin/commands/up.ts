@@ -2,6 +2,8 @@ import type { AddCommand } from '../command.ts'
 import { configKeyNames, type Config } from '../../runtime/config/index.ts'
 import { listenForShutdown } from '../../runtime/shutdown.ts'
 import { packageVersion } from '../../runtime/version.ts'
+import { withoutRetry } from '../../runtime/retry-text.ts'
+import { toFinalFailure } from '../final-failure.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
 import { programName } from '../program-name.ts'
@@ -9,10 +11,9 @@ import { createSpinner } from '../spinner.ts'
 
 const examples = `
 Examples:
-  qmesh-node up --model ~/models/smollm2-135m-instruct.gguf
+  qmesh-node up                         serve the small built-in model
   qmesh-node up --model ./a.gguf --model ./b.gguf --slots 2 --name gpu-box
   qmesh-node up --bootstrap 192.168.1.5:49737 --secret "$SECRET" --model ./a.gguf
-  qmesh-node up                         serve the small built-in model
   qmesh-node up --no-serve              answer this machine only
   qmesh-node up --gateway-port 8000     OpenAI's API on another port than 11500
   qmesh-node up --engine openai --engine-url http://127.0.0.1:11434/v1 --engine-model llama3.2:3b
@@ -98,10 +99,13 @@ async function waitForModels(node: Node): Promise<true> {
   spinner.stop()
   const failed = node.status().models.filter(({ state }) => state === 'failed')
   const what = failure === undefined ? ', going on without it' : ''
-  for (const { id, error } of failed) note(`model ${id} failed${what}: ${error?.code}: ${error?.message}`)
+  for (const { id, error } of failed) {
+    const { code, message = '' } = error ?? {}
+    note(`model ${id} failed${what}: ${code}: ${failure === undefined ? message : withoutRetry(message)}`)
+  }
   if (failure === undefined) return true
   note('none of the models could be loaded, so this node stops; with "models = []" it runs without any')
-  throw failure
+  throw toFinalFailure(failure)
 }
 
 async function printReady(config: Config, { models, gateway }: Status): Promise<void> {

@@ -95,7 +95,7 @@ export const configKeys = {
   engine: key({
     schema: z.enum(['llama', 'openai']),
     kind: 'text',
-    doc: "What runs models: `llama` runs files in this node; `openai` adds a model that another program runs, such as Ollama, LM Studio or llama-server, by OpenAI's API..",
+    doc: "What runs models: `llama` runs files in this node; `openai` adds a model that another program runs, such as Ollama, LM Studio or llama-server, by OpenAI's API.",
     expects: '"llama" or "openai"',
     default: () => 'llama' as const,
     flag: '--engine <engine>',

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs'
 import type { z } from 'zod'
 import { QMeshError } from '../../protocol/index.ts'
 import { configKeyNames, configKeys, modelFields, type ConfigKey } from './keys.ts'
 import { describeOrigin, type Origin } from './origin.ts'
+import { toAbsolutePath } from './paths.ts'
 import { nearest } from './suggest.ts'
 
 /** One value of one source, as written. */
@@ -39,12 +41,23 @@ export function checkEntry({ key, value, origin, baseDir }: RawEntry): Checked {
     }
   }
   const isSecret = 'isSecret' in entry && entry.isSecret
+  const path = key === 'models' ? toFileName(found.value, baseDir) : undefined
+  if (path !== undefined) return { ok: false, problem: `${place(origin)}"${where}" is ${path}` }
   const came = isSecret ? `one of ${String(value).length} characters` : shown(found.value)
   return {
     ok: false,
     problem: `${place(origin)}"${where}" must be ${expected(key, found.path)}, but it is ${came}`,
   }
 }
+
+/** A file of that name is here: then it is most likely meant, and an id it cannot be. */
+function toFileName(value: unknown, baseDir: string): string | undefined {
+  if (typeof value !== 'string' || !printableName.test(value)) return undefined
+  if (!existsSync(toAbsolutePath(value, baseDir))) return undefined
+  return `no id of a model; to name the file that is here, write ./${value} (its name does not end in .gguf, as those of models do)`
+}
+
+const printableName = /^[^\p{C}/\\]{1,200}$/u
 
 /** The message for a key nobody knows. */
 export function unknownKey(

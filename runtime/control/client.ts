@@ -1,4 +1,5 @@
 import { QMeshError, toQMeshError } from '../../protocol/index.ts'
+import { defaultDataDir } from '../config/paths.ts'
 import { createControlAnswer } from './client-answer.ts'
 import { readEmbeddings } from './commands/embed.ts'
 import type { ControlCommandName } from './commands/index.ts'
@@ -38,9 +39,10 @@ export async function findRunningNode(dataDir: string): Promise<ControlClient | 
 export async function requireRunningNode(dataDir: string): Promise<ControlClient> {
   const node = await findRunningNode(dataDir)
   if (node) return node
+  const where = dataDir === defaultDataDir() ? '' : ` --data-dir ${dataDir}`
   throw new QMeshError(
     'QM_NODE_NOT_RUNNING',
-    `no node is running on ${dataDir}; start one with: qmesh-node up`,
+    `no node is running on ${dataDir}; start one with: qmesh-node up${where}`,
   )
 }
 

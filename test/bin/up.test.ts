@@ -36,6 +36,7 @@ describe('qmesh-node up', { timeout: 90_000 }, () => {
     expect(out.stderr).toContain('none of the models could be loaded')
     expect(out.stderr).toMatch(/^error QM_MODEL_FILE_INVALID: /m)
     expect(out.stdout).not.toContain('ready')
+    expect(out.stderr).not.toContain('tried again')
   })
 
   it('goes on with those that can be loaded, and says what the others failed with', async () => {

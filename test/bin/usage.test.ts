@@ -133,6 +133,18 @@ describe('a bad configuration', { timeout }, () => {
   })
 })
 
+describe('what is given as a model', { timeout }, () => {
+  it('is told how to be written when it is a file without the ending of models', async () => {
+    const home = await tempDir()
+    await writeFile(join(home, 'README.md'), 'not a model')
+    const run = await runMain(home, ['up', '--model', 'README.md'])
+    expect(run.code).toBe(2)
+    expect(run.stderr).toContain('--model: "models[0]" is no id of a model; ')
+    expect(run.stderr).toContain('write ./README.md (its name does not end in .gguf, as those of models do)')
+    expect((await runMain(home, ['up', '--model', 'LICENSE'])).stderr).toContain('must be a path, an id')
+  })
+})
+
 describe('config', { timeout }, () => {
   it('shows each value and where it came from, secrets aside', async () => {
     const home = await tempDir()
@@ -192,5 +204,14 @@ describe('without a running node', { timeout }, () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error QM_NODE_NOT_RUNNING: .*qmesh-node up/)
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'QM_NODE_NOT_RUNNING' } })
+  })
+
+  it('status says how to start one on the data directory that was named', async () => {
+    const home = await tempDir()
+    const other = join(home, 'other')
+    expect((await runMain(home, ['status'])).stderr).toMatch(/: qmesh-node up\n/)
+    expect((await runMain(home, ['status', '--data-dir', other])).stderr).toContain(
+      `: qmesh-node up --data-dir ${other}\n`,
+    )
   })
 })

@@ -28,6 +28,14 @@ describe('the keys of a node', () => {
     await opened.close()
   })
 
+  it('are not looked for in a file that is not there', async () => {
+    const missing = join(await tempDir(), 'nofile')
+    await expect(importKeys(missing, await tempDir())).rejects.toMatchObject({
+      code: 'QM_KEYS_INVALID',
+      message: `there is no file ${missing}`,
+    })
+  })
+
   it('are never written over anything', async () => {
     const { dataDir, id } = await nodeWithKeys()
     const other = await nodeWithKeys()
