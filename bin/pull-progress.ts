@@ -8,6 +8,11 @@ const percentPerLine = 10
 /** … and milliseconds after which there is one anyway. */
 const lineMs = 10_000
 
+/** Until somebody is found who knows the model; for one that nobody knows that takes half a minute. */
+const lookingText = 'looking for somebody who knows it'
+/** Milliseconds of silence before that is said where there is no terminal. */
+const patienceMs = 1_000
+
 /** `45 % of 1.2 GB, 23 MB/s, 40 s left, from peers`. */
 export function toProgressText({
   stage,
@@ -18,6 +23,7 @@ export function toProgressText({
   etaMs,
 }: PullProgress): string {
   if (stage === 'verifying') return 'checking every byte'
+  if (stage === 'resolving' && source === undefined) return lookingText
   if (totalBytes === undefined) return `asking ${source ?? 'for its size'}`
   const percent = Math.floor((100 * doneBytes) / totalBytes)
   const parts = [
@@ -45,14 +51,16 @@ export interface ProgressDisplay {
 
 /** One line that changes, on a terminal; a line now and then elsewhere. */
 export function createProgressDisplay(name: string): ProgressDisplay {
-  const spinner = createSpinner(`${name}: looking for it`)
+  const spinner = createSpinner(`${name}: ${lookingText}`)
   const isTerminal = process.stderr.isTTY && process.stderr.columns > 0
+  const looking = isTerminal ? undefined : setTimeout(() => note(`${name}: ${lookingText}`), patienceMs)
   let [toldPercent, toldMs, toldStage] = [-1, performance.now(), '']
   return {
     show: (progress) => {
       const text = `${name}: ${toProgressText(progress)}`
       spinner.text(text)
       if (isTerminal) return
+      if (progress.stage !== 'resolving') clearTimeout(looking)
       const { doneBytes, totalBytes = 0, stage } = progress
       const percent = totalBytes > 0 ? Math.floor((100 * doneBytes) / totalBytes) : 0
       const step = Math.floor(percent / percentPerLine)
@@ -64,6 +72,9 @@ export function createProgressDisplay(name: string): ProgressDisplay {
       toldStage = stage
       note(text)
     },
-    stop: () => spinner.stop(),
+    stop: () => {
+      clearTimeout(looking)
+      spinner.stop()
+    },
   }
 }
