@@ -1,4 +1,5 @@
 import { HintedError, QMeshError } from '../runtime/error-report.ts'
+import { nearNames } from '../runtime/near-names.ts'
 import type { MeshAccess } from './mesh-access.ts'
 
 /** What is said beside an answer that nobody else was there to give. */
@@ -21,9 +22,30 @@ export const isFallback = (
 ): boolean => fallbackId !== undefined && workerId === fallbackId
 
 /** An error that says that nobody was there, with what this way to ask makes of it; any other as it is. */
-export function toHinted(error: unknown, { noWorkerHint }: MeshAccess): unknown {
-  if (noWorkerHint === undefined || !(error instanceof QMeshError) || error.code !== 'QM_NO_WORKERS') {
-    return error
+export async function toHinted(error: unknown, access: MeshAccess): Promise<unknown> {
+  if (!(error instanceof QMeshError) || error.code !== 'QM_NO_WORKERS') return error
+  const hint = (await namesHint(access)) ?? access.noWorkerHint
+  return hint === undefined ? error : new HintedError(error, hint)
+}
+
+/** Models that are shown to somebody who named another one. */
+const shownMax = 8
+
+/** Which models there are, when the one that was named is not among them. */
+async function namesHint({ port, target }: MeshAccess): Promise<string | undefined> {
+  const { model, localOnly } = target
+  if (model === undefined || localOnly) return undefined
+  try {
+    const workers = await port.workers()
+    const known = [...new Set(workers.flatMap(({ models }) => models.map(({ id }) => id)))]
+    if (known.length === 0 || known.includes(model)) return undefined
+    const list = (names: readonly string[]): string => names.map((id) => `"${id}"`).join(', ')
+    const near = nearNames(model, known)
+    const names =
+      near.length > 0 ? `did you mean ${list(near)}?` : `there are ${list(known.slice(0, shownMax))};`
+    return `${names} "qmesh-node workers" shows all models`
+  } catch {
+    // A node that has stopped meanwhile knows none; what failed is said all the same.
+    return undefined
   }
-  return new HintedError(error, noWorkerHint)
 }

@@ -76,7 +76,7 @@ export const addAsk: AddCommand = (program, exit) => {
         } catch (error) {
           spinner.stop()
           if (interrupt.exitCode === undefined) await explainFailure(access, answer.requestId, flags)
-          throw toHinted(error, access)
+          throw await toHinted(error, access)
         }
       } finally {
         await access.close()

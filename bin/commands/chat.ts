@@ -115,7 +115,7 @@ async function converse(
         note(fallbackText)
       }
     } catch (thrown) {
-      const error = toHinted(thrown, access)
+      const error = await toHinted(thrown, access)
       spinner.stop()
       // A conversation outlives a failed answer when there is a person to go on with it.
       if (!isTerminal || leave.signal.aborted) throw error

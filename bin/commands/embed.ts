@@ -69,7 +69,7 @@ export const addEmbed: AddCommand = (program, exit) => {
         await (flags.json ? output.json(toJson(result)) : printVectors(result))
         if (flags.stats) printStats(result)
       } catch (error) {
-        throw toHinted(error, access)
+        throw await toHinted(error, access)
       } finally {
         await access.close()
       }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import { QMeshError } from '../../protocol/index.ts'
+import type { WorkerSummary } from '../../runtime/index.ts'
 import {
   createControlRig,
   drainedStatus,
@@ -14,6 +15,26 @@ import { tempDir } from '../runtime/support/temp-dir.ts'
 import { cli, runMain, startCli } from './cli.ts'
 
 const timeout = 30_000
+
+const sampleWorker = (id: string): WorkerSummary => ({
+  workerId: '12'.repeat(32),
+  isLocal: false,
+  tier: 'gold',
+  models: [{ id, hash: 'ef'.repeat(32), contextTokens: 512, slots: 2 }],
+  healthScore: 71.4,
+  state: 'light',
+  accepting: true,
+  queueLength: 1,
+  queueCapacity: 8,
+  slotsBusy: 2,
+  slots: 2,
+  barred: undefined,
+  inFlight: 1,
+  answers: 3,
+  firstTokenMs: 120.4,
+  tokensPerSecond: 20.25,
+  failuresInRow: 0,
+})
 
 /** A node of paper, and the command line that reaches it. */
 async function rig(options: Parameters<typeof createControlRig>[0] = {}) {
@@ -108,6 +129,25 @@ describe('with a running node', { timeout }, () => {
     })
     expect((await runMain(home, args('embed', 'a'))).stderr).toMatch(
       /^error QM_NO_WORKERS: nobody\nhint: "qmesh-node models pull all-minilm-l6-v2" .*"qmesh-node up --model all-minilm-l6-v2" serves it\n$/,
+    )
+  })
+
+  it.each([
+    ['tinny', 'did you mean "tiny"?'],
+    ['qwerty', 'there are "tiny", "other";'],
+  ])('ask --model %s says which models there are: %s', async (model, names) => {
+    const ids = ['tiny', 'other', 'tiny']
+    const { home, args } = await rig({
+      chunks: async function* (): AsyncGenerator<AnswerChunk> {
+        yield* []
+        throw new QMeshError('QM_NO_WORKERS', 'nobody')
+      },
+      port: { workers: () => ids.map((id) => sampleWorker(id)) },
+    })
+    const run = await runMain(home, args('ask', '--model', model, 'hi'))
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toBe(
+      `error QM_NO_WORKERS: nobody\nhint: ${names} "qmesh-node workers" shows all models\n`,
     )
   })
 

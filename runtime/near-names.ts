@@ -1,0 +1,1 @@
+export { nearNames } from '../actors/gateway/near-names.ts'
