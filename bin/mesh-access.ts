@@ -15,7 +15,7 @@ export interface MeshAccess {
   /** What every question asks for: the model, if the command named one, and whether it must stay here. */
   readonly target: { readonly model?: string; readonly localOnly?: true }
   /** This process as a worker, when all it has is the model that comes with the package. */
-  readonly fallbackId?: string
+  readonly fallback?: { readonly workerId: string; readonly hasMet: boolean }
   /** What to do when no worker is found, where this way to ask knows better than the error. */
   readonly noWorkerHint?: string
   close(): Promise<void>
@@ -117,7 +117,8 @@ async function lookAround({ config, waitMs = meetWithinMs, signal }: AccessReque
     const looked = Promise.all([meetWorker(node, waitMs), loaded])
     const [isMet, failure] = await orCancelled(looked, signal)
     if (!isMet && failure) throw toFinalFailure(failure)
-    return { port: node, target: {}, fallbackId: node.id, close: () => node.stop() }
+    const fallback = { workerId: node.id, hasMet: isMet }
+    return { port: node, target: {}, fallback, close: () => node.stop() }
   } catch (error) {
     await node.stop()
     throw error

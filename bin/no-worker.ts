@@ -2,9 +2,6 @@ import { HintedError, QMeshError } from '../runtime/error-report.ts'
 import { nearNames } from '../runtime/near-names.ts'
 import type { MeshAccess } from './mesh-access.ts'
 
-/** What is said beside an answer that nobody else was there to give. */
-export const fallbackText = 'no worker was reached: the built-in model on this machine answered'
-
 /** What to do when the mesh that the command line names has no worker. */
 export const namedMeshHint =
   '--bootstrap and --secret must be those of the mesh: "qmesh-node workers" with the same ones shows who is there; ' +
@@ -15,11 +12,15 @@ export const embeddingHint =
   '"qmesh-node models pull all-minilm-l6-v2" fetches a model for embeddings, then ' +
   '"qmesh-node up --model all-minilm-l6-v2" serves it'
 
-/** Whether the model that comes with the package answered, because there was nobody else. */
-export const isFallback = (
-  { fallbackId }: MeshAccess,
+/** What is said beside an answer of the model that comes with the package, when the mesh gave none. */
+export function fallbackText(
+  { fallback }: MeshAccess,
   { workerId }: { readonly workerId: string },
-): boolean => fallbackId !== undefined && workerId === fallbackId
+): string | undefined {
+  if (fallback === undefined || workerId !== fallback.workerId) return undefined
+  const why = fallback.hasMet ? 'no other worker took the question' : 'no worker was reached'
+  return `${why}: the built-in model on this machine answered`
+}
 
 /** An error that says that nobody was there, with what this way to ask makes of it; any other as it is. */
 export async function toHinted(error: unknown, access: MeshAccess): Promise<unknown> {

@@ -3,7 +3,7 @@ import { listenForInterrupt } from '../interrupt.ts'
 import type { RequestExplanation } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
 import { explanationLines } from '../explanation-lines.ts'
-import { fallbackText, isFallback, toHinted } from '../no-worker.ts'
+import { fallbackText, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
@@ -65,11 +65,11 @@ export const addAsk: AddCommand = (program, exit) => {
           const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
           spinner.stop()
           const why = flags.why ? await explain(access, result.requestId) : undefined
-          const isOwn = isFallback(access, result)
+          const fallback = fallbackText(access, result)
           if (flags.json) {
-            await output.json({ ...result, ...(isOwn && { isFallback: true }), ...(why && { why }) })
+            await output.json({ ...result, ...(fallback && { isFallback: true }), ...(why && { why }) })
           }
-          if (isOwn) note(fallbackText)
+          if (fallback) note(fallback)
           if (flags.stats) printStats(result)
           if (why && !flags.json) note(`\n${explanationLines(why).join('\n')}`)
           if (!flags.why) pointToWhy(access, result.requestId)

@@ -3,7 +3,7 @@ import { addAskFlags, toAskOptions, type AskFlags } from '../ask-flags.ts'
 import { toErrorReport } from '../../runtime/error-report.ts'
 import { exitCodes } from '../../runtime/exit-codes.ts'
 import type { AddCommand } from '../command.ts'
-import { fallbackText, isFallback, toHinted } from '../no-worker.ts'
+import { fallbackText, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note } from '../output.ts'
@@ -110,10 +110,9 @@ async function converse(
       const result = await streamAnswer(answer, spinner)
       history = [...history, user, { role: 'assistant' as const, content: result.text }].slice(-messagesMax)
       if (flags.stats) printStats(result)
-      if (!isFallbackTold && isFallback(access, result)) {
-        isFallbackTold = true
-        note(fallbackText)
-      }
+      const fallback = fallbackText(access, result)
+      if (fallback && !isFallbackTold) note(fallback)
+      isFallbackTold ||= fallback !== undefined
     } catch (thrown) {
       const error = await toHinted(thrown, access)
       spinner.stop()
