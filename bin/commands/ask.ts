@@ -9,7 +9,7 @@ import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
 import { isMeshNamed, quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
-import { createSpinner } from '../spinner.ts'
+import { createSpinner, type Spinner } from '../spinner.ts'
 import { follow, printStats, streamAnswer } from '../stream-answer.ts'
 
 const examples = `
@@ -41,12 +41,14 @@ export const addAsk: AddCommand = (program, exit) => {
     .addHelpText('after', examples)
   addAskFlags(command).action(async (words: string[], flags: Flags) => {
     const interrupt = listenForInterrupt()
-    const spinner = createSpinner('looking for a worker')
+    let spinner: Spinner | undefined
     try {
       const { signal } = interrupt
       const options = toAskOptions(flags, await readJsonSchema(flags.jsonSchema))
       const loaded = await loadCommandConfig(command, clientKeys)
       const prompt = await readPrompt(words)
+      // Not before: at a terminal the words are typed just now.
+      spinner = createSpinner('looking for a worker')
       const system = flags.system === undefined ? [] : [{ role: 'system' as const, content: flags.system }]
       const access = await openMeshAccess({
         config: quietConfig(loaded),
@@ -86,7 +88,7 @@ export const addAsk: AddCommand = (program, exit) => {
       if (interrupt.exitCode === undefined) throw error
       exit(interrupt.exitCode)
     } finally {
-      spinner.stop()
+      spinner?.stop()
       interrupt.dispose()
     }
   })

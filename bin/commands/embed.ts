@@ -8,7 +8,7 @@ import { addConfigFlags, clientKeys, loadCommandConfig, toDurationMs, toInteger 
 import { note, output } from '../output.ts'
 import { quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
-import { createSpinner } from '../spinner.ts'
+import { createSpinner, type Spinner } from '../spinner.ts'
 import { short } from '../stream-answer.ts'
 
 const examples = `
@@ -45,7 +45,7 @@ export const addEmbed: AddCommand = (program, exit) => {
     .addHelpText('after', examples)
   addConfigFlags(command, clientKeys).action(async (words: string[], flags: Flags) => {
     const interrupt = listenForInterrupt()
-    const spinner = createSpinner('looking for a worker')
+    let spinner: Spinner | undefined
     try {
       const { signal } = interrupt
       const options = {
@@ -55,6 +55,8 @@ export const addEmbed: AddCommand = (program, exit) => {
       }
       const config = quietConfig(await loadCommandConfig(command, clientKeys))
       const texts = await readTexts(words)
+      // Not before: at a terminal the words are typed just now.
+      spinner = createSpinner('looking for a worker')
       const access = await openMeshAccess({
         config,
         model: flags.model,
@@ -78,7 +80,7 @@ export const addEmbed: AddCommand = (program, exit) => {
       if (interrupt.exitCode === undefined) throw error
       exit(interrupt.exitCode)
     } finally {
-      spinner.stop()
+      spinner?.stop()
       interrupt.dispose()
     }
   })
