@@ -616,10 +616,7 @@ export class NodeSystem {
     const before = this.#network.state
     this.#network = { state, peers: Math.max(0, peers) }
     if (state === before || state === 'starting' || this.isStopping) return
-    this.#options.logger.info(
-      { peers },
-      state === 'online' ? 'online' : 'offline: no peer can be reached',
-    )
+    this.#options.logger.info({ peers }, state === 'online' ? 'online' : 'offline: no peer can be reached')
     this.events.emit('network', state)
   }
 
