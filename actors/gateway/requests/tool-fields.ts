@@ -15,14 +15,28 @@ export const parameters = z
     message: `it has more than ${limits.jsonSchemaCharsMax} characters`,
   })
 
+/** What OpenAI's two APIs say of a function; one of them has it in an object of its own. */
+export const functionFields = {
+  name: toolNameSchema,
+  description: toolSchema.shape.description.unwrap().nullish(),
+  parameters: parameters.nullish(),
+  strict: z.boolean().nullish(),
+}
+
+type FunctionFields = { [Key in keyof typeof functionFields]?: z.output<(typeof functionFields)[Key]> } & {
+  readonly name: string
+}
+
+export const toFunction = ({ name, description, parameters: schema, strict }: FunctionFields) => ({
+  name,
+  ...(description && { description }),
+  ...(schema && { parameters: schema }),
+  ...(strict && { strict }),
+})
+
 const functionTool = z.strictObject({
   type: z.literal('function'),
-  function: z.strictObject({
-    name: toolNameSchema,
-    description: toolSchema.shape.description.unwrap().nullish(),
-    parameters: parameters.nullish(),
-    strict: z.boolean().nullish(),
-  }),
+  function: z.strictObject(functionFields),
 })
 
 const tool = ofTypes(functionTool, ['function'], 'A tool', 'only functions are')
@@ -50,12 +64,7 @@ export function toTools({
   tool_choice: choice,
   parallel_tool_calls: isParallel,
 }: ToolFields): AskTools {
-  const functions = (tools ?? []).map(({ function: { name, description, parameters: schema, strict } }) => ({
-    name,
-    ...(description && { description }),
-    ...(schema && { parameters: schema }),
-    ...(strict && { strict }),
-  }))
+  const functions = (tools ?? []).map((one) => toFunction(one.function))
   return toAskTools(functions, typeof choice === 'object' ? choice?.function : choice, isParallel)
 }
 

@@ -1,15 +1,9 @@
 import { z } from 'zod'
-import { limits, toolNameSchema, toolSchema } from '../../../protocol/index.ts'
+import { limits, toolNameSchema } from '../../../protocol/index.ts'
 import { ofTypes } from '../requests/of-types.ts'
-import { parameters, toAskTools, type AskTools } from '../requests/tool-fields.ts'
+import { functionFields, toAskTools, toFunction, type AskTools } from '../requests/tool-fields.ts'
 
-const functionTool = z.strictObject({
-  type: z.literal('function'),
-  name: toolNameSchema,
-  description: toolSchema.shape.description.unwrap().nullish(),
-  parameters: parameters.nullish(),
-  strict: z.boolean().nullish(),
-})
+const functionTool = z.strictObject({ type: z.literal('function'), ...functionFields })
 
 /** What OpenAI runs by itself, such as a search, nobody runs here. */
 const tool = ofTypes(functionTool, ['function'], 'A tool', 'only functions are')
@@ -33,12 +27,7 @@ export function toTools({
   tool_choice: choice,
   parallel_tool_calls: isParallel,
 }: ToolFields): AskTools {
-  const functions = (tools ?? []).map(({ name, description, parameters: schema, strict }) => ({
-    name,
-    ...(description && { description }),
-    ...(schema && { parameters: schema }),
-    ...(strict && { strict }),
-  }))
+  const functions = (tools ?? []).map(toFunction)
   return toAskTools(
     functions,
     typeof choice === 'object' && choice ? { name: choice.name } : choice,
