@@ -429,7 +429,6 @@ export class WorkerSide {
     scheduler.send({
       type: 'request.submit',
       jobId: job.id,
-      clientId: job.wire.peerId,
       modelId,
       waitMs: job.precedence.waitMs,
       // Tokens that another worker generated are read here, not written.

@@ -82,9 +82,9 @@ export class Intake implements ClientDesk {
   readonly #ports: IntakePorts
   readonly #earnings: EarningsPort
   readonly #jobs = new Map<JobId, Job>()
-  /** Those that their clients still want. */
+  /** Those that their clients still want. What a slot has yet to stop is none of them: its client may ask for more. */
   readonly #wanted = new Map<JobName, Job>()
-  readonly #jobsByClient = new Map<PeerId, Set<Job>>()
+  readonly #wantedByClient = new Map<PeerId, Set<Job>>()
   readonly #whenIdle = new Set<() => void>()
 
   constructor(ports: IntakePorts) {
@@ -134,7 +134,7 @@ export class Intake implements ClientDesk {
 
   closed(wire: ClientWire): void {
     // A peer that reconnects may have opened its new wire already: what came over that one goes on.
-    for (const job of this.#jobsByClient.get(wire.peerId) ?? []) if (job.wire === wire) this.#abandon(job)
+    for (const job of this.#wantedByClient.get(wire.peerId) ?? []) if (job.wire === wire) this.#abandon(job)
   }
 
   /** The scheduler has taken the request: it waits at this position. */
@@ -189,6 +189,8 @@ export class Intake implements ClientDesk {
       (result) => {
         // Refused or cancelled while this was on its way: after the last word there is no other.
         if (!job.isAbandoned) {
+          // First: a client in this process may send the next one before this call returns.
+          this.#unwant(job)
           job.finish(result)
           job.traced()
         }
@@ -222,7 +224,7 @@ export class Intake implements ClientDesk {
 
   #open(wire: ClientWire, prompt: Prompt): Reception {
     const { requestId } = prompt
-    const ofClient = this.#jobsByClient.get(wire.peerId)
+    const ofClient = this.#wantedByClient.get(wire.peerId)
     const refuse = (code: ErrorCode, detail?: string, retryAfterMs?: number): void =>
       answerError(wire, requestId, new QMeshError(code, detail, toRetry(retryAfterMs)))
 
@@ -281,7 +283,7 @@ export class Intake implements ClientDesk {
     this.#jobs.set(job.id, job)
     this.#wanted.set(job.name, job)
     if (ofClient) ofClient.add(job)
-    else this.#jobsByClient.set(wire.peerId, new Set([job]))
+    else this.#wantedByClient.set(wire.peerId, new Set([job]))
     if (host) void this.#prepare(job, host)
     else this.#waitForModel(job)
     return 'ok'
@@ -406,14 +408,15 @@ export class Intake implements ClientDesk {
     job.earning?.ended(false, job.promptTokens)
     job.traced('QM_CANCELLED')
     this.#unwant(job)
-    const ofClient = this.#jobsByClient.get(job.wire.peerId)
-    ofClient?.delete(job)
-    if (ofClient?.size === 0) this.#jobsByClient.delete(job.wire.peerId)
     if (this.size === 0) for (const done of this.#whenIdle) done()
   }
 
   #unwant(job: Job): void {
-    if (this.#wanted.get(job.name) === job) this.#wanted.delete(job.name)
+    if (this.#wanted.get(job.name) !== job) return
+    this.#wanted.delete(job.name)
+    const ofClient = this.#wantedByClient.get(job.wire.peerId)
+    ofClient?.delete(job)
+    if (ofClient?.size === 0) this.#wantedByClient.delete(job.wire.peerId)
   }
 
   #host(job: Job): EngineHost | undefined {

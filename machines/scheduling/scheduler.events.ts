@@ -1,4 +1,4 @@
-import type { ErrorCode, ModelId, PeerId } from '../../protocol/index.ts'
+import type { ErrorCode, ModelId } from '../../protocol/index.ts'
 
 /** `${clientId}:${requestId}`, unique on this worker. */
 export type JobId = string
@@ -7,7 +7,6 @@ export type SlotId = string
 
 export interface Submission {
   readonly jobId: JobId
-  readonly clientId: PeerId
   readonly modelId: ModelId
   /** What the client's precedence adds to its arrival: its tier follows from it. */
   readonly waitMs: number

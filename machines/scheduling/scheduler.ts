@@ -1,4 +1,4 @@
-import { limits, type ErrorCode, type ModelId, type PeerId } from '../../protocol/index.ts'
+import type { ErrorCode, ModelId } from '../../protocol/index.ts'
 import { admit } from './admission.ts'
 import { ExpiryHeap } from './expiry-heap.ts'
 import { Line, type Job } from './line.ts'
@@ -17,8 +17,6 @@ import { rankOfWait, tiers } from './tiers.ts'
 export interface SchedulerOptions {
   /** Places in the queue until health says otherwise. */
   readonly capacity: number
-  /** Requests one client may have waiting and running together. */
-  readonly perClientMax?: number | undefined
 }
 
 export interface HoldTerms {
@@ -43,21 +41,18 @@ export class Scheduler {
   readonly #lines = new Map<ModelId, Line>()
   readonly #jobs = new Map<JobId, Job>()
   readonly #slotLines = new Map<SlotId, Line>()
-  readonly #perClient = new Map<PeerId, number>()
   readonly #expiries = new ExpiryHeap<Job>((job) => job.ticket !== undefined)
   /** Lines whose models come and go. */
   readonly #visiting = new Set<Line>()
   readonly #waiting: number[] = tiers.map(() => 0)
-  readonly #perClientMax: number
   readonly #clock = new SteadyClock()
   #capacity: number
   #refusal: ErrorCode | undefined
   #admissions = 0
   #changes = 0
 
-  constructor({ capacity, perClientMax = limits.requestsPerPeerMax }: SchedulerOptions) {
+  constructor({ capacity }: SchedulerOptions) {
     this.#capacity = capacity
-    this.#perClientMax = perClientMax
   }
 
   get waiting(): number {
@@ -103,7 +98,7 @@ export class Scheduler {
   }
 
   submit(submission: Submission, clockMs: number): SchedulerEmitted[] {
-    const { jobId, clientId, modelId, waitMs, deadlineMs } = submission
+    const { jobId, modelId, waitMs, deadlineMs } = submission
     const refuse = (code: ErrorCode, retryAfterMs?: number): SchedulerEmitted[] => [
       { type: 'request.refused', jobId, code, ...(retryAfterMs !== undefined && { retryAfterMs }) },
     ]
@@ -111,9 +106,6 @@ export class Scheduler {
     const line = this.#lines.get(modelId)
     if (line === undefined) return refuse('QM_MODEL_UNKNOWN')
     if (this.#refusal !== undefined) return refuse(this.#refusal, this.#retryAfterMs(line))
-    if ((this.#perClient.get(clientId) ?? 0) >= this.#perClientMax) {
-      return refuse('QM_RATE_LIMITED', this.#retryAfterMs(line))
-    }
     const nowMs = this.#clock.read(clockMs)
     // Its age is what counts: it arrived by the clock beneath, which may have jumped since the start.
     const atMs = nowMs - Math.max(0, clockMs - submission.atMs)
@@ -142,7 +134,6 @@ export class Scheduler {
       toldPosition: 0,
     }
     this.#jobs.set(jobId, job)
-    this.#perClient.set(clientId, (this.#perClient.get(clientId) ?? 0) + 1)
     if (line.hasFreeSlot) {
       said.push({ type: 'request.admitted', jobId, position: 0, etaMs: line.prefillMs(job) })
       said.push(...this.#assign(line, job, nowMs))
@@ -363,8 +354,5 @@ export class Scheduler {
   #forget(job: Job): void {
     this.#changes++
     this.#jobs.delete(job.jobId)
-    const open = (this.#perClient.get(job.clientId) ?? 1) - 1
-    if (open > 0) this.#perClient.set(job.clientId, open)
-    else this.#perClient.delete(job.clientId)
   }
 }

@@ -100,7 +100,6 @@ export class LoadClient {
     const sentAtMs = clock.nowMs
     worker.submit({
       jobId: `${this.member.signer.id}:${this.#count++}`,
-      clientId: this.member.signer.id,
       waitMs: precedence.waitMs,
       wish,
       started: () => {

@@ -8,7 +8,6 @@ import type { VirtualClock } from './virtual-clock.ts'
 /** What becomes of a request, told to whoever sent it. */
 export interface LoadRequest {
   readonly jobId: string
-  readonly clientId: PeerId
   readonly waitMs: number
   readonly wish: Wish
   started(): void
@@ -43,15 +42,12 @@ export class LoadWorker {
   }
 
   submit(request: LoadRequest): void {
-    const { jobId, clientId, waitMs, wish } = request
+    const { jobId, waitMs, wish } = request
     this.#requests.set(jobId, request)
     const { promptTokens, maxOut } = wish
     const atMs = this.#clock.nowMs
     this.#hear(
-      this.#scheduler.submit(
-        { jobId, clientId, modelId, waitMs, promptTokens, maxTokens: maxOut, atMs },
-        atMs,
-      ),
+      this.#scheduler.submit({ jobId, modelId, waitMs, promptTokens, maxTokens: maxOut, atMs }, atMs),
     )
   }
 

@@ -5,7 +5,7 @@ import type {
   GenerationResult,
   TokenChunk,
 } from '../../../actors/inference/engine.port.ts'
-import type { ClientWire } from '../../../actors/peer/wire.ts'
+import type { ClientWire, Reception } from '../../../actors/peer/wire.ts'
 import { Intake, type JobReport } from '../../../actors/scheduling/intake.ts'
 import type { EarningsPort } from '../../../actors/scheduling/earnings.port.ts'
 import type { Job } from '../../../actors/scheduling/job.ts'
@@ -131,8 +131,8 @@ function createRig({
   }
   const settled = () => new Promise<void>((resolve) => void setImmediate(resolve))
   /** Brings one request as far as a slot. */
-  const run = async (over: Partial<Prompt> = {}) => {
-    intake.received(wire, prompt(1, over))
+  const run = async (over: Partial<Prompt> = {}, from = wire) => {
+    intake.received(from, prompt(1, over))
     prepared.resolve({ promptTokens: 3 })
     await settled()
     const [job] = submitted
@@ -393,6 +393,36 @@ describe('the intake', () => {
     expect(receptions.at(-1)).toBe('refused')
     expect(codesOf(rig.sent)).toEqual(['QM_RATE_LIMITED'])
     expect(rig.intake.size).toBe(limits.requestsPerPeerMax)
+  })
+
+  describe('for a client that has open as many as it may', () => {
+    const fill = async (onResponse: () => void = () => {}) => {
+      const rig = createRig()
+      const open = (index: number): Reception => rig.intake.received(wire, prompt(index))
+      const wire: ClientWire = {
+        ...rig.wire,
+        send: (message) => void (message.type === 'response' && onResponse()),
+      }
+      await rig.run({}, wire)
+      for (let index = 2; index <= limits.requestsPerPeerMax; index++) expect(open(index)).toBe('ok')
+      expect(open(65)).toBe('refused')
+      return { rig, wire, open }
+    }
+
+    it('has room as soon as one is cancelled, while its slot has yet to stop', async () => {
+      const { rig, wire, open } = await fill()
+      rig.intake.received(wire, { type: 'cancel', requestId: prompt(1).requestId })
+      expect(rig.reports).toEqual([])
+      expect([open(65), open(66)]).toEqual(['ok', 'refused'])
+    })
+
+    it('has room when the end of an answer reaches it, even one that asks again in the same breath', async () => {
+      const receptions: Reception[] = []
+      const { rig, open } = await fill(() => receptions.push(open(65), open(66)))
+      rig.finished.resolve({ ...result, completionTokens: 0 })
+      await rig.settled()
+      expect(receptions).toEqual(['ok', 'refused'])
+    })
   })
 
   it('holds nothing against a client whose request finds the queue full', async () => {

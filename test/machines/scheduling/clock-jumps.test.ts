@@ -10,7 +10,6 @@ const hourMs = 3_600_000
 
 const submission = (jobId: string, tier: Tier, atMs: number, deadlineMs?: number) => ({
   jobId,
-  clientId: 'client',
   modelId: 'llama',
   waitMs: tierTerms[tier].waitMs,
   promptTokens: 10,

@@ -47,7 +47,7 @@ function play(turns: readonly Turn[]): void {
   let waiting: Waiting[] = []
   const running = new Map<string, string>()
   const slots = new Set<string>()
-  const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
+  const scheduler = new Scheduler({ capacity })
   const count = (tier: Tier): number => waiting.filter((one) => one.tier === tier).length
 
   const hear = (said: ReturnType<Scheduler['submit']>, newcomer?: Waiting): void => {
@@ -98,7 +98,7 @@ function play(turns: readonly Turn[]): void {
     const slotId = [...running.keys()][pick % Math.max(1, running.size)] ?? 'm/9'
     if (kind === 'submit') {
       const newcomer = { jobId: `job${jobs++}`, ...who, cameMs: trueMs }
-      const work = { promptTokens: 10, maxTokens: 10, clientId: 'c', modelId: 'm' }
+      const work = { promptTokens: 10, maxTokens: 10, modelId: 'm' }
       const { jobId, waitMs } = newcomer
       hear(scheduler.submit({ ...work, jobId, waitMs, atMs: clockMs }, clockMs), newcomer)
     } else if (kind === 'free' && running.delete(slotId)) {
@@ -165,13 +165,10 @@ describe('fairness', () => {
     const newcomers = fc.array(contributors, { maxLength: 60, size: 'max' })
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 40 }), newcomers, (capacity, comers) => {
-        const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
+        const scheduler = new Scheduler({ capacity })
         scheduler.addSlot('m/0', 'm', 0)
         const submit = (jobId: string, waitMs: number) =>
-          scheduler.submit(
-            { jobId, waitMs, clientId: 'c', modelId: 'm', promptTokens: 1, maxTokens: 1, atMs: 0 },
-            0,
-          )
+          scheduler.submit({ jobId, waitMs, modelId: 'm', promptTokens: 1, maxTokens: 1, atMs: 0 }, 0)
         submit('running', 0)
         for (const [at, { waitMs }] of comers.entries()) submit(`job${at}`, waitMs)
         const bronze = comers.filter(
@@ -198,7 +195,7 @@ describe('fairness', () => {
         actor.send({ type: 'slot.added', slotId: 'm/0', modelId: 'm' })
         for (const [at, { who, pick }] of turns.slice(0, stopAt).entries()) {
           const { waitMs } = who
-          const work = { promptTokens: 1, maxTokens: 1, clientId: `c${at}`, modelId: 'm' }
+          const work = { promptTokens: 1, maxTokens: 1, modelId: 'm' }
           const deadlineMs = pick + 1
           actor.send({
             type: 'request.submit',

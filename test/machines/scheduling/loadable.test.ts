@@ -17,7 +17,6 @@ function createRig() {
     actor.send({
       type: 'request.submit',
       jobId,
-      clientId: 'client',
       modelId,
       waitMs: tierTerms.bronze.waitMs,
       promptTokens: 100,

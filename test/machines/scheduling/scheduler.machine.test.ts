@@ -24,7 +24,6 @@ function createRig(capacity = 10) {
     actor.send({
       type: 'request.submit',
       jobId,
-      clientId: 'client',
       modelId: 'llama',
       waitMs: tierTerms.bronze.waitMs,
       promptTokens: 100,
@@ -140,7 +139,7 @@ describe('scheduler', () => {
 
   it('refuses when full, says when to come back, and lets higher tiers displace the last of the lowest', () => {
     const { submit, take } = start(3)
-    for (const name of ['running', 'a', 'b', 'c']) submit(name, { clientId: name })
+    for (const name of ['running', 'a', 'b', 'c']) submit(name)
     take()
     submit('d')
     const [refused] = take()
@@ -179,16 +178,6 @@ describe('scheduler', () => {
       free()
       expect(take()).toMatchObject([{ type: 'request.assigned', jobId: name }])
     }
-  })
-
-  it('bounds what one client has waiting and running', () => {
-    const { submit, take } = start(1_000)
-    for (let at = 0; at < 64; at++) submit(`job${at}`)
-    take()
-    submit('one more')
-    expect(take()).toMatchObject([{ type: 'request.refused', code: 'QM_RATE_LIMITED' }])
-    submit('of another', { clientId: 'other' })
-    expect(take()).toMatchObject([{ type: 'request.admitted', position: 64 }])
   })
 
   it('learns how long requests take, and foretells from that', () => {
@@ -299,7 +288,6 @@ describe('scheduler', () => {
     const submission = (jobId: string, deadlineMs?: number): SchedulerCommand => ({
       type: 'request.submit',
       jobId,
-      clientId: 'c',
       modelId: 'llama',
       waitMs: tierTerms.bronze.waitMs,
       promptTokens: 1,

@@ -24,7 +24,6 @@ export const toSaid = (emitted: SchedulerEmitted): Said | undefined => {
 
 interface Waiting {
   readonly jobId: string
-  readonly clientId: string
   readonly modelId: string
   readonly waitMs: number
   readonly atMs: number
@@ -54,13 +53,11 @@ export class SchedulerModel {
   /** By slotId. */
   readonly slots = new Map<string, Slot>()
   readonly models = new Set<string>()
-  readonly #perClientMax: number
   #orders = 0
   #freed = 0
 
-  constructor(capacity: number, perClientMax: number) {
+  constructor(capacity: number) {
     this.capacity = capacity
-    this.#perClientMax = perClientMax
   }
 
   lineOf(modelId: string): Waiting[] {
@@ -77,11 +74,9 @@ export class SchedulerModel {
         ? 'QM_MODEL_UNKNOWN'
         : !this.accepting
           ? 'QM_OVERLOADED'
-          : everybody.filter(({ clientId }) => clientId === job.clientId).length >= this.#perClientMax
-            ? 'QM_RATE_LIMITED'
-            : job.expiresAtMs <= this.nowMs
-              ? 'QM_DEADLINE_PASSED'
-              : undefined
+          : job.expiresAtMs <= this.nowMs
+            ? 'QM_DEADLINE_PASSED'
+            : undefined
     if (code !== undefined) {
       this.said.push(`refused ${job.jobId} ${code}`)
       return

@@ -11,7 +11,6 @@ import { SchedulerModel, toSaid } from './scheduler.model.ts'
 const modelIds = ['small', 'large'] as const
 const capacity = 10
 /** So few that clients reach it, lost and ended requests not counted. */
-const perClientMax = 4
 const stepMs = 10
 
 class Real {
@@ -24,7 +23,7 @@ class Real {
   constructor() {
     this.actor = createActor(schedulerMachine, {
       clock: this.clock,
-      input: { nowMs: () => this.clock.now(), capacity, perClientMax },
+      input: { nowMs: () => this.clock.now(), capacity },
     })
     this.actor.on('*', (emitted) => {
       const said = toSaid(emitted)
@@ -100,16 +99,15 @@ const submit = fc
   .record({
     who: contributors,
     modelId: fc.constantFrom('small', 'small', 'large'),
-    client: fc.nat(3),
     deadlineMs: fc.option(fc.integer({ min: 0, max: 3_000 }), { nil: undefined, freq: 3 }),
     again: fc.integer({ min: 0, max: 15 }),
   })
   .map(
-    ({ who: { waitMs }, modelId, client, deadlineMs, again }) =>
+    ({ who: { waitMs }, modelId, deadlineMs, again }) =>
       new Step(`submit(${waitMs} ms, ${modelId}, ${deadlineMs})`, (model) => {
         const twice = again === 0 ? model.waiting[0] : undefined
         const jobId = twice?.jobId ?? `job${jobs++}`
-        const job = { jobId, clientId: `c${client}`, modelId, waitMs, atMs: model.nowMs }
+        const job = { jobId, modelId, waitMs, atMs: model.nowMs }
         model.submit({ ...job, expiresAtMs: model.nowMs + (deadlineMs ?? Infinity) })
         return { type: 'request.submit', ...job, promptTokens: 10, maxTokens: 20, deadlineMs }
       }),
@@ -213,7 +211,7 @@ describe('scheduler machine', () => {
       fc.property(commands, fc.subarray([...modelIds], { minLength: 1 }), (cmds, there) => {
         const real = new Real()
         // Every history starts with a model that is there.
-        const model = new SchedulerModel(capacity, perClientMax)
+        const model = new SchedulerModel(capacity)
         for (const modelId of there) {
           model.addSlot(`${modelId}/0`, modelId)
           real.actor.send({ type: 'slot.added', slotId: `${modelId}/0`, modelId })

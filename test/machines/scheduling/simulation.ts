@@ -167,7 +167,7 @@ export function simulate(arrivals: readonly Arrival[], discipline: Discipline): 
 
 /** The worker's real scheduler. */
 export function createReal(slots: number, capacity: number): Discipline {
-  const scheduler = new Scheduler({ capacity, perClientMax: Infinity })
+  const scheduler = new Scheduler({ capacity })
   const slotOf = new Map<string, string>()
   const toSaid = (emitted: readonly SchedulerEmitted[]): Said[] =>
     emitted.flatMap((one): Said[] => {
