@@ -245,7 +245,7 @@ export function createOpenApi({ version, keys, schemas }: GatewaySettings) {
           summary: 'What happens to the actors, as it happens.',
           responses: {
             200: { description: 'Frames, each one event.', content: stream({ message: { type: 'object' } }) },
-            ...failures([401, 403, 429]),
+            ...failures([401, 403, 429, 503]),
           },
         },
       },

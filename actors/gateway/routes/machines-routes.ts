@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { QMeshError } from '../../../protocol/index.ts'
 import { ApiError } from '../api-error.ts'
 import { sendEvents } from '../event-stream.ts'
 import type { InspectorPort } from '../inspector.port.ts'
@@ -13,13 +14,14 @@ export interface MachinesRoutesOptions {
 /**
  * The actors of this node and their statecharts, for the page that draws them.
  *
- * @returns ends all streams, which would never end by themselves
+ * @returns ends all streams, which would never end by themselves, and begins no more of them
  */
 export function addMachinesRoutes(
   server: FastifyInstance,
   { inspector, heartbeatMs }: MachinesRoutesOptions,
 ): { close(): void } {
   const streams = new Set<InspectionStream>()
+  let isClosed = false
   server.get('/machines/tree', async () => inspector.tree())
 
   server.get<{ Params: { id: string } }>('/machines/graphs/:id', async ({ params }, reply) => {
@@ -35,6 +37,8 @@ export function addMachinesRoutes(
   })
 
   server.get('/machines/events', async (_request, reply) => {
+    // A page comes back half a second after its stream ended.
+    if (isClosed) throw new QMeshError('QM_NODE_STOPPED')
     const stream = openInspection(inspector, heartbeatMs)
     if (!stream) {
       throw new ApiError('As many as may are watching already: close another page of the machines.', {
@@ -50,6 +54,7 @@ export function addMachinesRoutes(
   })
   return {
     close: () => {
+      isClosed = true
       for (const stream of streams) stream.end()
     },
   }

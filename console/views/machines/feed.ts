@@ -24,10 +24,12 @@ export async function feed(store: Store, signal: AbortSignal): Promise<void> {
     } catch (error) {
       if (signal.aborted || isAbort(error)) return
       const { message, retryAfterMs, status } = toApiError(error)
-      store.failure.value = message
+      // One that said goodbye has stopped: that it does not answer any more says less.
+      if (store.link.value !== 'ended') store.failure.value = message
       waitAsked = retryAfterMs
       // There is nothing to come back to.
       if (status === 404) {
+        store.failure.value = message
         store.link.value = 'ended'
         return
       }

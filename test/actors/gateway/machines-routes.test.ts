@@ -135,3 +135,15 @@ it('a gateway that drains says goodbye to those who watch: they would keep it fo
   await ended
   await expect.poll(() => inspector.isAttached).toBe(false)
 })
+
+it('a gateway that drains takes no new watcher: a page that comes back at once would hold it', async () => {
+  const { drain, watch } = await createRig()
+  const { reply } = await watch()
+  const ended = once(reply, 'end')
+  const drained = drain()
+  await ended
+  const again = await watch()
+  expect(again.reply.statusCode).toBe(503)
+  expect(again.reply.headers['x-qmesh-error']).toBe('QM_NODE_STOPPED')
+  await drained
+})
