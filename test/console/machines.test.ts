@@ -152,6 +152,41 @@ it.skipIf(hasNoBrowser)('inspect() shows any system alone, and works without a m
   expect(trouble.filter((text) => !text.includes('ERR_CONNECTION_REFUSED'))).toEqual([])
 })
 
+const house = setup({ actors: { door } }).createMachine({
+  id: 'house',
+  invoke: [
+    { id: 'front', src: 'door' },
+    { id: 'back', src: 'door' },
+  ],
+})
+
+it.skipIf(hasNoBrowser)(
+  'whoever is chosen is fitted to the window, whatever was looked at before',
+  async () => {
+    const served = await inspect(createActor(house).start())
+    onTestFinished(() => served.close())
+    const { page, trouble } = await visit(served.url)
+    const choose = async (name: string): Promise<void> => {
+      await page.getByRole('treeitem', { name }).click()
+      await page.locator('.mx-head h2', { hasText: name }).waitFor()
+    }
+    const place = () => page.locator('.mx-chart svg > g').getAttribute('transform')
+    await choose('front')
+    await page.locator('[data-state="shut"][data-active="true"]').waitFor()
+    const fitted = await place()
+    for (let times = 0; times < 4; times++) await page.getByRole('button', { name: 'Larger' }).click()
+    await expect.poll(place).not.toBe(fitted)
+    const held = await place()
+    // An event of the same actor moves nothing that a person moved.
+    await choose('front')
+    expect(await place()).toBe(held)
+    // The other one has the same statechart.
+    await choose('back')
+    await expect.poll(place).toBe(fitted)
+    expect(trouble).toEqual([])
+  },
+)
+
 const worker = setup({
   types: { events: {} as { type: 'work' } | { type: 'crash' } },
   actions: {

@@ -14,6 +14,8 @@ interface Drawing {
 
 interface ChartProps {
   readonly graphId: string
+  /** Whose it is: another one's is fitted to the frame anew, even where it has the same statechart. */
+  readonly subject: string | undefined
   readonly value: StateValueView | undefined
   /** Transitions of the moment that is shown. */
   readonly fired: readonly string[]
@@ -23,7 +25,7 @@ interface ChartProps {
 }
 
 /** A statechart with the states lit in which an actor is. */
-export function Chart({ graphId, value, fired, firedKey, name }: ChartProps) {
+export function Chart({ graphId, ...shown }: ChartProps) {
   const [drawing, setDrawing] = useState<Drawing>()
   const [failure, setFailure] = useState('')
   useEffect(() => {
@@ -41,12 +43,12 @@ export function Chart({ graphId, value, fired, firedKey, name }: ChartProps) {
   }, [graphId])
   if (failure !== '') return <p class="mx-note mx-bad">The statechart could not be drawn: {failure}</p>
   if (!drawing || drawing.graph.id !== graphId) return <p class="mx-note">Drawing the statechart…</p>
-  return <Picture drawing={drawing} value={value} fired={fired} firedKey={firedKey} name={name} />
+  return <Picture drawing={drawing} {...shown} />
 }
 
 type PictureProps = Omit<ChartProps, 'graphId'> & { readonly drawing: Drawing }
 
-function Picture({ drawing: { layout }, value, fired, firedKey, name }: PictureProps) {
+function Picture({ drawing: { layout }, subject, value, fired, firedKey, name }: PictureProps) {
   const frame = useRef<HTMLDivElement>(null)
   const [camera, setCamera] = useState<Camera>({ x: 0, y: 0, scale: 1 })
   /** A person moved it: it does not move by itself until it is fitted again. */
@@ -73,7 +75,7 @@ function Picture({ drawing: { layout }, value, fired, firedKey, name }: PictureP
       isSmall ? around(layout, latestActive.current, box, scales.readable) : centre(layout, box, whole),
     )
   }
-  useLayoutEffect(() => fit(false), [layout])
+  useLayoutEffect(() => fit(false), [layout, subject])
   useEffect(() => {
     if (!frame.current) return
     const observer = new ResizeObserver(() => {
@@ -84,8 +86,10 @@ function Picture({ drawing: { layout }, value, fired, firedKey, name }: PictureP
   }, [layout])
   useEffect(() => {
     const box = frame.current?.getBoundingClientRect()
-    if (!box || isHeld.current || isInSight(layout, active, box, camera)) return
-    setCamera(around(layout, active, box, camera.scale))
+    if (!box || isHeld.current) return
+    setCamera((before) =>
+      isInSight(layout, active, box, before) ? before : around(layout, active, box, before.scale),
+    )
   }, [active])
 
   const zoom = (factor: number, atX?: number, atY?: number): void => {

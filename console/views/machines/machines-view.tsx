@@ -11,6 +11,7 @@ import { Tree } from './tree.tsx'
 import {
   actor,
   arrive,
+  chosen,
   goTo,
   missing,
   moment,
@@ -70,6 +71,7 @@ export default function MachinesView() {
         {shown?.view.graph !== undefined ? (
           <Chart
             graphId={shown.view.graph}
+            subject={chosen.value}
             value={at?.value}
             fired={at?.entry?.edges ?? []}
             firedKey={at?.entry?.seq ?? 0}

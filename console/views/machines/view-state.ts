@@ -13,7 +13,8 @@ export type Scope = 'actor' | 'below' | 'all'
  * from another one finds it as it was.
  */
 export const store = createStore()
-const chosen = signal<string | undefined>(undefined)
+/** Who was chosen by a person or an address; who stands in its place after a restart is shown. */
+export const chosen = signal<string | undefined>(undefined)
 /** The moment that is shown; undefined: now. */
 export const pausedAt = signal<number | undefined>(undefined)
 export const scope = signal<Scope>('below')
