@@ -21,8 +21,6 @@ export interface GatewayLimits {
   readonly heartbeatMs: number
   /** Answers that one call may ask for: choices times prompts. */
   readonly choicesMax: number
-  /** Texts that one call may turn into vectors: with the widest ones, they are 20 MB as text. */
-  readonly inputsMax: number
 }
 
 export const defaultGatewayLimits: GatewayLimits = {
@@ -37,7 +35,6 @@ export const defaultGatewayLimits: GatewayLimits = {
   readerMs: 60_000,
   heartbeatMs: 20_000,
   choicesMax: 8,
-  inputsMax: 256,
 }
 
 /** What the answers about the mesh look like, for the OpenAPI document: whoever gives them says so. */

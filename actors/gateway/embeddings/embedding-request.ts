@@ -1,20 +1,26 @@
 import { z } from 'zod'
 import { limits } from '../../../protocol/index.ts'
 import type { EmbedOptions } from '../../request/embed-options.ts'
-import { ApiError } from '../api-error.ts'
 import type { GatewayPort } from '../gateway.port.ts'
 import { toModel } from '../models.ts'
 import { callerFields } from '../requests/neutral.ts'
 import { parseBody } from '../requests/parse.ts'
 import { textOnly } from '../requests/text-only.ts'
 
+/** Texts that one call may turn into vectors: with the widest ones, they are 20 MB as text. */
+export const inputsMax = 256
+
 const text = z.string().min(1).max(limits.promptCharsMax)
 
-/** How many texts there may be is a bound of the gateway, which says so in words; this one bounds what is looked at. */
-const input = textOnly(
-  'Inputs',
-  z.union([text, z.array(text).min(1).max(65_536)]).meta({ description: 'Text, or several texts.' }),
-)
+const texts = z
+  .array(text)
+  .min(1)
+  .max(inputsMax, {
+    error: ({ input: given }) =>
+      `${Array.isArray(given) ? given.length : 'so many'} inputs are too many: send at most ${inputsMax} at once.`,
+  })
+
+const input = textOnly('Inputs', z.union([text, texts]).meta({ description: 'Text, or several texts.' }))
 
 /** The body of `POST /v1/embeddings`. */
 export const embeddingRequest = z.strictObject({
@@ -33,19 +39,12 @@ export interface EmbeddingCall {
 }
 
 /** @throws ApiError for what is wrong with the body, or not supported */
-export function toEmbeddingCall(port: GatewayPort, body: unknown, inputsMax: number): EmbeddingCall {
+export function toEmbeddingCall(port: GatewayPort, body: unknown): EmbeddingCall {
   const request = parseBody(embeddingRequest, body)
-  const texts = typeof request.input === 'string' ? [request.input] : request.input
-  if (texts.length > inputsMax) {
-    throw new ApiError(`${texts.length} inputs are too many: send at most ${inputsMax} at once.`, {
-      code: 'invalid_value',
-      param: 'input',
-    })
-  }
   const size = request.dimensions ?? undefined
   const model = toModel(port, request.model, { embedding: size ?? 'any' })
   return {
-    texts,
+    texts: typeof request.input === 'string' ? [request.input] : request.input,
     options: { ...(model !== undefined && { model }), ...(size !== undefined && { size }) },
     isBase64: request.encoding_format === 'base64',
   }

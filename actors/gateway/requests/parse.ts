@@ -47,9 +47,11 @@ function toError(first: Issue | undefined, body: unknown): ApiError {
 function deepest(issue: Issue | undefined, before: readonly PropertyKey[] = []): Found {
   const path = [...before, ...(issue?.path ?? [])]
   if (issue?.code !== 'invalid_union') return { issue, path }
-  const branches = issue.errors.map((issues) => deepest(issues[0], path))
+  // What is of another type altogether was not meant.
+  const meant = issue.errors.filter(([first]) => first?.code !== 'invalid_type' || first.path.length > 0)
+  const branches = meant.map((issues) => deepest(issues[0], path))
   const furthest = branches.toSorted((a, b) => b.path.length - a.path.length)[0]
-  return furthest && furthest.path.length > path.length ? furthest : { issue, path }
+  return furthest && (furthest.path.length > path.length || meant.length === 1) ? furthest : { issue, path }
 }
 
 interface Found {

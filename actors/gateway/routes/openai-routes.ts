@@ -45,7 +45,7 @@ export function addOpenAiRoutes(server: FastifyInstance, app: GatewayApp): void 
   })
 
   server.post('/v1/embeddings', async ({ body }, reply) =>
-    answerEmbedding(app, reply, toEmbeddingCall(port, body, limits.inputsMax)),
+    answerEmbedding(app, reply, toEmbeddingCall(port, body)),
   )
 
   server.get('/v1/models', async (): Promise<ModelList> => ({

@@ -79,6 +79,18 @@ describe('bodies', () => {
     expect(reply.body.length).toBeLessThan(1_000)
   })
 
+  it.each([
+    ['messages[0].content', { messages: [{ role: 'user', content: [] }] }, 'array to have >=1'],
+    ['stop', { stop: 'x'.repeat(65) }, 'string to have <=64'],
+    ['stop', { stop: 5 }, 'none of the shapes'],
+    ['tool_choice', { tool_choice: 'perhaps' }, '"required"'],
+  ])('%s of several shapes is told what is wrong with the one that was meant', async (param, body, why) => {
+    const { chat } = await createGatewayRig()
+    const { error } = (await chat(body)).json<{ error: { param: string; message: string } }>()
+    expect(error.param).toBe(param)
+    expect(error.message).toContain(why)
+  })
+
   it('too long a one is refused by its announced length, and one without any while it comes', async () => {
     const rig = await createGatewayRig({ settings: { limits: { bodyBytesMax: 1_000 } } })
     const content = 'x'.repeat(1_000)
@@ -136,11 +148,11 @@ describe('connections', () => {
   })
 
   it('a head that is too long, and one that does not end, are given up', async () => {
-    const rig = await createGatewayRig({ settings: { limits: { headersMs: 40, requestMs: 40, lookMs: 10 } } })
-    const long = await rig.raw()
+    const long = await (await createGatewayRig()).raw()
     long.write(`GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`)
     expect(await readAll(long)).toMatch(/^HTTP\/1.1 431 /)
-    const slow = await rig.raw()
+    const limits = { headersMs: 40, requestMs: 40, lookMs: 10 }
+    const slow = await (await createGatewayRig({ settings: { limits } })).raw()
     slow.write('GET /v1/models HTTP/1.1\r\nHost: local')
     expect(await readAll(slow)).toMatch(/^HTTP\/1.1 408 /)
   })
@@ -168,10 +180,14 @@ describe('connections', () => {
   })
 
   it.each([
-    ['no HTTP', 'hello\r\n\r\n', '400'],
-    ['a head without an end', 'GET /v1/models HTTP/1.1\r\nHost: local', '408'],
-  ])('one that sent %s and keeps its end open is closed all the same', async (_, bytes, status) => {
-    const limits = { headersMs: 40, requestMs: 40, lookMs: 10 }
+    ['no HTTP', 'hello\r\n\r\n', '400', {}],
+    [
+      'a head without an end',
+      'GET /v1/models HTTP/1.1\r\nHost: local',
+      '408',
+      { headersMs: 40, requestMs: 40, lookMs: 10 },
+    ],
+  ])('one that sent %s and keeps its end open is closed all the same', async (_, bytes, status, limits) => {
     const rig = await createGatewayRig({ settings: { limits } })
     const { port } = new URL(await rig.url())
     const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
@@ -181,7 +197,7 @@ describe('connections', () => {
     const { server } = rig.server
     const count = async (): Promise<number> =>
       new Promise((resolve) => server.getConnections((error, open) => resolve(error ? -1 : open)))
-    await expect.poll(count, { timeout: 5_000 }).toBe(0)
+    await expect.poll(count).toBe(0)
   })
 
   it.each([true, false])(
@@ -229,7 +245,7 @@ describe('connections', () => {
       if (!asked.isCancelled && tokens < 1_000) asked.say('x'.repeat(64 * 1024))
     }
     asked.say('x'.repeat(64 * 1024))
-    await expect.poll(() => asked.isCancelled, { timeout: 5_000 }).toBe(true)
+    await expect.poll(() => asked.isCancelled).toBe(true)
     // What the two ends of a connection buffer is some megabytes; nothing more was read from the worker.
     expect(taken).toBeGreaterThan(0)
     expect(taken).toBeLessThan(400)

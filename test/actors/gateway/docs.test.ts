@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { inputsMax } from '../../../actors/gateway/embeddings/embedding-request.ts'
 import { errorTable } from '../../../actors/gateway/error-table.ts'
 import { defaultGatewayLimits } from '../../../actors/gateway/settings.ts'
 import { configFromOptions } from '../../../runtime/config/index.ts'
@@ -34,6 +35,7 @@ describe('docs/GATEWAY.md', () => {
       ['an idle connection', `${limits.keepAliveMs / 1_000} s`],
       ['a reader that takes nothing', `${limits.readerMs / 1_000} s`],
       ['choices of one request', String(limits.choicesMax)],
+      ['texts of one request for embeddings', String(inputsMax)],
     ] as const
     for (const [what, bound] of rows) {
       const row = text.split('\n').find((line) => line.startsWith(`| ${what}`))

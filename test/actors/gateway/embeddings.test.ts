@@ -99,16 +99,23 @@ describe('POST /v1/embeddings', () => {
     expect(embedded).toEqual([])
   })
 
-  it('takes as many texts as it says, and says so to one more', async () => {
-    const { post } = await createRig()
+  it('takes as many texts as it says, and says so to more', async () => {
+    const { post, embedded } = await createRig()
     const texts = (count: number) => Array.from({ length: count }, (_, index) => `text ${index}`)
     const most = await post(url, { ...body, input: texts(256) })
     expect(most.json<List>().data).toHaveLength(256)
-    const more = await post(url, { ...body, input: texts(257) })
-    expect(more.statusCode).toBe(400)
-    expect(more.json()).toMatchObject({
-      error: { param: 'input', message: '257 inputs are too many: send at most 256 at once.' },
-    })
+    for (const count of [257, 70_000]) {
+      const more = await post(url, { ...body, input: texts(count) })
+      expect(more.statusCode).toBe(400)
+      expect(more.json()).toMatchObject({
+        error: {
+          code: 'invalid_value',
+          param: 'input',
+          message: `The parameter "input" is not valid: ${count} inputs are too many: send at most 256 at once.`,
+        },
+      })
+    }
+    expect(embedded).toHaveLength(1)
   })
 
   it('a chat with a model for embeddings is refused, with what would do', async () => {
