@@ -7,6 +7,9 @@ process.env['QMESH_TEST_SEED'] ??= process.env['CI'] === 'true' ? '20240229' : S
 export default defineConfig({
   test: {
     globalSetup: ['test/support/print-seed.ts'],
+    // What is waited for comes at once, or, on a slow machine with others at work, seconds later: a second is no verdict.
+    testTimeout: 30_000,
+    expect: { poll: { timeout: 15_000 } },
     // Most tests wait more than they compute: a machine of two cores runs two files at a time, not one.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: {
