@@ -17,23 +17,26 @@ const many = (count: number, one: string, more = `${one}s`): string => `${count}
 
 /** A request's story for a terminal; what others wrote is made plain. */
 export function explanationLines(why: RequestExplanation): string[] {
-  const { requestId, askedAt, model, localOnly, attempts, tries, search } = why
+  const { requestId, askedAt, model, embedding, localOnly, attempts, tries, search } = why
   return [
     `request ${requestId}`,
-    `asked   ${askedAt.replace('T', ' ').slice(0, 19)} UTC for ${model ?? 'any model'}${localOnly ? ', on this machine only' : ''}`,
+    `asked   ${askedAt.replace('T', ' ').slice(0, 19)} UTC for ${embedding ? 'embeddings of ' : ''}${model ?? 'any model'}${localOnly ? ', on this machine only' : ''}`,
     `outcome ${outcome(why)}`,
     ...(tries > attempts.length
       ? [`\n${many(tries - attempts.length, 'earlier try', 'earlier tries')} left out`]
       : []),
-    ...attempts.flatMap((attempt, index) => attemptLines(attempt, tries - attempts.length + index + 1)),
+    ...attempts.flatMap((attempt, index) =>
+      attemptLines(attempt, tries - attempts.length + index + 1, embedding),
+    ),
     ...(search ? ['\nlast look: nobody was chosen', ...choiceLines(search)] : []),
   ].map((line) => plainText(line))
 }
 
-function outcome({ state, code, message, tokens, totalMs, tries, handovers }: RequestExplanation): string {
+function outcome(why: RequestExplanation): string {
+  const { state, code, message, embedding, tokens, totalMs, tries, handovers } = why
   const facts = [
     state === 'failed' ? `failed with ${code ?? 'no code'}` : state === 'open' ? 'still open' : 'answered',
-    many(tokens, 'token'),
+    ...(embedding ? [] : [many(tokens, 'token')]),
     ...(totalMs === undefined ? [] : [ms(totalMs)]),
     many(tries, 'try', 'tries'),
     ...(handovers > 0 ? [many(handovers, 'handover')] : []),
@@ -44,7 +47,7 @@ function outcome({ state, code, message, tokens, totalMs, tries, handovers }: Re
 const handoverText = ({ afterTokens, gapMs, resume }: NonNullable<AttemptExplanation['handover']>): string =>
   `went on after ${many(afterTokens, 'token')}, gap ${ms(gapMs)}${resume ? `, resume: ${resume}` : ''}`
 
-function attemptLines(attempt: AttemptExplanation, number: number): string[] {
+function attemptLines(attempt: AttemptExplanation, number: number, isEmbedding = false): string[] {
   const { workerId, modelId, atMs, tokens, effort, queued, handover, code, message, choice } = attempt
   const { firstTokenMs, totalMs } = attempt
   const facts = [
@@ -55,7 +58,7 @@ function attemptLines(attempt: AttemptExplanation, number: number): string[] {
       ? [`place ${queued.position} in its queue, about ${ms(queued.etaMs)}`]
       : []),
     ...(firstTokenMs === undefined ? [] : [`first token after ${ms(firstTokenMs)}`]),
-    many(tokens, 'token'),
+    ...(isEmbedding ? [] : [many(tokens, 'token')]),
     ...(totalMs === undefined ? ['still open'] : [`over after ${ms(totalMs)}`]),
     ...(handover ? [handoverText(handover)] : []),
   ]

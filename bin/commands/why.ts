@@ -5,6 +5,7 @@ import type { AddCommand } from '../command.ts'
 import { explanationLines } from '../explanation-lines.ts'
 import { addConfigFlags, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
+import { modelCell, tokensCell } from '../request-cells.ts'
 import { short } from '../stream-answer.ts'
 
 const keys = ['dataDir'] as const
@@ -62,11 +63,11 @@ async function printList(requests: readonly RequestSummary[]): Promise<void> {
     ...requests.map((request) => [
       short(request.requestId),
       request.askedAt.replace('T', ' ').slice(0, 19),
-      request.model ?? 'any',
+      modelCell(request),
       request.code ?? request.state,
       String(request.tries),
       String(request.handovers),
-      String(request.tokens),
+      tokensCell(request),
       request.totalMs === undefined ? '–' : `${Math.round(request.totalMs)} ms`,
     ]),
   ])

@@ -1,4 +1,5 @@
 import type { RequestSummary, WorkerSummary } from '../../runtime/index.ts'
+import { modelCell, tokensCell } from '../request-cells.ts'
 import { short } from '../stream-answer.ts'
 import type { Look } from './look.ts'
 
@@ -46,17 +47,19 @@ export function requestRows(look: Look): string[][] {
     ...[...requests.filter(isOpen), ...requests.filter((request) => !isOpen(request))].map((request) => [
       short(request.requestId),
       request.code ?? request.state,
-      String(request.tokens),
+      tokensCell(request),
       rate(toSpeed(request, look)),
       ms(request.totalMs ?? Math.max(0, Date.parse(look.at) - Date.parse(request.askedAt))),
       String(request.handovers),
       toWorker(request, look),
-      request.model ?? 'any',
+      modelCell(request),
     ]),
   ]
 }
 
-function toSpeed({ requestId, state, tokens, totalMs }: RequestSummary, look: Look): number | undefined {
+function toSpeed(request: RequestSummary, look: Look): number | undefined {
+  const { requestId, state, tokens, totalMs, embedding } = request
+  if (embedding) return undefined
   if (state === 'open') return look.rates?.requests.get(requestId)
   return totalMs === undefined || totalMs === 0 ? undefined : tokens / (totalMs / 1_000)
 }

@@ -67,6 +67,8 @@ export interface RequestSummary {
   readonly askedAt: string
   readonly state: 'open' | 'answered' | 'failed'
   readonly model?: string | undefined
+  /** It asked for vectors, which have no tokens. */
+  readonly embedding?: true | undefined
   readonly localOnly: boolean
   readonly tries: number
   readonly handovers: number

@@ -85,6 +85,8 @@ export const requestSummarySchema = z.object({
   state: z.enum(['open', 'answered', 'failed']),
   /** Absent when any model would do. */
   model: modelIdSchema.optional(),
+  /** It asked for embeddings: what it got is vectors, and no token. Absent for one that asked for an answer. */
+  embedding: z.literal(true).optional(),
   localOnly: z.boolean(),
   /** Who has it, or had it last; absent before the first try. */
   workerId: peerIdSchema.optional(),

@@ -1,5 +1,5 @@
 import type { AttemptRecord, RequestFact } from '../../machines/request/index.ts'
-import type { SelectionTrace } from '../../machines/selection/index.ts'
+import type { KindNeeds, SelectionTrace } from '../../machines/selection/index.ts'
 import {
   isOpaqueHash,
   limits,
@@ -19,7 +19,7 @@ import type {
 } from './request-explanation.ts'
 
 /** What a request asked for. */
-export interface Wanted {
+export interface Wanted extends KindNeeds {
   readonly requestId: RequestId
   readonly modelId?: ModelId | undefined
   readonly localOnly: boolean
@@ -82,7 +82,7 @@ export class RequestTraces {
   }
 
   /** Somebody, or nobody, was chosen for a request. */
-  chose({ requestId, modelId, localOnly }: Wanted, trace: SelectionTrace): void {
+  chose({ requestId, modelId, embedding, localOnly }: Wanted, trace: SelectionTrace): void {
     if (this.#forgotten.has(requestId)) return
     let request = this.#requests.get(requestId)
     if (!request) {
@@ -90,6 +90,7 @@ export class RequestTraces {
       request = {
         requestId,
         modelId,
+        embedding,
         localOnly,
         askedAt: new Date().toISOString(),
         askedAtMs: nowMs,
@@ -260,13 +261,14 @@ function weightOf(trace: SelectionTrace | undefined): number {
 }
 
 function toSummary(request: Remembered): RequestSummary {
-  const { requestId, askedAt, askedAtMs, endedAtMs, end, modelId, localOnly, workerId } = request
-  const { tries, handovers, tokens } = request
+  const { requestId, askedAt, askedAtMs, endedAtMs, end, modelId, embedding, localOnly } = request
+  const { workerId, tries, handovers, tokens } = request
   return {
     requestId,
     askedAt,
     state: endedAtMs === undefined ? 'open' : end ? 'failed' : 'answered',
     ...(modelId !== undefined && { model: modelId }),
+    ...(embedding !== undefined && { embedding: true as const }),
     localOnly,
     ...(workerId !== undefined && { workerId }),
     tries,

@@ -37,3 +37,29 @@ test('work that a worker asked for is told, with what it took, and what it would
   expect(text).toMatch(/chosen .* 2 ms\n/)
   expect(text).toMatch(/below-band .* 524 ms/)
 })
+
+test('a request for embeddings is told as one, without the tokens that it has none of', () => {
+  const text = explanationLines({
+    requestId: '0'.repeat(32),
+    askedAt: '2026-01-01T00:00:00.000Z',
+    state: 'failed',
+    embedding: true,
+    localOnly: false,
+    tries: 1,
+    handovers: 0,
+    tokens: 0,
+    code: 'QM_WORKER_LOST',
+    attempts: [
+      {
+        workerId: toWorkerId(1),
+        modelId: llama.id,
+        modelHash: llama.hash,
+        atMs: 0,
+        tokens: 0,
+        code: 'QM_WORKER_LOST',
+      },
+    ],
+  }).join('\n')
+  expect(text).toContain('UTC for embeddings of any model\n')
+  expect(text).not.toContain('0 tokens')
+})

@@ -76,6 +76,7 @@ describe('embeddings across the mesh', { timeout: 90_000 }, () => {
     expect(data.usage).toEqual({ prompt_tokens: 12, total_tokens: 12 })
     expect(data.model).toBe('tiny-bert')
     expect(response.headers.get('x-qmesh-worker')).toBe(worker.id)
+    expect(node.requests()[0]).toMatchObject({ state: 'answered', model: 'tiny-bert', embedding: true })
     const float = await openai.embeddings.create({
       model: 'auto',
       input: 'the dog',
@@ -98,6 +99,7 @@ describe('embeddings across the mesh', { timeout: 90_000 }, () => {
     for (let times = 0; times < 8; times++) {
       expect((await openai.chat.completions.create(chat)).model).toBe('tiny')
     }
+    expect(node.requests()[0]).not.toHaveProperty('embedding')
     await expect(openai.chat.completions.create({ ...chat, model: 'tiny-bert' })).rejects.toMatchObject({
       status: 400,
       code: 'wrong_model_kind',

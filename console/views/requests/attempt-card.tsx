@@ -7,10 +7,11 @@ interface AttemptProps {
   readonly attempt: Attempt
   /** From 1. */
   readonly number: number
+  readonly isEmbedding: boolean
 }
 
 /** One try at one worker: why it, and what came of it. */
-export function AttemptCard({ attempt, number }: AttemptProps) {
+export function AttemptCard({ attempt, number, isEmbedding }: AttemptProps) {
   const { workerId, modelId, atMs, code, message, choice } = attempt
   return (
     <section class="card attempt" aria-label={`Try ${number}`}>
@@ -22,7 +23,7 @@ export function AttemptCard({ attempt, number }: AttemptProps) {
           {modelId}, at {toDuration(atMs)}
         </span>
       </div>
-      <p>{story(attempt)}</p>
+      <p>{story(attempt, isEmbedding)}</p>
       {code !== undefined && (
         <p class="ended-with">
           Ended with <code>{code}</code>
@@ -39,7 +40,7 @@ export function AttemptCard({ attempt, number }: AttemptProps) {
   )
 }
 
-function story({ queued, firstTokenMs, totalMs, tokens, handover }: Attempt): string {
+function story({ queued, firstTokenMs, totalMs, tokens, handover }: Attempt, isEmbedding: boolean): string {
   const facts = [
     ...(handover
       ? [`went on after ${many(handover.afterTokens, 'token')} and a gap of ${toDuration(handover.gapMs)}`]
@@ -48,7 +49,7 @@ function story({ queued, firstTokenMs, totalMs, tokens, handover }: Attempt): st
       ? [`place ${queued.position} in its queue, about ${toDuration(queued.etaMs)}`]
       : []),
     ...(firstTokenMs === undefined ? [] : [`first token after ${toDuration(firstTokenMs)}`]),
-    many(tokens, 'token'),
+    ...(isEmbedding ? [] : [many(tokens, 'token')]),
     totalMs === undefined ? 'still under way' : `over after ${toDuration(totalMs)}`,
   ]
   const text = facts.join(', ')

@@ -21,9 +21,9 @@ export function RequestList({ list, selectedId }: ListProps) {
 
 const RequestRow = memo(
   ({ request, isSelected }: { readonly request: RequestSummary; readonly isSelected: boolean }) => {
-    const { requestId, askedAt, model, tokens, totalMs, handovers, tries } = request
+    const { requestId, askedAt, model, embedding, tokens, totalMs, handovers, tries } = request
     const facts = [
-      many(tokens, 'token'),
+      embedding ? 'embeddings' : many(tokens, 'token'),
       ...(totalMs === undefined ? [] : [toDuration(totalMs)]),
       ...(handovers > 0 ? [many(handovers, 'handover')] : []),
       ...(tries > 1 && handovers === 0 ? [many(tries, 'try', 'tries')] : []),

@@ -25,10 +25,10 @@ export function RequestTrace({ requestId, summary }: TraceProps) {
   const why = value.value
   if (error.value && !why) return <Failure error={error.value} />
   if (!why) return <p class="quiet loading">Loading…</p>
-  const { state, model, tokens, totalMs, tries, handovers, message, attempts, search, localOnly } = why
+  const { state, model, embedding, tokens, totalMs, tries, handovers, message, attempts, search } = why
   const facts = [
-    `for ${model ?? 'any model'}${localOnly ? ', on this machine only' : ''}`,
-    many(tokens, 'token'),
+    `for ${embedding ? 'embeddings of ' : ''}${model ?? 'any model'}${why.localOnly ? ', on this machine only' : ''}`,
+    ...(embedding ? [] : [many(tokens, 'token')]),
     ...(totalMs === undefined ? [] : [toDuration(totalMs)]),
     many(tries, 'try', 'tries'),
     ...(handovers > 0 ? [many(handovers, 'handover')] : []),
@@ -46,7 +46,12 @@ export function RequestTrace({ requestId, summary }: TraceProps) {
       {state === 'failed' && message !== undefined && <p class="ended-with">{message}</p>}
       {attempts.length > 0 && <Timeline why={why} />}
       {attempts.map((attempt, index) => (
-        <AttemptCard key={index} attempt={attempt} number={tries - attempts.length + index + 1} />
+        <AttemptCard
+          key={index}
+          attempt={attempt}
+          number={tries - attempts.length + index + 1}
+          isEmbedding={embedding === true}
+        />
       ))}
       {search && (
         <section class="card attempt" aria-label="Last look">

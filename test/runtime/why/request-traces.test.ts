@@ -223,4 +223,18 @@ describe('request traces', () => {
     traces.observe(id, { type: 'request.failed', failure: { code: 'QM_CANCELLED' }, attempts: [] })
     expect(traces.why(id).code).toBe('QM_NODE_STOPPED')
   })
+
+  it('tell a request for embeddings from one for an answer', () => {
+    const { traces, choose } = createRig()
+    const [vectors, answer] = [createRequestId(), createRequestId()]
+    const { trace } = select(candidates, { modelId: 'llama', embedding: 'any', exclude: [] }, 7, 0)
+    traces.chose({ requestId: vectors, modelId: undefined, embedding: 'any', localOnly: false }, trace)
+    choose(answer)
+    traces.observe(vectors, { type: 'request.failed', failure: { code: 'QM_NO_WORKERS' }, attempts: [] })
+    expect(traces.list().map(({ embedding }) => embedding)).toEqual([undefined, true])
+    expect(requestExplanationSchema.parse(traces.why(vectors))).toMatchObject({
+      embedding: true,
+      state: 'failed',
+    })
+  })
 })
