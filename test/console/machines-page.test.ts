@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import ElkModule from 'elkjs/lib/elk.bundled.js'
 import type { ELK } from 'elkjs/lib/elk-api.js'
-import { type AnyStateMachine, StateMachine } from 'xstate'
+import { type AnyStateMachine, createMachine, StateMachine } from 'xstate'
 import { describe, expect, it } from 'vitest'
 import { toHash, toPlace } from '../../console/views/machines/address.ts'
 import { activeStates, durationText, eventText, valueText } from '../../console/views/machines/format.ts'
@@ -65,6 +65,25 @@ describe('the picture of a machine', () => {
       )
     },
   )
+
+  it('can be made of the small machine at which the library’s compaction fails', async () => {
+    const lamp = createMachine({
+      id: 'm',
+      initial: 'a',
+      states: { a: { on: { go: { target: 'b', actions: 'xstate.assign' } } }, b: { on: { go: 'a' } } },
+    })
+    let tries = 0
+    const counted: Pick<ELK, 'layout'> = {
+      layout: async (page) => {
+        tries++
+        return elk.layout(page)
+      },
+    }
+    const { boxes, arrows } = await layOut(toMachineGraph(lamp), counted, measure)
+    expect(tries).toBe(2)
+    expect(boxes.map(({ id }) => id)).toEqual(['', 'a', 'b'])
+    expect(arrows.map(({ points }) => points.length > 1)).toEqual([true, true, true])
+  })
 
   it('has one arrow for all transitions between the same two states', () => {
     const transition = { kind: 'event', actions: [], source: 'a', targets: ['b'] } as const
