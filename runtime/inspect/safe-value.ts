@@ -123,11 +123,11 @@ export function toSafeValue(value: unknown, bounds: SafeBounds = defaultSafeBoun
     return more > 0 ? [...shown, `… ${more} more`] : shown
   }
   const visitRecord = (record: object, depth: number, isSecret: boolean): SafeValue | undefined => {
-    const names = Object.keys(record)
+    const { first, count } = namesOf(record, bounds.entriesMax)
     // The names can be words of an answer, too.
-    if (isSecret || depth >= bounds.depthMax) return `${names.length} fields`
+    if (isSecret || depth >= bounds.depthMax) return `${count} fields`
     const shown: [string, SafeValue][] = []
-    for (const name of names.slice(0, bounds.entriesMax)) {
+    for (const name of first) {
       const descriptor = Object.getOwnPropertyDescriptor(record, name)
       // A getter is code of the program: looking must not run it.
       if (!descriptor || !('value' in descriptor)) continue
@@ -135,10 +135,10 @@ export function toSafeValue(value: unknown, bounds: SafeBounds = defaultSafeBoun
       const safe = visit(descriptor.value, depth + 1, isOpenText || secretName.test(name))
       if (safe !== undefined) shown.push([toSafeName(name), safe])
     }
-    const more = names.length - bounds.entriesMax
+    const more = count - first.length
     if (more > 0) shown.push(['…', `${more} more`])
     // Ports and the like are functions only: nothing to look at.
-    if (shown.length === 0 && names.length > 0) return undefined
+    if (shown.length === 0 && count > 0) return undefined
     return Object.fromEntries(shown)
   }
   try {
@@ -146,6 +146,28 @@ export function toSafeValue(value: unknown, bounds: SafeBounds = defaultSafeBoun
   } catch {
     return 'not to be read'
   }
+}
+
+interface Names {
+  readonly first: readonly string[]
+  readonly count: number
+}
+
+/** Names in a record from which on counting them is worth remembering. */
+const manyNames = 1_000
+const namesOfLarge = new WeakMap<object, Names>()
+
+/**
+ * The names in a record, the first of them by name. Counting a hundred thousand takes milliseconds, and a record stays the
+ * same object from one context to the next: of one that is changed in place, what was counted first is told.
+ */
+function namesOf(record: object, firstMax: number): Names {
+  const known = namesOfLarge.get(record)
+  if (known?.first.length === firstMax) return known
+  const names = Object.keys(record)
+  const found = { first: names.slice(0, firstMax), count: names.length }
+  if (found.count >= manyNames) namesOfLarge.set(record, found)
+  return found
 }
 
 /** Its kind and its code; what a message says may be anybody's words. */

@@ -107,6 +107,18 @@ describe('the safe form', () => {
     expect(JSON.stringify(toSafeValue(all)).length).toBeLessThan(4_000)
   })
 
+  it('counts the names of a large record once: it stays the same object from one context to the next', () => {
+    const target = Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`k${index}`, index]))
+    let counted = 0
+    const record = new Proxy(target, { ownKeys: (own) => (counted++, Reflect.ownKeys(own)) })
+    const before = toSafeValue({ step: 1, record })
+    target['k0'] = -1
+    const after = toSafeValue({ step: 2, record })
+    expect(counted).toBe(1)
+    expect(before).toMatchObject({ record: { k0: 0, k31: 31, '…': '1968 more' } })
+    expect(after).toMatchObject({ record: { k0: -1, k31: 31, '…': '1968 more' } })
+  })
+
   it('names other actors by their session', () => {
     const actor = createActor(createMachine({}))
     expect(toSafeValue({ child: actor })).toEqual({ child: `actor ${actor.sessionId}` })
