@@ -1,13 +1,14 @@
 import { Readable } from 'node:stream'
+import type { ByeFrame } from '../../protocol/inspection.ts'
 import type { Inspection, InspectorPort } from './inspector.port.ts'
-import { toComment } from './sse.ts'
+import { toComment, toEvent } from './sse.ts'
 
 /** Bytes that wait for a watcher who reads slowly; what comes beyond is dropped, and it is told anew later. */
 const waitingBytesMax = 1024 * 1024
 
 export interface InspectionStream {
   readonly readable: Readable
-  /** After what was written before. */
+  /** After what was written before; says that nothing more comes. */
   end(): void
 }
 
@@ -29,16 +30,18 @@ export function openInspection(inspector: InspectorPort, heartbeatMs: number): I
   const heartbeat = setInterval(() => {
     if (!isOver && stream.readableLength === 0) stream.push(toComment('still here'))
   }, heartbeatMs).unref()
+  const bye: ByeFrame = { type: 'bye' }
   const end = (): void => {
     if (isOver) return
     isOver = true
+    stream.push(toEvent(bye))
     stream.push(null)
   }
   inspection = inspector.watch({
     take: (json, { type }) => {
       if (isOver || stream.readableLength > waitingBytesMax) return false
-      stream.push(`data: ${json}\n\n`)
       if (type === 'bye') end()
+      else stream.push(`data: ${json}\n\n`)
       return true
     },
   })

@@ -129,7 +129,7 @@ function LinkState() {
   if (link.value === 'live') return null
   const text = {
     connecting: failure.value,
-    lost: `The node is out of reach${failure.value ? `: ${failure.value}` : ''}. Trying again…`,
+    lost: `${failure.value || 'The node is out of reach.'} Trying again…`,
     ended: failure.value || 'The node has stopped. This is what it was doing last.',
   }[link.value]
   return text ? (

@@ -60,7 +60,13 @@ export function Scrubber() {
       <span class="mx-when" aria-live="off">
         {isLive ? (
           <>
-            <span class="mx-live-dot" /> live
+            {store.link.value === 'live' ? (
+              <>
+                <span class="mx-live-dot" /> live
+              </>
+            ) : (
+              'not live'
+            )}
           </>
         ) : (
           <>

@@ -133,6 +133,7 @@ it('a gateway that drains says goodbye to those who watch: they would keep it fo
   const ended = once(reply, 'end')
   await drain()
   await ended
+  expect(frames().at(-1)).toEqual({ type: 'bye' })
   await expect.poll(() => inspector.isAttached).toBe(false)
 })
 
