@@ -8,11 +8,13 @@ export const toCount = (value: number): string => Math.round(value).toLocaleStri
 
 /** `840 ms`, `2.4 s`, `3 min 5 s`. */
 export function toDuration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`
-  const minutes = Math.floor(ms / 60_000)
+  if (Math.round(ms) < 1_000) return `${Math.round(ms)} ms`
+  // Rounded before it is split: nothing takes 60 s, or 1 min 60 s.
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 60) return `${ms < 9_950 ? (ms / 1_000).toFixed(1) : seconds} s`
+  const minutes = Math.floor(seconds / 60)
   return minutes < 60
-    ? `${minutes} min ${Math.round((ms % 60_000) / 1_000)} s`
+    ? `${minutes} min ${seconds % 60} s`
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
@@ -31,7 +33,7 @@ export const toParameters = (count: number): string =>
 
 /** Credits and points: two digits behind the point where they say something. */
 export const toPoints = (value: number): string =>
-  value.toLocaleString('en', { maximumFractionDigits: 2 }).replace('-', '−')
+  value.toLocaleString('en', { maximumFractionDigits: 2, signDisplay: 'negative' }).replace('-', '−')
 
 export const toClock = (iso: string): string =>
   new Date(iso).toLocaleTimeString('en', {

@@ -33,7 +33,7 @@ it.skipIf(hasNoBrowser)(
     await page.keyboard.type('What is QMesh?')
     // The settings, out of the way: a temperature that always says the same.
     await press('.settings summary')
-    await tabTo(page, 'input[max="5"]')
+    await tabTo(page, 'input[max="2"]')
     await page.keyboard.type('0')
     await page.keyboard.press('Shift+Tab')
     await tabTo(page, '.composer button[type=submit]')

@@ -3,7 +3,7 @@ import { settings } from './settings.ts'
 
 const fields = [
   { name: 'maxTokens', label: 'Most tokens', placeholder: '512', min: 1, max: 32_768, step: 1 },
-  { name: 'temperature', label: 'Temperature', placeholder: '0.6', min: 0, max: 5, step: 0.1 },
+  { name: 'temperature', label: 'Temperature', placeholder: '0.6', min: 0, max: 2, step: 0.1 },
   { name: 'seed', label: 'Seed', placeholder: 'random', min: 0, max: 4_294_967_295, step: 1 },
 ] as const
 

@@ -44,7 +44,9 @@ export function EventLog() {
         ))}
       </ol>
       {entries.length === 0 && <p class="mx-note">Nothing has happened since you look.</p>}
-      {entries.length > rowsMax && <p class="mx-note">… and {entries.length - rowsMax} earlier ones.</p>}
+      {entries.length > rowsMax && (
+        <p class="mx-note">… and {entries.length - rowsMax} earlier ones: a filter finds them.</p>
+      )}
       {dropped > 0 && <p class="mx-note">{dropped} events came too fast to be told.</p>}
     </section>
   )

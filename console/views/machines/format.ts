@@ -1,4 +1,4 @@
-import type { StateValueView } from '../../../protocol/inspection.ts'
+import type { SafeValue, StateValueView } from '../../../protocol/inspection.ts'
 
 /** `attempting.streaming`, and `{a.b, c}` for what runs side by side. */
 export function valueText(value: StateValueView | undefined): string {
@@ -58,4 +58,11 @@ export function eventText(event: string): string {
     return state === undefined ? `${kind} ${id}` : `${kind} in ${state}`
   }
   return event.replace(/^xstate\.(init|stop)$/, (_, word: string) => (word === 'init' ? 'start' : word))
+}
+
+/** Of many only the first were sent; what stands behind them says how many more there are. */
+export function countOf(entries: readonly (readonly [string, SafeValue])[]): number {
+  const last = entries.at(-1)?.[1]
+  const more = typeof last === 'string' ? /^(?:… )?(\d+) more$/.exec(last)?.[1] : undefined
+  return more === undefined ? entries.length : entries.length - 1 + Number(more)
 }

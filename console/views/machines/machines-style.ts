@@ -156,6 +156,7 @@ export const machinesStyle = `
 .mx-scopes button:last-child { border-start-end-radius: 7px; border-end-end-radius: 7px; }
 .mx-scopes button[aria-pressed='true'] { background: var(--mx-lit-fill); color: var(--mx-lit); font-weight: 600; }
 .mx-entries { list-style: none; margin: 0 -8px; padding: 0; overflow: auto; flex: 1; min-height: 0; }
+.mx-entries:empty { display: none; }
 .mx .mx-entry button {
   display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: 0 8px; width: 100%; text-align: start;
   border: 0; border-radius: 6px; background: none; padding: 4px 8px; align-items: baseline;

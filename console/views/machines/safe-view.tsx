@@ -1,4 +1,5 @@
 import type { SafeObject, SafeValue } from '../../../protocol/inspection.ts'
+import { countOf } from './format.ts'
 
 const isObject = (value: SafeValue): value is SafeObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -48,11 +49,11 @@ export function Fields({ value, before, empty }: FieldsProps) {
 function Value({ value }: { readonly value: SafeValue }) {
   if (isShort(value)) return <code class={classOf(value)}>{inLine(value)}</code>
   const entries = Object.entries(value as SafeObject)
+  const count = countOf(entries)
   const words = Array.isArray(value) ? ['entry', 'entries'] : ['field', 'fields']
-  const size = `${entries.length} ${words[entries.length === 1 ? 0 : 1]}`
   return (
     <details>
-      <summary>{size}</summary>
+      <summary>{`${count} ${words[count === 1 ? 0 : 1]}`}</summary>
       <dl class="mx-fields">
         {entries.map(([name, inner]) => (
           <div key={name}>
