@@ -33,14 +33,15 @@ export async function answerCall(
   // Gone while its body was read: nobody will tell again.
   if (reply.raw.destroyed) onClose()
   const id = set.answers[0]?.requestId ?? ''
-  if (call.isStreamed) {
-    const create = (): StreamFormat => format.stream(id, set.modelId ?? call.model, set.promptTokens)
-    return sendStream(reply, set, create, limits.heartbeatMs)
-  }
   try {
+    if (call.isStreamed) {
+      const create = (): StreamFormat => format.stream(id, set.modelId ?? call.model, set.promptTokens)
+      return await sendStream(reply, set, create, limits.heartbeatMs)
+    }
     const results = await set.results()
     return await reply.headers(set.headers).send(format.whole(id, results))
   } catch (error) {
+    // Whoever failed can be asked why, too.
     void reply.headers(set.headers)
     throw error
   }

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
 import { encodeEmbeddings, fromTraceHeader, QMeshError, toNumbers } from '../../../protocol/index.ts'
+import { AnswerError } from '../../request/answer.ts'
 import type { Embeddings } from '../../request/embedder.ts'
 import type { GatewayApp } from '../routes/gateway-app.ts'
 import type { EmbeddingCall } from './embedding-request.ts'
@@ -24,7 +25,11 @@ export async function answerEmbedding(
   const traceparent = fromTraceHeader(reply.request.headers['traceparent'])
   const work = port.embed(texts, { ...options, signal: hangUp.signal, traceparent })
   meter.embedding(work)
-  const embeddings = await work.catch(tellHowToServe)
+  const embeddings = await work.catch((error: unknown) => {
+    // Whoever failed can be asked why, too.
+    if (error instanceof AnswerError) void reply.header('x-qmesh-request-id', error.requestId)
+    return tellHowToServe(error)
+  })
   const list = await toList(embeddings, isBase64, hangUp.signal)
   return reply.headers(toHeaders(embeddings)).type('application/json; charset=utf-8').send(list)
 }

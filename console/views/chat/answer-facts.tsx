@@ -26,7 +26,11 @@ export function AnswerFacts({ turn }: { readonly turn: AnswerTurn }) {
         <span>{Math.round((tokens - 1) / (streamMs / 1_000))} tokens/s</span>
       )}
       {state === 'stopped' && <span>stopped</span>}
-      {requestId !== undefined && <a href={`#/requests/${requestId}`}>Why this worker?</a>}
+      {requestId !== undefined && (
+        <a href={`#/requests/${requestId}`}>
+          {workerId === undefined ? 'What was tried?' : 'Why this worker?'}
+        </a>
+      )}
       {isSettled && text !== '' && <CopyButton text={text} />}
     </div>
   )

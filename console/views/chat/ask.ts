@@ -49,8 +49,13 @@ export async function ask(text: string): Promise<void> {
   } catch (error) {
     if (isAbort(error)) change(() => ({ state: 'stopped', place: undefined }))
     else {
-      const { message, code, status, retryAfterMs } = toApiError(error)
-      change(() => ({ state: 'failed', place: undefined, error: { message, code, status, retryAfterMs } }))
+      const { message, code, status, retryAfterMs, requestId } = toApiError(error)
+      change((turn) => ({
+        state: 'failed',
+        place: undefined,
+        requestId: turn.requestId ?? requestId,
+        error: { message, code, status, retryAfterMs },
+      }))
     }
   } finally {
     keep()

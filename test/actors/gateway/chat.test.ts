@@ -280,10 +280,17 @@ describe('a streamed chat', () => {
   })
 
   it('that fails before its first token is answered by a status', async () => {
-    const { chat } = await createGatewayRig({ reply: ({ fail }) => fail('QM_QUEUE_FULL', undefined, 1_500) })
+    const { chat, asked } = await createGatewayRig({
+      reply: ({ fail }) => fail('QM_QUEUE_FULL', undefined, 1_500),
+    })
     const reply = await chat({ stream: true })
     expect(reply.statusCode).toBe(503)
-    expect(reply.headers).toMatchObject({ 'retry-after': '2', 'retry-after-ms': '1500' })
+    expect(reply.headers).toMatchObject({
+      'retry-after': '2',
+      'retry-after-ms': '1500',
+      // To ask why.
+      'x-qmesh-request-id': asked[0]?.requestId,
+    })
     expect(reply.json()).toMatchObject({ error: { code: 'queue_full', qmesh_code: 'QM_QUEUE_FULL' } })
   })
 

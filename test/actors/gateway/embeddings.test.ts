@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { decodeEmbeddings, QMeshError } from '../../../protocol/index.ts'
 import type { GatewayPort } from '../../../actors/gateway/gateway.port.ts'
+import { AnswerError } from '../../../actors/request/answer.ts'
 import { createGatewayRig, sampleWorker, versatileWorker, workerId } from '../../support/gateway-rig.ts'
 import { sampleEmbeddings, sampleVector } from '../../support/sample-embeddings.ts'
 
@@ -164,11 +165,13 @@ describe('POST /v1/embeddings', () => {
   })
 
   it('a failure of the mesh is an error with its status, and counted', async () => {
-    const error = new QMeshError('QM_NO_WORKERS', 'nobody', { retryAfterMs: 2_000 })
+    const requestId = 'ab'.repeat(16)
+    const context = { requestId, partial: '', attempts: [] }
+    const error = new AnswerError('QM_NO_WORKERS', 'nobody', context, { retryAfterMs: 2_000 })
     const { post, meter } = await createRig({ embed: () => Promise.reject(error) })
     const reply = await post(url, body)
     expect(reply.statusCode).toBe(503)
-    expect(reply.headers['retry-after']).toBe('2')
+    expect(reply.headers).toMatchObject({ 'retry-after': '2', 'x-qmesh-request-id': requestId })
     expect(reply.json<{ error: { message: string } }>().error.message).toMatch(
       /^nobody "qmesh-node models pull all-minilm-l6-v2" .* "qmesh-node up --model all-minilm-l6-v2" serves it\.$/,
     )
