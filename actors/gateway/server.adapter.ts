@@ -19,28 +19,28 @@ export function createServerActor(options: HttpServerOptions, closings: Set<Prom
     const { host, port } = options.settings
     const http = createHttpServer(options)
     let closed: Promise<void> | undefined
-    const close = (): Promise<void> => {
-      if (!closed) {
-        const closing = http.server.close().then(
-          () => undefined,
-          (error: unknown) => options.onDefect(toQMeshError(error)),
-        )
-        closed = closing.finally(() => closings.delete(closing))
-        closings.add(closing)
-      }
-      return closed
-    }
     const open = async (): Promise<void> => {
       await Promise.all(closings)
-      if (isOver) return
+      if (closed) return
       await http.server.listen({ host, port })
       const address = http.server.server.address()
       const opened = typeof address === 'object' && address ? address.port : port
       tell({ type: 'server.opened', address: { host, port: opened } })
     }
-    open().catch((error: unknown) =>
+    const opening = open().catch((error: unknown) =>
       tell({ type: 'server.failed', error: toListenError(error, { host, port }) }),
     )
+    const close = (): Promise<void> => {
+      if (!closed) {
+        // The framework closes nothing of a port that is being opened, which would then be open for ever.
+        const closing = opening
+          .then(() => http.server.close())
+          .catch((error: unknown) => options.onDefect(toQMeshError(error)))
+        closed = closing.finally(() => closings.delete(closing))
+        closings.add(closing)
+      }
+      return closed
+    }
     http.server.server.on('error', (error) => {
       if (http.server.server.listening) tell({ type: 'server.failed', error: toQMeshError(error) })
     })

@@ -17,12 +17,16 @@ async function createStarter(port: number, host = '127.0.0.1') {
   onTestFinished(async () => {
     await Promise.all(closings)
   })
+  const create = () => {
+    const actor = createActor(gatewayMachine.provide({ actors: { server } }), { input: {} })
+    onTestFinished(() => void actor.stop())
+    return actor.start()
+  }
   return {
     closings,
+    create,
     start: async () => {
-      const actor = createActor(gatewayMachine.provide({ actors: { server } }), { input: {} })
-      onTestFinished(() => void actor.stop())
-      actor.start()
+      const actor = create()
       await waitFor(actor, (snapshot) => !snapshot.matches('starting'))
       return actor
     },
@@ -53,6 +57,21 @@ describe('the server of the gateway', () => {
     await waitFor(actor, ({ status }) => status === 'done')
     await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow('fetch failed')
     expect(closings.size).toBe(0)
+  })
+
+  it.each(['asked to', 'torn down'])('a port that was being opened when it was %s is closed', async (how) => {
+    const { create, closings } = await createStarter(0)
+    const listening = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPServerWrap').length
+    const before = listening()
+    for (let steps = 0; steps < 20; steps++) {
+      const actor = create()
+      for (let step = 0; step < steps; step++) await Promise.resolve()
+      if (how === 'asked to') actor.send({ type: 'gateway.stop' })
+      else actor.stop()
+      await waitFor(actor, ({ status }) => status !== 'active')
+      await Promise.all(closings)
+    }
+    await expect.poll(listening).toBe(before)
   })
 
   it('says whose the port is when it is taken, and what to do', async () => {
