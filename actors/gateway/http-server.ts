@@ -72,15 +72,20 @@ export function createHttpServer({
   }
 }
 
+/** What is counted of one that went away before anything was answered: nobody saw a status. */
+const hungUp = 499
+
 /** Counts what is being answered, and what came of it. */
 function countOpen(server: FastifyInstance, meter: Meter) {
   const open = new Set<object>()
   const whenIdle = new Set<() => void>()
   server.addHook('onRequest', async (request, reply) => {
+    const { raw } = reply
     open.add(request)
-    reply.raw.once('close', () => {
+    raw.once('close', () => {
       open.delete(request)
-      meter.replied(request.routeOptions.url ?? 'unknown', request.method, reply.raw.statusCode)
+      const status = raw.headersSent ? raw.statusCode : hungUp
+      meter.replied(request.routeOptions.url ?? 'unknown', request.method, status)
       if (open.size === 0) for (const done of whenIdle) done()
     })
   })

@@ -152,7 +152,7 @@ describe('POST /v1/chat/completions', () => {
     expect(asked.map(({ isCancelled }) => isCancelled)).toEqual([true, true, true])
   })
 
-  it('a caller that hangs up cancels the request', async () => {
+  it('a caller that hangs up cancels the request, and is not counted as one that was answered', async () => {
     const rig = await createGatewayRig()
     const abort = new AbortController()
     const reply = rig.fetchChat({}, abort.signal).catch(() => 'gone')
@@ -160,6 +160,10 @@ describe('POST /v1/chat/completions', () => {
     abort.abort()
     expect(await reply).toBe('gone')
     await expect.poll(() => asked.isCancelled).toBe(true)
+    await rig.drain()
+    const metrics = await rig.meter.registry.metrics()
+    expect(metrics).toContain('route="/v1/chat/completions",method="POST",status="499"} 1')
+    expect(metrics).not.toContain('status="200"')
   })
 })
 
