@@ -57,7 +57,7 @@ export function createHttpServer({
   addOpenAiRoutes(server, app)
   addOtherApiRoutes(server, app)
   addMeshRoutes(server, app)
-  addModelRoutes(server, app)
+  const models = addModelRoutes(server, app)
   addOperationRoutes(server, app)
   const { heartbeatMs } = limits
   const machines = inspector && addMachinesRoutes(server, { inspector, heartbeatMs })
@@ -67,6 +67,7 @@ export function createHttpServer({
     drain: () => {
       isDraining = true
       machines?.close()
+      models.close()
       return open.idle()
     },
   }

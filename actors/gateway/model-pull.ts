@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { modelHashSchema, modelIdSchema } from '../../protocol/index.ts'
+import { modelHashSchema, modelIdSchema, QMeshError } from '../../protocol/index.ts'
 import { toApiFailure } from './api-error.ts'
 import { openAiError } from './error-shapes.ts'
 import { EventStream } from './event-stream.ts'
@@ -36,6 +36,7 @@ export class ModelPull {
   readonly #abort = new AbortController()
   /** By kind: of progress only the latest counts. */
   readonly #news = new Map<string, string>()
+  #isNodeStopping = false
 
   constructor(models: GatewayModels, name: string, heartbeatMs: number) {
     this.stream = new EventStream(
@@ -66,7 +67,8 @@ export class ModelPull {
         })
         .then(
           (model) => tell('end', toEvent(model, 'done')),
-          (error: unknown) => {
+          (given: unknown) => {
+            const error = this.#isNodeStopping ? new QMeshError('QM_NODE_STOPPED') : given
             if (!isBegun) {
               reject(error)
               this.cancel()
@@ -76,6 +78,12 @@ export class ModelPull {
         .finally(() => this.stream.finish())
     })
     this.begun.catch(() => {})
+  }
+
+  /** Ends it and says why: it would take longer than a node has to stop. */
+  stop(): void {
+    this.#isNodeStopping = true
+    this.#abort.abort()
   }
 
   /** Nobody wants it any more. */

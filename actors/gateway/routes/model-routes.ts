@@ -7,8 +7,16 @@ import { listModels } from '../models.ts'
 import { parseBody } from '../requests/parse.ts'
 import type { GatewayApp } from './gateway-app.ts'
 
-/** The models of this node and of its mesh, and fetching one. */
-export function addModelRoutes(server: FastifyInstance, { port, limits, isDraining }: GatewayApp): void {
+/**
+ * The models of this node and of its mesh, and fetching one.
+ *
+ * @returns ends what is being fetched
+ */
+export function addModelRoutes(
+  server: FastifyInstance,
+  { port, limits, isDraining }: GatewayApp,
+): { close(): void } {
+  const pulls = new Set<ModelPull>()
   server.get('/v1/mesh/models', async () => {
     const { models } = port
     await models?.library.store.refresh()
@@ -33,10 +41,17 @@ export function addModelRoutes(server: FastifyInstance, { port, limits, isDraini
       })
     }
     const pull = new ModelPull(port.models, name, limits.heartbeatMs)
+    pulls.add(pull)
+    pull.stream.once('close', () => pulls.delete(pull))
     const cancel = (): void => pull.cancel()
     reply.raw.once('close', cancel)
     if (reply.raw.destroyed) cancel()
     await pull.begun
     return sendEvents(reply, pull.stream)
   })
+  return {
+    close: () => {
+      for (const pull of pulls) pull.stop()
+    },
+  }
 }

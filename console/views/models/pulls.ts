@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { fromBody, isAbort, toApiError, type ApiError } from '../../api/api-error.ts'
+import { ApiError, fromBody, isAbort, toApiError } from '../../api/api-error.ts'
 import { call } from '../../api/call.ts'
 import { readEventStream } from '../../api/event-stream.ts'
 import type { ErrorBody, PulledModel, PullProgress } from '../../api/types.ts'
@@ -61,6 +61,9 @@ export async function pull(name: string): Promise<void> {
         change(name, { state: 'done', isServed })
       }
     }
+    // A proxy may end a stream in peace: without the last word nobody knows.
+    if (pulls.value.get(name)?.state === 'coming')
+      throw new ApiError('The connection ended before the model was here.')
     arrivals.value++
   } catch (error) {
     if (isAbort(error)) change(name, { state: 'stopped' })

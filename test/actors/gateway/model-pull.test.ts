@@ -84,6 +84,21 @@ describe(`POST ${path}`, () => {
     expect(rig.defects).toEqual([])
   })
 
+  it.each([0, 1])('a node that stops does not wait for it, after %i events', async (events) => {
+    const rig = await createRig((_, { signal, onProgress }) => {
+      if (events > 0) onProgress?.(progress)
+      return new Promise((_resolve, reject) =>
+        signal?.addEventListener('abort', () => reject(new QMeshError('QM_CANCELLED'))),
+      )
+    })
+    const replied = rig.post(path, { name: 'tiny' })
+    await expect.poll(() => rig.pulls.length).toBe(1)
+    await rig.drain()
+    const reply = await replied
+    expect(reply.statusCode).toBe(events > 0 ? 200 : 503)
+    expect(reply.body).toContain('QM_NODE_STOPPED')
+  })
+
   it('no page from elsewhere can start it, whatever it sends', async () => {
     const { server, pulls } = await createRig(() => Promise.resolve(pulled))
     const body = JSON.stringify({ name: 'tiny' })
