@@ -48,7 +48,7 @@ it.skipIf(hasNoBrowser)(
     const [asked] = node.requests()
     expect(new URL(page.url()).hash).toBe(`#/requests/${asked?.requestId}`)
     expect(await main.locator('tr.chosen').textContent()).toContain(short)
-    expect(await main.locator('.trace').textContent()).toContain(`${asked?.tokens} tokens`)
+    await expect.poll(() => main.locator('.trace').textContent()).toContain(`${asked?.tokens} tokens`)
     await expect.poll(() => main.locator('.request-list li').count()).toBe(node.requests().length)
 
     // The mesh knows better now.
@@ -59,9 +59,13 @@ it.skipIf(hasNoBrowser)(
     // Scores: who earned what, with the receipts.
     await press('nav a[href="#/scores"]')
     await main.getByText('Your credit').waitFor()
-    const { available } = await node.credit()
-    const credit = (await main.locator('.big-number').last().textContent()) ?? ''
-    expect(Number.parseFloat(credit)).toBeCloseTo(available, 1)
+    // What was paid is booked a moment after the answer, and looked at every two seconds.
+    await expect
+      .poll(async () => {
+        const credit = (await main.locator('.big-number').last().textContent()) ?? ''
+        return Math.abs(Number.parseFloat(credit) - (await node.credit()).available)
+      })
+      .toBeLessThan(0.05)
     await main.getByRole('columnheader', { name: 'Head start' }).waitFor()
     const row = main.locator('tr', { hasText: 'tower' })
     await row.waitFor()

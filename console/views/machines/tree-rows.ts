@@ -32,7 +32,11 @@ export function toRows(
   for (const actor of store.actors.values()) {
     const parent = store.parentOf(actor)
     if (parent === undefined) roots.push(actor)
-    else if (store.actors.has(parent)) children.set(parent, [...(children.get(parent) ?? []), actor])
+    else if (store.actors.has(parent)) {
+      const siblings = children.get(parent)
+      if (siblings) siblings.push(actor)
+      else children.set(parent, [actor])
+    }
   }
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
   const isWanted = ({ view, value, status }: ActorState): boolean => {
