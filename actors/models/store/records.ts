@@ -41,7 +41,7 @@ export class Records {
   readonly #paths: StorePaths
   readonly #onDamaged: (path: string, reason: string) => void
   #records = new Map<ModelHash, ModelRecord>()
-  #changing: Promise<unknown> = Promise.resolve()
+  #latest: Promise<unknown> = Promise.resolve()
 
   constructor(paths: StorePaths, onDamaged: (path: string, reason: string) => void) {
     this.#paths = paths
@@ -56,15 +56,20 @@ export class Records {
     return [...this.#records.values()]
   }
 
-  /** Reads all of them again: other processes may have changed some. */
-  async refresh(): Promise<void> {
-    const names = (await readdir(this.#paths.manifests)).filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
-    const records = new Map<ModelHash, ModelRecord>()
-    for (const name of names.slice(0, recordsMax)) {
-      const record = await this.#read(name.slice(0, 64))
-      if (record) records.set(record.hash, record)
-    }
-    this.#records = records
+  /**
+   * Reads all of them again: other processes may have changed some. Never beside a change of this process: what was read
+   * before it would take the place of what it wrote.
+   */
+  refresh(): Promise<void> {
+    return this.#inTurn(async () => {
+      const names = (await readdir(this.#paths.manifests)).filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
+      const records = new Map<ModelHash, ModelRecord>()
+      for (const name of names.slice(0, recordsMax)) {
+        const record = await this.#read(name.slice(0, 64))
+        if (record) records.set(record.hash, record)
+      }
+      this.#records = records
+    })
   }
 
   async put(record: ModelRecord): Promise<void> {
@@ -113,7 +118,7 @@ export class Records {
 
   /** One change at a time: in this process by a chain, among processes by a lock held for a moment. */
   #alone(hash: ModelHash, step: () => Promise<void>): Promise<void> {
-    const done = this.#changing.then(async () => {
+    return this.#inTurn(async () => {
       const leave = await briefly(this.#paths.lock(`record-${hash}`))
       try {
         await step()
@@ -121,7 +126,11 @@ export class Records {
         await leave()
       }
     })
-    this.#changing = done.catch(() => undefined)
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#latest.then(step)
+    this.#latest = done.catch(() => undefined)
     return done
   }
 }

@@ -306,3 +306,30 @@ describe('two processes', { timeout }, () => {
     expect(one.list()).toEqual([])
   })
 })
+
+describe('reading what others changed', { timeout: 60_000 }, () => {
+  it('never takes back what this process changes meanwhile', async () => {
+    const [dir, folder] = [tempFolder(), tempFolder()]
+    const store = await openStore(dir)
+    const stored = []
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const { path, manifest } = tinyFile(folder, { seed, id: `m${seed}` })
+      stored.push(await store.adopt(path, manifest, 'reference'))
+    }
+    let isOver = false
+    let reading = store.refresh()
+    const all = (async () => {
+      for (; !isOver; reading = store.refresh()) await reading
+    })()
+    const seen: (boolean | undefined)[] = []
+    for (const { hash } of stored) {
+      await store.pin(hash, true)
+      // The one that may have read the record before that.
+      await reading
+      seen.push(store.get(hash)?.isPinned)
+    }
+    isOver = true
+    await all
+    expect(seen).toEqual(stored.map(() => true))
+  })
+})
