@@ -66,8 +66,8 @@ const managerSetup = setup({
     isKnownPull: ({ context }, params: { readonly pullId: string }) =>
       context.fetching.includes(params.pullId) ||
       context.waiting.some(({ pullId }) => pullId === params.pullId),
-    maySeed: ({ context }, params: { readonly hash: string }) =>
-      context.seeding.length < seedersMax && !context.seeding.includes(params.hash),
+    isSeeding: ({ context }, params: { readonly hash: string }) => context.seeding.includes(params.hash),
+    hasPlace: ({ context }) => context.seeding.length < seedersMax,
   },
 })
 
@@ -109,6 +109,12 @@ const seed = managerSetup.enqueueActions(({ context, event, enqueue }) => {
   enqueue.assign({ seeding: [...context.seeding, hash] })
   enqueue.spawnChild('seeder', { id: seedActor(hash), input: { hash, giveBytesMax } })
   for (const reason of context.pausedBy) enqueue.sendTo(seedActor(hash), { type: 'seeder.pause', reason })
+})
+
+const limitSeed = managerSetup.enqueueActions(({ event, enqueue }) => {
+  if (event.type !== 'model.seed') return
+  const { hash, giveBytesMax } = event
+  enqueue.sendTo(seedActor(hash), { type: 'seeder.limit', giveBytesMax })
 })
 
 const unseed = managerSetup.enqueueActions(({ context, event, enqueue }) => {
@@ -193,10 +199,13 @@ export const modelManagerMachine = managerSetup.createMachine({
           guard: { type: 'isKnownPull', params: ({ event }) => ({ pullId: event.pullId }) },
           actions: cancel,
         },
-        'model.seed': {
-          guard: { type: 'maySeed', params: ({ event }) => ({ hash: event.hash }) },
-          actions: seed,
-        },
+        'model.seed': [
+          {
+            guard: { type: 'isSeeding', params: ({ event }) => ({ hash: event.hash }) },
+            actions: limitSeed,
+          },
+          { guard: 'hasPlace', actions: seed },
+        ],
         'model.unseed': { actions: unseed },
         'models.pause': { actions: tellSeeders },
         'models.resume': { actions: tellSeeders },

@@ -17,6 +17,7 @@ export interface SeederInput {
 
 export interface SeederContext {
   readonly hash: string
+  /** Of `givenBytes`. */
   readonly giveBytesMax: number | undefined
   readonly givenBytes: number
   /** Key of the core, once it is known. */
@@ -34,6 +35,8 @@ export type OfferFact =
 export type SeederCommand =
   | { readonly type: 'seeder.pause'; readonly reason: SeedPauseReason }
   | { readonly type: 'seeder.resume'; readonly reason: SeedPauseReason }
+  /** From now on so many bytes are given, or any number; a cap that was reached before is lifted. */
+  | { readonly type: 'seeder.limit'; readonly giveBytesMax: number | undefined }
   | { readonly type: 'seeder.stop' }
   | OfferFact
 
@@ -95,6 +98,14 @@ const resume = seederSetup.assign(({ context, event }) =>
     ? { pausedBy: context.pausedBy.filter((reason) => reason !== event.reason) }
     : {},
 )
+const limit = seederSetup.assign(({ context, event }) =>
+  event.type === 'seeder.limit'
+    ? {
+        giveBytesMax: event.giveBytesMax && context.givenBytes + event.giveBytesMax,
+        pausedBy: context.pausedBy.filter((reason) => reason !== 'cap'),
+      }
+    : {},
+)
 const toFailed = ({ failures }: SeederContext, error: unknown): Pick<SeederContext, 'failures' | 'error'> => {
   const { code, message } = toQMeshError(error, 'QM_MODEL_FILE_MISSING')
   return { failures: failures + 1, error: { code, message } }
@@ -117,6 +128,7 @@ export const seederMachine = seederSetup.createMachine({
     'seeder.stop': '.stopped',
     'seeder.pause': { actions: pause },
     'seeder.resume': { actions: resume },
+    'seeder.limit': { actions: limit },
   },
   states: {
     preparing: {

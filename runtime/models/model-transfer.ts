@@ -227,6 +227,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   async unseed(names: readonly string[]): Promise<readonly SeedStatus[]> {
     const seeds = await this.seeds()
+    if (names.length === 0) for (const { hash } of seeds) this.#manager.unseed(hash)
     for (const name of names) {
       const wanted = this.library.find(name)?.hash
       const seed = seeds.find(({ id, hash }) => (wanted === undefined ? id === name : hash === wanted))

@@ -99,12 +99,13 @@ export interface ModelsPort {
    */
   pull(name: string, options?: ModelPullOptions): Promise<PulledModel>
   /**
-   * Offers models of this machine to others; without names all of them.
+   * Offers models of this machine to others; without names all of them. What is offered already goes on.
    *
+   * @param giveBytesMax bytes of each that are given from now on; absent: no end
    * @throws QMeshError `QM_MODEL_NOT_FOUND`
    */
   seed(names: readonly string[], giveBytesMax?: number): Promise<readonly SeedStatus[]>
-  /** Offers them no more. @throws QMeshError `QM_MODEL_NOT_FOUND` */
+  /** Offers them no more; without names none at all. @throws QMeshError `QM_MODEL_NOT_FOUND` */
   unseed(names: readonly string[]): Promise<readonly SeedStatus[]>
   seeds(): Promise<readonly SeedStatus[]>
   /**

@@ -162,7 +162,7 @@ export class ModelManager {
     return this.#fetchedBytes
   }
 
-  /** Offers a model of the store until `unseed`. One that is offered already goes on. */
+  /** Offers a model of the store until `unseed`. One that is offered already goes on, as this says from now on. */
   seed(hash: ModelHash, options: { readonly giveBytesMax?: number | undefined } = {}): void {
     if (this.#options.exchange) this.#actor.send({ type: 'model.seed', hash, ...options })
   }

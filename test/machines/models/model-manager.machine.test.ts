@@ -27,6 +27,7 @@ describe('model manager', () => {
     const fetches = new Map<string, Resolvers<void>>()
     const emitted: ModelManagerEmitted[] = []
     const offered = new Set<string>()
+    const give = new Map<string, (bytes: number) => void>()
     const fetch = fetchMachine.provide({
       actors: {
         resolve: fromPromise(() => Promise.resolve({ bytes: 1, missingBytes: 1 })),
@@ -42,10 +43,13 @@ describe('model manager', () => {
     const seeder = seederMachine.provide({
       actors: {
         prepare: fromPromise(() => Promise.resolve('core')),
-        offer: fromCallback<OfferFact, { readonly hash: string; readonly core: string }>(({ input }) => {
-          offered.add(input.hash)
-          return () => void offered.delete(input.hash)
-        }),
+        offer: fromCallback<OfferFact, { readonly hash: string; readonly core: string }>(
+          ({ input, sendBack }) => {
+            offered.add(input.hash)
+            give.set(input.hash, (bytes) => sendBack({ type: 'offer.gave', bytes }))
+            return () => void offered.delete(input.hash)
+          },
+        ),
       },
     })
     const actor = createActor(modelManagerMachine.provide({ actors: { fetch, seeder } }))
@@ -55,7 +59,7 @@ describe('model manager', () => {
     actor.start()
     stops.push(() => actor.stop())
     const pull = (pullId: string): void => actor.send({ type: 'model.pull', pullId, sources: ['web'] })
-    return { actor, fetches, emitted, offered, pull }
+    return { actor, fetches, emitted, offered, give, pull }
   }
 
   it('fetches two at a time and starts the next when one ends', async () => {
@@ -110,6 +114,25 @@ describe('model manager', () => {
     actor.send({ type: 'model.unseed', hash: 'x' })
     expect([...offered]).toEqual(['y'])
     expect(emitted).toContainEqual({ type: 'seed.ended', hash: 'x', error: undefined })
+  })
+
+  it('takes a new cap for what is offered already, and lifts one that was reached', async () => {
+    const { actor, offered, give } = createRig()
+    const state = () => actor.getSnapshot().children['seed.x']?.getSnapshot().value
+    actor.send({ type: 'model.seed', hash: 'x' })
+    await expect.poll(() => [...offered]).toEqual(['x'])
+    give.get('x')?.(1_000)
+    actor.send({ type: 'model.seed', hash: 'x', giveBytesMax: 100 })
+    give.get('x')?.(60)
+    expect(state()).toBe('offering')
+    give.get('x')?.(60)
+    expect(state()).toBe('paused')
+    actor.send({ type: 'models.pause', reason: 'owner' })
+    actor.send({ type: 'model.seed', hash: 'x' })
+    expect(state()).toBe('paused')
+    actor.send({ type: 'models.resume', reason: 'owner' })
+    give.get('x')?.(10_000)
+    expect(state()).toBe('offering')
   })
 
   it('stops in order: nothing is fetched or offered afterwards', async () => {
@@ -222,6 +245,7 @@ describe('seeder', () => {
         { type: 'xstate.after.backOff.seeder.backingOff' },
         { type: 'seeder.pause', reason: 'owner' },
         { type: 'seeder.resume', reason: 'owner' },
+        { type: 'seeder.limit', giveBytesMax: 1 },
         { type: 'offer.failed', error: new Error('gone') },
         { type: 'seeder.stop' },
       ] as never[],
