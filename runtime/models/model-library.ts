@@ -1,12 +1,8 @@
 import { EventEmitter } from 'node:events'
-import { basename, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { CatalogFiles } from '../../actors/models/catalog/catalog-files.ts'
-import { readManifestFile, toGenuine } from '../../actors/models/catalog/manifest-file.ts'
 import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
-import { checkGgufFile } from '../../actors/inference/gguf/header.ts'
-import { toGgufKind } from '../../actors/inference/gguf/model-kind.ts'
-import { toModelFacts } from '../../actors/models/facts/model-facts.ts'
 import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
 import { SpeedFile } from '../../actors/models/facts/speed-file.ts'
 import { toCoreKey } from '../../actors/models/seeding/static-core.ts'
@@ -20,27 +16,19 @@ import type {
   Verification,
   VerifyOptions,
 } from '../../actors/models/store/stored-model.ts'
-import type { CatalogEntry } from '../../machines/models/catalog.ts'
 import { estimateNeeds, fitModel, type Fit } from '../../machines/models/fit.ts'
 import { speedOf } from '../../machines/models/speed.ts'
-import { nearNames, searchModels } from '../../machines/models/search.ts'
-import {
-  modelHashSchema,
-  modelIdSchema,
-  QMeshError,
-  toModelId,
-  type ModelHash,
-  type ModelId,
-  type PeerId,
-} from '../../protocol/index.ts'
+import { searchModels } from '../../machines/models/search.ts'
+import { QMeshError, type ModelHash, type PeerId } from '../../protocol/index.ts'
 import {
   type CatalogDocument,
-  type ModelKind,
   type ModelManifest,
   parseManifest,
   signManifest,
 } from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
+import { type AddedModel, toAddedManifest } from './added-manifest.ts'
+import { ModelNames } from './model-names.ts'
 import { packageFile } from '../package-file.ts'
 import {
   type CatalogSource,
@@ -67,15 +55,7 @@ export interface ModelLibraryOptions {
   readonly log?: ((level: 'info' | 'warn', message: string) => void) | undefined
 }
 
-export interface AddOptions extends VerifyOptions {
-  /** Default: from the name of the file. */
-  readonly id?: string | undefined
-  readonly name?: string | undefined
-  readonly kind?: ModelKind | undefined
-  /** SPDX id; default `other`. */
-  readonly licence?: string | undefined
-  /** A manifest of this very file, instead of what the other options say: a path, or what JSON gave. */
-  readonly manifest?: unknown
+export interface AddOptions extends AddedModel, VerifyOptions {
   /** Default `reference`: the file stays where it is. */
   readonly how?: AdoptMode | undefined
   readonly isPinned?: boolean | undefined
@@ -114,6 +94,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   readonly trial: FileTrial
   /** How fast models answered here. */
   readonly speeds: SpeedFile
+  readonly names: ModelNames
   readonly #publishers: Publishers
   readonly #configured: readonly PeerId[]
 
@@ -129,6 +110,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     this.catalogFiles = catalogFiles
     this.trial = trial
     this.speeds = new SpeedFile(join(store.dir, 'speeds.json'))
+    this.names = new ModelNames(store, catalogFiles.catalog)
     this.#publishers = publishers
     this.#configured = configured
   }
@@ -190,19 +172,9 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     this.emit('refreshed')
   }
 
-  /**
-   * A sound model of this machine by its hash, its id, or as much of its hash as no other has. Of several with one id,
-   * that of whoever's word counts most. A whole hash is never an id, and the beginning of one is before an id that a
-   * stranger gave: they can name another file by it.
-   */
+  /** A sound model of this machine; see `ModelNames.find`. */
   find(name: string): StoredModel | undefined {
-    if (isHash(name)) return this.store.get(name)
-    const { catalog } = this.catalogFiles
-    const named = catalog.prefer(this.store.named(name))
-    if (!hashStart.test(name) || (named && !catalog.isStranger(named))) return named
-    const [only, ...others] = this.store.list().filter(({ hash }) => hash.startsWith(name))
-    if (only === undefined) return named
-    return others.length === 0 ? only : undefined
+    return this.names.find(name)
   }
 
   /**
@@ -214,7 +186,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   ): Promise<{ readonly stored: StoredModel } | { readonly manifest: ModelManifest } | undefined> {
     const { catalog } = this.catalogFiles
     const stored = this.find(name)
-    const entry = this.#entryOf(name)
+    const entry = this.names.known(name)
     if (!entry) return stored && { stored }
     if (stored && !catalog.isAbove(entry, stored)) return { stored }
     const { manifest } = entry
@@ -245,15 +217,15 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   }
 
   async #info(name: string): Promise<Omit<ModelInfo, 'speed'>> {
-    const stored = this.#findStored(name)
+    const stored = this.names.findAny(name)
     if (stored) {
       const view = this.#view(stored)
       const damaged = 'damaged' in stored ? stored.damaged : []
       const fit = view.state === 'sound' ? await measureFit(stored.path) : undefined
       return { ...view, manifest: stored.manifest, fit, damaged }
     }
-    const entry = this.#entryOf(name)
-    if (!entry) throw this.#notFound(name)
+    const entry = this.names.known(name)
+    if (!entry) throw this.names.unknown(name)
     const { facts, artifact } = entry.manifest
     const needs = estimateNeeds(facts, artifact.bytes)
     const fit = needs.length > 0 ? fitModel(needs, await availableMemoryBytes(), true) : undefined
@@ -274,13 +246,13 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
   async add(path: string, options: AddOptions = {}): Promise<ModelView> {
     const { how = 'reference', isTried = true, isPinned = false, signal } = options
     const file = resolve(path)
-    const manifest = await toManifest(file, options)
+    const manifest = await toAddedManifest(file, options)
     const remember = isTried ? await this.trial.checkNew(file, signal) : undefined
     const stored = await this.store.adopt(file, manifest, how, options)
     await remember?.(stored.hash)
     await this.catalogFiles.offer(await this.#pinHash(stored), 'own')
     if (isPinned) await this.store.pin(stored.hash, true)
-    await this.store.prune({ keep: new Set([stored.hash]) })
+    await this.prune(undefined, new Set([stored.hash]))
     const view = this.#view(this.store.get(stored.hash) ?? stored)
     this.emit('added', view)
     this.emit('catalog')
@@ -293,7 +265,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
    * @throws QMeshError `QM_MODEL_NOT_FOUND`
    */
   async verify(name: string, options: VerifyOptions = {}): Promise<Verification> {
-    const { hash } = this.#require(name)
+    const { hash } = this.names.here(name)
     const result = await this.store.verify(hash, options)
     this.emit('verified', hash, result)
     return result
@@ -301,7 +273,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
 
   /** @throws QMeshError `QM_MODEL_NOT_FOUND`; `QM_MODEL_BUSY` while a node has it loaded */
   async remove(name: string): Promise<ModelView> {
-    const model = this.#require(name)
+    const model = this.names.here(name)
     const view = this.#view(model)
     await this.store.remove(model.hash)
     this.emit('removed', view)
@@ -310,9 +282,9 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
 
   /** @throws QMeshError `QM_MODEL_NOT_FOUND` */
   async pin(name: string, isPinned: boolean): Promise<ModelView> {
-    const { hash } = this.#require(name)
+    const { hash } = this.names.here(name)
     await this.store.pin(hash, isPinned)
-    const model = this.#require(hash)
+    const model = this.names.here(hash)
     return this.#view(model)
   }
 
@@ -328,7 +300,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     signer: TrustSigner,
     changes: Partial<Pick<ModelManifest, 'version' | 'name' | 'description' | 'licence' | 'sources'>> = {},
   ): Promise<ModelManifest> {
-    const { hash, bytes, facts, manifest } = this.#requireSound(name)
+    const { hash, bytes, facts, manifest } = this.names.sound(name)
     const core = toCoreKey(treeOfLeaves(bytes, await this.store.blockHashes(hash))) ?? null
     const isOwn = manifest.publisher === signer.id
     const draft = {
@@ -365,7 +337,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
    * @throws QMeshError `QM_MODEL_NOT_FOUND` for one that is not in it
    */
   async withdraw(name: string, signer: TrustSigner): Promise<CatalogDocument> {
-    const wanted = this.#findStored(name)?.manifest.id ?? name
+    const wanted = this.names.findAny(name)?.manifest.id ?? name
     const catalog = await this.catalogFiles.publish(signer, (models) => {
       const others = models.filter(({ id }) => id !== wanted)
       if (others.length < models.length) return others
@@ -432,9 +404,10 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
    * Makes room: what was not used for longest goes, never what is pinned, loaded or lies elsewhere.
    *
    * @param limitBytes default: that of the configuration; without one nothing goes
+   * @param keep what does not go either
    */
-  async prune(limitBytes?: number): Promise<readonly ModelView[]> {
-    const pruned = await this.store.prune({ keep: new Set(), limitBytes })
+  async prune(limitBytes?: number, keep: ReadonlySet<ModelHash> = new Set()): Promise<readonly ModelView[]> {
+    const pruned = await this.store.prune({ keep, limitBytes })
     const views = pruned.map((model) => this.#view(model))
     for (const view of views) this.emit('removed', view)
     return views
@@ -486,98 +459,10 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     if (entry && entry.manifest.publisher === manifest.publisher) return standingOf(entry)
     return manifest.publisher === null ? 'unsigned' : 'signed'
   }
-
-  /** What the catalog says of an id. */
-  #entryOf(name: string): CatalogEntry | undefined {
-    return isHash(name) ? undefined : this.catalogFiles.catalog.resolve(name)
-  }
-
-  #findStored(name: string): StoredModel | BrokenModel | undefined {
-    const sound = this.find(name)
-    if (sound) return sound
-    const models = [...this.store.list(), ...this.store.broken()]
-    const isPrefix = hashStart.test(name)
-    const found = models.filter(
-      ({ hash, manifest }) => (manifest.id === name && !isHash(name)) || (isPrefix && hash.startsWith(name)),
-    )
-    if (found.length > 1 && isPrefix)
-      throw new QMeshError('QM_USAGE', `${found.length} models begin with "${name}"; give more of the hash`)
-    return found[0]
-  }
-
-  #require(name: string): StoredModel | BrokenModel {
-    const model = this.#findStored(name)
-    if (model) return model
-    if (this.#entryOf(name))
-      throw new QMeshError(
-        'QM_MODEL_NOT_FOUND',
-        `"${name}" is in a catalog, but not on this machine; fetch it with "qmesh-node models pull ${name}"`,
-      )
-    throw this.#notFound(name)
-  }
-
-  #requireSound(name: string): StoredModel {
-    const model = this.#require(name)
-    if (!('reason' in model)) return model
-    throw new QMeshError(
-      'QM_MODEL_DAMAGED',
-      `the file of "${model.manifest.id}" is ${model.reason}; repair it first`,
-    )
-  }
-
-  #notFound(name: string): QMeshError {
-    const ids = [
-      ...this.list().map(({ id }) => id),
-      ...this.catalogFiles.catalog.list().map((entry) => entry.manifest.id),
-    ]
-    const near = nearNames(name, ids, 3)
-    const hint = near.length > 0 ? `; did you mean ${near.map((id) => `"${id}"`).join(' or ')}?` : ''
-    return new QMeshError('QM_MODEL_NOT_FOUND', `no model is called "${name.slice(0, 128)}"${hint}`)
-  }
 }
-
-const isHash = (name: string): boolean => modelHashSchema.safeParse(name).success
-
-/** Enough of a hash to name a model by. */
-const hashStart = /^[0-9a-f]{8,64}$/
 
 async function measureFit(path: string): Promise<Fit> {
   return fitModel(await readMemoryNeeds(path), await availableMemoryBytes())
-}
-
-/** @throws QMeshError `QM_MANIFEST_INVALID`, and what reading the header throws */
-async function toManifest(path: string, options: AddOptions): Promise<ModelManifest> {
-  const header = checkGgufFile(path)
-  if (typeof options.manifest === 'string') return readManifestFile(options.manifest)
-  if (options.manifest !== undefined) return toGenuine(options.manifest, 'given')
-  const fileName = basename(path)
-  return parseManifest(
-    {
-      format: 1,
-      id: toId(options.id ?? toModelId(fileName)),
-      version: 1,
-      name: options.name ?? fileName.replace(/\.gguf$/i, '').slice(0, 100),
-      description: '',
-      kind: options.kind ?? toGgufKind(header),
-      licence: options.licence ?? 'other',
-      tags: [],
-      facts: toModelFacts(header),
-      artifact: { bytes: null, sha256: null, core: null },
-      sources: [{ kind: 'peers' }],
-      publisher: null,
-      signature: null,
-    },
-    `of ${path}`,
-  )
-}
-
-function toId(text: string): ModelId {
-  const { success, data } = modelIdSchema.safeParse(text)
-  if (success) return data
-  throw new QMeshError(
-    'QM_USAGE',
-    `"${text.slice(0, 128)}" is no id of a model: lower case letters, digits, ".", "-" and "_" are, such as "${toModelId(text)}"`,
-  )
 }
 
 const sum = (items: readonly { readonly bytes: number }[]): number =>

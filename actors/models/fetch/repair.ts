@@ -8,6 +8,7 @@ import { sizeOfBlock } from '../seeding/merkle.ts'
 import { toCoreKey } from '../seeding/static-core.ts'
 import { createSources, type SourceOptions } from '../sources/index.ts'
 import { SourceFailed } from '../sources/source.ts'
+import { notSound } from '../store/soundness.ts'
 import type { ModelStore } from '../store/model-store.ts'
 import type { PartialModel } from '../store/stored-model.ts'
 
@@ -115,6 +116,7 @@ export async function repairModel(
   if (isSound) return { hash, blocks: 0, fetchedBytes: 0 }
   const broken = store.broken().find((model) => model.hash === hash)
   if (!broken) throw new QMeshError('QM_MODEL_NOT_FOUND', `the store has no model ${hash}`)
+  if (broken.reason !== 'damaged') throw notSound(broken)
   const { path, bytes, manifest } = broken
   const target = new DamagedFile(store, hash, path, bytes, damaged)
   const blocks = damaged.reduce((sum, { start, end }) => sum + Math.ceil((end - start) / blockBytes), 0)

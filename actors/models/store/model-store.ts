@@ -14,7 +14,7 @@ import { isModelSize, PartialFile } from './partial-file.ts'
 import { describeOwner } from './process-owner.ts'
 import { Quarantine } from './quarantine.ts'
 import { type ModelRecord, Records, stateOf } from './records.ts'
-import { damaged, findDamageOf, putRight, readLeaves } from './soundness.ts'
+import { damaged, findDamageOf, notSound, putRight, readLeaves } from './soundness.ts'
 import { onDisk, storePaths, type StorePaths, syncFolder } from './store-files.ts'
 import type {
   AdoptMode,
@@ -297,11 +297,9 @@ export class ModelStore {
   async repairBlock(hash: ModelHash, start: number, data: Uint8Array): Promise<void> {
     const record = this.#require(hash)
     const { path, manifest } = this.#toStored(record)
-    const state = stateOf(record, path)
-    if (state !== 'damaged') {
-      const what = state === undefined ? 'has no damage that was found' : `is ${state}: add or fetch it again`
-      throw damaged(`the file of "${manifest.id}" ${what}`)
-    }
+    const reason = stateOf(record, path)
+    if (reason === undefined) throw damaged(`the file of "${manifest.id}" has no damage that was found`)
+    if (reason !== 'damaged') throw notSound({ manifest, reason })
     const rest = await putRight(record, path, await this.blockHashes(hash), start, data)
     const { mtimeMs } = await stat(path)
     await this.#records.change(hash, (now) => ({

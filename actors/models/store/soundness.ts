@@ -7,9 +7,20 @@ import { hash256 } from '../../../protocol/trust/signing.ts'
 import { countBlocks, findDamage, hashBlock, leafBytes, scanFile } from './block-hashes.ts'
 import type { ModelRecord } from './records.ts'
 import { onDisk } from './store-files.ts'
-import type { VerifyOptions } from './stored-model.ts'
+import type { BrokenModel, VerifyOptions } from './stored-model.ts'
 
 export const damaged = (detail: string): QMeshError => new QMeshError('QM_MODEL_DAMAGED', detail)
+
+/** Only bytes that are wrong can be put right: a file that is gone, or another one by now, is nobody's to write into. */
+export const notSound = ({
+  manifest: { id },
+  reason,
+}: Pick<BrokenModel, 'manifest' | 'reason'>): QMeshError =>
+  damaged(
+    reason === 'damaged'
+      ? `the file of "${id}" is damaged; put it right with "qmesh-node models repair ${id}"`
+      : `the file of "${id}" is ${reason}; add or fetch it again`,
+  )
 
 /** The block hashes of a model; undefined when they are not what was stored. */
 export async function readLeaves(path: string, record: ModelRecord): Promise<Buffer | undefined> {

@@ -18,10 +18,11 @@ export const addCache: AddModelCommand = (models, exit) => {
     .option('--prune', 'remove what was not used for longest, until the limit is kept')
     .option('--limit-gb <number>', 'with --prune: the limit (default: modelsCacheGb of the configuration)')
     .option('--clear', 'remove what was begun and not finished, and what failed a check')
-  addModelAction(command, exit, 'reading', async ({ library }, flags: Flags) => {
+  addModelAction(command, exit, 'reading', async ({ library, tellNode }, flags: Flags) => {
     const limit = toNumber('--limit-gb', flags.limitGb, 0, 1_000_000)
     if (flags.clear) await library.clear()
     const pruned = flags.prune ? await library.prune(limit === undefined ? undefined : limit * gigabyte) : []
+    if (pruned.length > 0) await tellNode()
     const report = await library.cache()
     if (flags.json) return output.json({ ...report, pruned })
     for (const { id, bytes } of pruned) note(`removed "${id}", ${toSize(bytes)}`)
