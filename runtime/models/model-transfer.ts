@@ -11,10 +11,12 @@ import type { SourceOptions } from '../../actors/models/sources/index.ts'
 import type { StoredModel } from '../../actors/models/store/stored-model.ts'
 import type { SeedPauseReason } from '../../machines/models/seeder.machine.ts'
 import {
+  builtInModelId,
   type ErrorCode,
   type Hello,
   modelHashSchema,
   type ModelHash,
+  modelIdSchema,
   type PeerId,
   QMeshError,
   toQMeshError,
@@ -75,6 +77,9 @@ export interface ModelTransferEvents {
   warning: [message: string]
 }
 
+/** What the library says when other models are here than before, or they are in another state. */
+const storeEvents = ['added', 'removed', 'verified', 'refreshed'] as const
+
 /** Models on their way: to this machine, and from it to others. The library has those that are here. */
 export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements ModelsPort {
   /** For `hello`: peers that say it have a channel for models. */
@@ -92,10 +97,14 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   #leaveMeeting: (() => void) | undefined
   #repairedBytes = 0
   #isStarted = false
+  /** Aborted at the end: what a caller gave no signal for ends, too. */
+  readonly #closing = new AbortController()
+  readonly #underWay = new Set<Promise<unknown>>()
   readonly #onPublished = (): void => {
     this.#meetForCatalogs()
     this.#sharing.changed()
   }
+  readonly #onStored = (): void => this.#manager.review()
 
   constructor(options: ModelTransferOptions) {
     super()
@@ -134,6 +143,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       },
     })
     library.on('published', this.#onPublished)
+    for (const event of storeEvents) library.on(event, this.#onStored)
     this.#manager = new ModelManager({
       store: library.store,
       exchange: this.#exchange,
@@ -191,7 +201,11 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     this.#leaveMeeting ??= meetingTopic && joinTopic?.(meetingTopic)
   }
 
-  async pull(name: string, options: ModelPullOptions = {}): Promise<PulledModel> {
+  pull(name: string, options: ModelPullOptions = {}): Promise<PulledModel> {
+    return this.#untilClosed(options.signal, (signal) => this.#pull(name, { ...options, signal }))
+  }
+
+  async #pull(name: string, options: ModelPullOptions): Promise<PulledModel> {
     const { library, seeds = true } = this.#options
     this.#meet()
     const found = await this.#resolve(name, options.signal)
@@ -219,8 +233,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       throw new QMeshError('QM_NODE_NOT_RUNNING', 'models are offered by a running node; start one with "up"')
     }
     this.#meet()
-    const models =
-      names.length === 0 ? store.list() : await Promise.all(names.map((name) => this.#find(name)))
+    const models = names.length === 0 ? store.list() : names.map((name) => library.names.sound(name))
     for (const { hash } of models) this.#manager.seed(hash, { giveBytesMax })
     return this.seeds()
   }
@@ -250,14 +263,18 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     this.#manager.resume(reason)
   }
 
-  async repair(name: string, options: ModelRepairOptions = {}): Promise<Repaired> {
+  repair(name: string, options: ModelRepairOptions = {}): Promise<Repaired> {
+    return this.#untilClosed(options.signal, (signal) => this.#repair(name, { ...options, signal }))
+  }
+
+  async #repair(name: string, options: ModelRepairOptions): Promise<Repaired> {
     const { library, sources } = this.#options
     await library.refresh()
-    const { hash } = await library.info(name)
-    if (hash === null) throw new QMeshError('QM_MODEL_NOT_FOUND', `"${name}" is not on this machine`)
+    const { hash } = library.names.here(name)
     const { store } = library
     const repaired = await repairModel(hash, { store, exchange: this.#exchange, sources, ...options })
     this.#repairedBytes += repaired.fetchedBytes
+    library.emit('verified', hash, { isSound: true, damaged: [] })
     return repaired
   }
 
@@ -300,12 +317,32 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   /** Ends what is on its way, keeping what came, and offers nothing any more. */
   async close(): Promise<void> {
     this.library.off('published', this.#onPublished)
+    for (const event of storeEvents) this.library.off(event, this.#onStored)
     this.#leaveMeeting?.()
+    this.#closing.abort(new QMeshError('QM_NODE_STOPPED'))
     this.#sharing.close()
     await this.#manager.close()
+    await Promise.allSettled(this.#underWay)
     await this.#exchange?.close()
     for (const end of this.#connections) end()
     this.removeAllListeners()
+  }
+
+  async #untilClosed<Value>(
+    signal: AbortSignal | undefined,
+    step: (signal: AbortSignal) => Promise<Value>,
+  ): Promise<Value> {
+    const closing = this.#closing.signal
+    if (closing.aborted) throw new QMeshError('QM_NODE_STOPPED')
+    const done = step(AbortSignal.any(signal ? [signal, closing] : [closing]))
+    this.#underWay.add(done)
+    try {
+      return await done
+    } catch (error) {
+      throw closing.aborted && signal?.aborted !== true ? toQMeshError(closing.reason) : error
+    } finally {
+      this.#underWay.delete(done)
+    }
   }
 
   async #toPulled({ hash, bytes, path, manifest }: StoredModel, wasHere: boolean): Promise<PulledModel> {
@@ -332,14 +369,6 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     return [{ ...manifest, artifact: { bytes, sha256: hash, core }, sources: [{ kind: 'peers' }] }]
   }
 
-  async #find(name: string): Promise<StoredModel> {
-    const { library } = this.#options
-    const { hash } = await library.info(name)
-    const stored = hash === null ? undefined : library.store.get(hash)
-    if (stored) return stored
-    throw new QMeshError('QM_MODEL_NOT_FOUND', `"${name}" is not on this machine, or its file is damaged`)
-  }
-
   async #resolve(
     name: string,
     signal: AbortSignal | undefined,
@@ -353,15 +382,15 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     await library.refresh()
     const known = await this.#here(name)
     if (known) return known
+    // What cannot be a model's name is a message out of bounds to peers, and the built-in model nobody has to fetch.
+    if (!modelIdSchema.safeParse(name).success || name === builtInModelId) throw library.names.unknown(name)
     const found = await this.#ask(name, signal)
     const isHash = modelHashSchema.safeParse(name).success
     const [first, ...others] = isHash ? found : []
     if (first) return { manifests: [first, ...others], isHearsay: true }
     const told = await this.#here(name)
     if (told) return told
-    // Says which names are near.
-    await library.info(name)
-    throw new QMeshError('QM_MODEL_NOT_FOUND', `nobody who was asked knows a model "${name}"`)
+    throw library.names.unknown(name)
   }
 
   /** What this machine knows under a name. */
@@ -421,6 +450,6 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
         throw error
       }
     }
-    await library.store.prune({ keep: new Set([hash]) })
+    await library.prune(undefined, new Set([hash]))
   }
 }

@@ -92,6 +92,7 @@ export class ModelsSide {
     this.transfer.serving?.close()
     await this.transfer.close()
     for (const modelId of this.#holds.keys()) this.unloaded(modelId)
+    await this.settled()
     await this.library.close()
   }
 }

@@ -43,6 +43,7 @@ export class ServedModels {
   /** To be removed by somebody: not served again until the next look at the disk. */
   readonly #released = new Set<ModelHash>()
   readonly #ends: readonly (() => void)[]
+  readonly #closing = new AbortController()
   #latest: Promise<void> = Promise.resolve()
 
   constructor(options: ServedModelsOptions) {
@@ -53,15 +54,19 @@ export class ServedModels {
       this.#released.clear()
       onChange()
     }
-    library.on('added', onChange).on('removed', onChange).on('refreshed', onRefreshed)
+    for (const event of ['added', 'removed', 'verified'] as const) library.on(event, onChange)
+    library.on('refreshed', onRefreshed)
     this.#ends = [
-      () => library.off('added', onChange).off('removed', onChange).off('refreshed', onRefreshed),
+      () => {
+        for (const event of ['added', 'removed', 'verified'] as const) library.off(event, onChange)
+        library.off('refreshed', onRefreshed)
+      },
       // Another version of a model takes the place of the one before as soon as that is gone.
       node.onModels(() => this.#isWaiting() && onChange()),
     ]
   }
 
-  /** Resolves when the node serves, or refused, what is here now. Never rejects. */
+  /** Resolves when the node serves, or refused, what is here now, or this is closed. Never rejects. */
   update(): Promise<void> {
     this.#latest = this.#latest.then(() => this.#update()).catch(() => undefined)
     return this.#latest
@@ -89,6 +94,7 @@ export class ServedModels {
 
   close(): void {
     for (const end of this.#ends) end()
+    this.#closing.abort()
   }
 
   async #update(): Promise<void> {
@@ -101,6 +107,7 @@ export class ServedModels {
     }
     const added: ModelId[] = []
     for (const [id, { hash, path }] of wanted) {
+      if (this.#closing.signal.aborted) return
       if (this.#served.has(id) || this.#isThere(id)) continue
       this.#served.set(id, hash)
       added.push(id)
@@ -138,14 +145,19 @@ export class ServedModels {
   /** @returns whether it became so in time */
   async #until(ms: number, isSo: () => boolean): Promise<boolean> {
     if (isSo()) return true
-    let end: (() => void) | undefined
+    const { signal } = this.#closing
+    if (signal.aborted) return false
+    let [end, giveUp] = [(): void => undefined, (): void => undefined]
     let timer: NodeJS.Timeout | undefined
     const became = await new Promise<boolean>((resolve) => {
+      giveUp = () => resolve(false)
       end = this.#options.node.onModels(() => isSo() && resolve(true))
-      timer = setTimeout(() => resolve(false), ms)
+      timer = setTimeout(giveUp, ms)
+      signal.addEventListener('abort', giveUp)
     })
     clearTimeout(timer)
-    end?.()
+    signal.removeEventListener('abort', giveUp)
+    end()
     return became
   }
 }

@@ -1,8 +1,9 @@
-import { copyFile, stat } from 'node:fs/promises'
+import { copyFile, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { QMeshClient, QMeshNode } from '../../runtime/index.ts'
 import type { ModelTransfer } from '../../runtime/models/model-transfer.ts'
+import { runMain } from '../bin/cli.ts'
 import { writeTinyGguf } from '../support/tiny-gguf.ts'
 import { createTestMesh, type TestMesh } from './support/mesh.ts'
 
@@ -83,6 +84,33 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     const answer = client.ask('the er on an', { ...greedy, model: 'mine' })
     expect((await answer.result).modelId).toBe('mine')
     expect(client.workers()[0]?.models.find(({ id }) => id === 'mine')).toMatchObject({ hash: hashes[1] })
+  })
+
+  it('hears of it when a command beside it finds a model damaged, finds it whole again, or removes it', async () => {
+    const mesh = await createTestMesh()
+    const dataDir = await mesh.tempDir()
+    const worker = await mesh.worker({ serveAll: true, contextTokens: 512, dataDir, control: true })
+    const path = join(await mesh.tempDir(), 'mine.gguf')
+    writeTinyGguf(path, { isEndless: true, seed: 3 })
+    const { library } = modelsOf(worker)
+    const added = await library.add(path, { id: 'mine', how: 'copy', isTried: false })
+    const mine = () => worker.status().models.find(({ id }) => id === 'mine')?.state
+    await expect.poll(mine, { timeout: 20_000 }).toBe('loadable')
+
+    const home = await mesh.tempDir()
+    const command = (...args: string[]) => runMain(home, ['models', ...args, '--data-dir', dataDir])
+    const blob = added.path ?? ''
+    const bytes = await readFile(blob)
+    const wrong = Buffer.from(bytes)
+    wrong.writeUInt8(wrong.readUInt8(70_000) ^ 1, 70_000)
+    await writeFile(blob, wrong)
+    expect(await command('verify', 'mine')).toMatchObject({ code: 1 })
+    await expect.poll(mine, { timeout: 20_000 }).toBeUndefined()
+    await writeFile(blob, bytes)
+    expect(await command('verify', 'mine')).toMatchObject({ code: 0 })
+    await expect.poll(mine, { timeout: 20_000 }).toBe('loadable')
+    expect(await command('cache', '--prune', '--limit-gb', '0')).toMatchObject({ code: 0 })
+    await expect.poll(mine, { timeout: 20_000 }).toBeUndefined()
   })
 
   it('may start with none at all', async () => {

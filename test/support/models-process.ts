@@ -2,7 +2,9 @@ import DHT from 'hyperdht'
 import Hyperswarm from 'hyperswarm'
 import { CatalogSharing } from '../../actors/models/channel/catalog-sharing.ts'
 import { ModelManager } from '../../actors/models/fetch/model-manager.ts'
+import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
 import { CoreExchange } from '../../actors/models/seeding/core-exchange.ts'
+import { toCoreKey } from '../../actors/models/seeding/static-core.ts'
 import { ModelStore } from '../../actors/models/store/model-store.ts'
 import type { ModelManifest } from '../../protocol/models/index.ts'
 
@@ -55,21 +57,21 @@ const store = await ModelStore.open({ dir })
 const manager = new ModelManager({
   store,
   exchange,
-  seedsPulled: true,
   freeBytes: () => Promise.resolve(1e12),
 })
 
 async function obey(order: ModelsOrder): Promise<void> {
   if (order.type === 'add') {
-    const { hash } = await store.adopt(order.path, order.manifest, 'reference')
+    const { hash, bytes } = await store.adopt(order.path, order.manifest, 'reference')
     manager.seed(hash)
-    tell({ type: 'core', core: await manager.coreOf(hash) })
+    tell({ type: 'core', core: toCoreKey(treeOfLeaves(bytes, await store.blockHashes(hash))) ?? '' })
     return
   }
   exchange.download.bytesPerSecond = order.bytesPerSecond ?? 0
   const { hash, path } = await manager.pull(order.manifest, {
     onProgress: ({ doneBytes }) => tell({ type: 'progress', doneBytes }),
   })
+  manager.seed(hash)
   tell({ type: 'pulled', hash, path })
 }
 

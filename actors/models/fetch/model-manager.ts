@@ -24,8 +24,6 @@ export interface ModelManagerOptions {
   readonly sources?: Omit<SourceOptions, 'exchange' | 'folder'> | undefined
   /** For all sources together; the exchange has a cap of its own, which counts instead. 0 for none. */
   readonly downloadBytesPerSecond?: number | undefined
-  /** Models are offered as soon as they are here. */
-  readonly seedsPulled?: boolean | undefined
   readonly freeBytes?: ((folder: string) => Promise<number>) | undefined
   /** A model is offered no more, though nobody asked for that. */
   readonly onSeedEnded?: ((hash: ModelHash, reason: string) => void) | undefined
@@ -64,6 +62,8 @@ export class ModelManager {
   readonly #options: ModelManagerOptions
   readonly #pulls = new Map<string, Running>()
   readonly #download: RateLimit
+  /** Models that were offered and are not here for the moment. */
+  readonly #lapsed = new Set<ModelHash>()
   readonly #actor
   #count = 0
   #fetchedBytes = 0
@@ -107,13 +107,13 @@ export class ModelManager {
   }
 
   /**
-   * Fetches a model unless it is here, and offers it to others if that is wanted.
+   * Fetches a model unless it is here.
    *
    * @throws QMeshError `QM_SOURCE_FAILED` naming what each source said, `QM_MODEL_INVALID`, `QM_DISK_FULL`,
    * `QM_MODEL_BUSY`, `QM_CANCELLED`, `QM_NODE_STOPPED`
    */
   async pull(manifest: ModelManifest, options: PullOptions = {}): Promise<StoredModel> {
-    const { store, exchange, sources, freeBytes, seedsPulled = false } = this.#options
+    const { store, exchange, sources, freeBytes } = this.#options
     const { sha256 } = manifest.artifact
     await store.refresh()
     const here = sha256 === null ? undefined : store.get(sha256)
@@ -148,7 +148,6 @@ export class ModelManager {
       if (output.kind === 'failed') throw new QMeshError(output.code, output.message)
       const stored = store.get(output.hash)
       if (!stored) throw new QMeshError('QM_MODEL_DAMAGED', 'the model is not what it was a moment ago')
-      if (seedsPulled) this.seed(stored.hash)
       return stored
     } finally {
       options.signal?.removeEventListener('abort', onAbort)
@@ -168,7 +167,23 @@ export class ModelManager {
   }
 
   unseed(hash: ModelHash): void {
+    this.#lapsed.delete(hash)
     this.#actor.send({ type: 'model.unseed', hash })
+  }
+
+  /** Offers no more what is not here any more, or is damaged, until it is here again. To be called when the store changed. */
+  review(): void {
+    const { store } = this.#options
+    for (const hash of this.#lapsed) {
+      if (!store.get(hash)) continue
+      this.#lapsed.delete(hash)
+      this.seed(hash)
+    }
+    for (const hash of this.#actor.getSnapshot().context.seeding) {
+      if (store.get(hash)) continue
+      this.#actor.send({ type: 'model.unseed', hash })
+      this.#lapsed.add(hash)
+    }
   }
 
   /** The owner wants the line or the machine: nothing is offered until `resume` with the same reason. */
@@ -209,13 +224,9 @@ export class ModelManager {
     })
   }
 
-  /** Key of the core of a stored file: made from its content. @throws QMeshError `QM_MODEL_NOT_FOUND` */
-  async coreOf(hash: ModelHash): Promise<CoreKey> {
-    return this.#prepare(hash)
-  }
-
   /** Cancels what is on its way, keeping what came, and offers nothing any more. */
   async close(): Promise<void> {
+    if (this.#actor.getSnapshot().status !== 'active') return
     const jobs = [...this.#pulls.values()].map(({ job }) => job)
     this.#actor.send({ type: 'models.stop' })
     await Promise.all(jobs.map((job) => job.close()))

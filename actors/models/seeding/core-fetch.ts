@@ -102,6 +102,8 @@ export class CoreFetch {
       for (const link of this.#links) this.#ask(link)
       ticker = setInterval(() => this.#look(), Math.max(20, Math.min(1_000, this.#options.patience.nearMs)))
       const stopped = new Promise<void>((resolve) => (this.#wake = resolve))
+      // While the core was opened nobody listened yet.
+      if (signal?.aborted) this.#wake()
       if (wanted.length > 0) await Promise.race([download.done().catch(() => undefined), stopped])
       if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
       if (this.#failure) throw this.#failure

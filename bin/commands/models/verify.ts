@@ -11,7 +11,7 @@ export const addVerify: AddModelCommand = (models, exit) => {
     command,
     exit,
     'reading',
-    async ({ library, signal, progress }, names: readonly string[], flags: { json?: boolean }) => {
+    async ({ library, signal, progress, tellNode }, names: readonly string[], flags: { json?: boolean }) => {
       const wanted = names.length > 0 ? names : library.list().flatMap(({ hash }) => hash ?? [])
       const results = []
       for (const name of wanted) {
@@ -23,6 +23,7 @@ export const addVerify: AddModelCommand = (models, exit) => {
         results.push({ id, hash, ...result })
         if (!flags.json) note(`${id}: ${result.isSound ? 'sound' : describe(result.damaged)}`)
       }
+      await tellNode()
       const broken = results.filter(({ isSound }) => !isSound)
       if (flags.json) await output.json(results)
       if (broken.length === 0) return

@@ -11,6 +11,7 @@ import { manifestOf, tempFolder, tinyFile } from '../../actors/models/store/stor
 import { newSigner } from '../../protocol/models/samples.ts'
 import { createConnection } from '../../support/core-rig.ts'
 import { ModelServer } from '../../support/model-server.ts'
+import { withResolvers } from '../../support/with-resolvers.ts'
 
 async function createTransfer(options: Partial<ModelTransferOptions> = {}) {
   const library = await ModelLibrary.open({ dir: tempFolder() })
@@ -332,4 +333,103 @@ describe('a SHA-256', () => {
     },
     60_000,
   )
+})
+
+describe('a model that is offered', { timeout: 60_000 }, () => {
+  /** A transfer that counts the topics under which it is found. */
+  async function createSeeder() {
+    const topics = new Set<string>()
+    const { library, transfer } = await createTransfer({
+      joinTopic: (topic) => {
+        topics.add(topic.toString('hex'))
+        return () => void topics.delete(topic.toString('hex'))
+      },
+    })
+    return { library, transfer, topics }
+  }
+  const poll = { timeout: 30_000 }
+
+  it('is so until it is stopped by its name, or all are', async () => {
+    const { library, transfer, topics } = await createSeeder()
+    for (const seed of [1, 2, 3]) {
+      const { path, manifest } = tinyFile(tempFolder(), { seed, id: `m${seed}` })
+      await library.store.adopt(path, manifest, 'copy')
+    }
+    await transfer.seed([])
+    await expect.poll(() => topics.size, poll).toBe(3)
+    expect((await transfer.unseed(['m2'])).map(({ id }) => id).toSorted()).toEqual(['m1', 'm3'])
+    expect(await transfer.unseed([])).toEqual([])
+    expect(topics.size).toBe(0)
+  })
+
+  it('is so no more when a command beside the node removes it, or finds it damaged', async () => {
+    const { library, transfer, topics } = await createSeeder()
+    const [gone, broken] = [tinyFile(tempFolder(), { seed: 1 }), tinyFile(tempFolder(), { seed: 2, id: 'b' })]
+    await library.store.adopt(gone.path, gone.manifest, 'copy')
+    const { path } = await library.store.adopt(broken.path, broken.manifest, 'copy')
+    await transfer.seed([])
+    await expect.poll(() => topics.size, poll).toBe(2)
+
+    const command = await ModelLibrary.open({ dir: library.store.dir })
+    onTestFinished(() => command.close())
+    await command.remove(gone.hash)
+    await transfer.refresh()
+    expect(topics.size).toBe(1)
+
+    const wrong = Buffer.from(broken.bytes)
+    wrong.writeUInt8(wrong.readUInt8(70_000) ^ 1, 70_000)
+    writeFileSync(path, wrong)
+    await command.verify('b')
+    await transfer.refresh()
+    expect(topics.size).toBe(0)
+    await command.store.repairBlock(broken.hash, 65_536, broken.bytes.subarray(65_536, 131_072))
+    await transfer.refresh()
+    await expect.poll(() => topics.size, poll).toBe(1)
+    expect(await transfer.seeds()).toMatchObject([{ hash: broken.hash }])
+  })
+})
+
+describe('a transfer that is closed', { timeout: 60_000 }, () => {
+  it('ends what is repaired, too, and takes no more', async () => {
+    const { library, transfer } = await createTransfer({ joinTopic: () => () => undefined })
+    const { path, bytes, manifest } = tinyFile(tempFolder())
+    const stored = await library.store.adopt(path, manifest, 'copy')
+    bytes.writeUInt8(bytes.readUInt8(70_000) ^ 1, 70_000)
+    writeFileSync(stored.path, bytes)
+    const { promise: isRead, resolve } = withResolvers<void>()
+    const repairing = transfer.repair('tiny', {
+      onProgress: (done, total) => done === total && resolve(),
+    })
+    const ended = expect(repairing).rejects.toMatchObject({ code: 'QM_NODE_STOPPED' })
+    await isRead
+    await transfer.close()
+    await ended
+    await expect(transfer.pull('tiny')).rejects.toMatchObject({ code: 'QM_NODE_STOPPED' })
+  })
+})
+
+describe('what cannot be the name of a model', { timeout: 60_000 }, () => {
+  it('is asked of no peer', async () => {
+    const { transfer } = await createTransfer({ joinTopic: () => () => undefined, askMs: 60_000 })
+    const violations: string[] = []
+    const peer = new CatalogSharing({
+      catalog: { find: () => [], offer: () => Promise.resolve({ kind: 'known' }) },
+      onViolation: (_, code) => violations.push(code),
+    })
+    const ends = createConnection()
+    onTestFinished(() => ends.close())
+    peer.connect('00'.repeat(32), ends.right)
+    transfer.connect(ends.right.publicKey.toString('hex'), ends.left, { capabilities: [modelsCapability] })
+    for (const name of ['x'.repeat(200), 'huggingface.co/owner/name', 'Not An Id'])
+      await expect(transfer.pull(name)).rejects.toMatchObject({ code: 'QM_MODEL_NOT_FOUND' })
+    expect(violations).toEqual([])
+  })
+
+  it('is that of the built-in model, which is here', async () => {
+    const { transfer } = await createTransfer({ joinTopic: () => () => undefined, askMs: 60_000 })
+    await expect(transfer.pull('nano')).rejects.toMatchObject({
+      code: 'QM_MODEL_NOT_FOUND',
+      message: expect.stringContaining('it comes with QMesh'),
+    })
+  })
 })

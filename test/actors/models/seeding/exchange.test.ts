@@ -190,6 +190,17 @@ describe('core exchange', { timeout: 20_000 }, () => {
     })
   })
 
+  it('ends at once by a signal, also one that came before it could look for anybody', async () => {
+    const reader = rig.create({ patience: { findMs: 60_000, stallMs: 60_000 } })
+    const fetching = (signal: AbortSignal): Promise<void> =>
+      reader.fetch('ab'.repeat(32), createTarget(mebi), { signal })
+    await expect(fetching(AbortSignal.abort())).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+    const abort = new AbortController()
+    const ended = expect(fetching(abort.signal)).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+    abort.abort()
+    await ended
+  })
+
   it('refuses a core that is not one of the file, longer or cut otherwise', async () => {
     const offer = await createOffer(folder, 2 * mebi)
     const [seeder, reader] = [rig.create(), rig.create()]
