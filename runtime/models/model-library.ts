@@ -19,7 +19,7 @@ import type {
 import { estimateNeeds, fitModel, type Fit } from '../../machines/models/fit.ts'
 import { speedOf } from '../../machines/models/speed.ts'
 import { searchModels } from '../../machines/models/search.ts'
-import { QMeshError, type ModelHash, type PeerId } from '../../protocol/index.ts'
+import { builtInModelId, QMeshError, type ModelHash, type PeerId } from '../../protocol/index.ts'
 import {
   type CatalogDocument,
   type ModelManifest,
@@ -29,6 +29,7 @@ import {
 import type { TrustSigner } from '../../protocol/trust/index.ts'
 import { type AddedModel, toAddedManifest } from './added-manifest.ts'
 import { ModelNames } from './model-names.ts'
+import { findBuiltInModel } from '../built-in-model.ts'
 import { packageFile } from '../package-file.ts'
 import {
   type CatalogSource,
@@ -225,6 +226,7 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
       return { ...view, manifest: stored.manifest, fit, damaged }
     }
     const entry = this.names.known(name)
+    if (!entry && name === builtInModelId) return builtInInfo()
     if (!entry) throw this.names.unknown(name)
     const { facts, artifact } = entry.manifest
     const needs = estimateNeeds(facts, artifact.bytes)
@@ -459,6 +461,13 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     if (entry && entry.manifest.publisher === manifest.publisher) return standingOf(entry)
     return manifest.publisher === null ? 'unsigned' : 'signed'
   }
+}
+
+/** It is served without being kept here: nobody added or fetched it, and nobody can remove it. */
+async function builtInInfo(): Promise<Omit<ModelInfo, 'speed'>> {
+  const model = await findBuiltInModel()
+  const view = { ...storedView(model, 'built-in', null), usedAtMs: null }
+  return { ...view, manifest: model.manifest, fit: await measureFit(model.path), damaged: [] }
 }
 
 async function measureFit(path: string): Promise<Fit> {

@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readModelFacts } from '../../actors/models/facts/model-facts.ts'
 import { isManifestSigned, parseManifest } from '../../protocol/models/index.ts'
 import { loadIdentity } from '../../runtime/identity.ts'
-import { mkdirSync } from 'node:fs'
 import { tinyFile } from '../actors/models/store/store-rig.ts'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { runMain } from './cli.ts'
@@ -47,6 +48,30 @@ describe('qmesh-node models', { timeout }, () => {
     expect(stdout).toMatch(/^kind +embedding$/m)
     expect(stdout).toMatch(/^embeddings +384 numbers a text; it answers nothing, .*qmesh-node embed/m)
     expect((await models('info', 'smollm2-135m-instruct')).stdout).not.toMatch(/^embeddings/m)
+  })
+
+  it('tells of the built-in model like of any other, and that it is not one to be kept here', async () => {
+    const { models, json } = await machine()
+    const { stdout } = await models('info', 'nano')
+    expect(stdout).toMatch(/^licence +MIT$/m)
+    expect(stdout).toMatch(/^publisher +nobody \(built-in\)$/m)
+    expect(stdout).toMatch(/^on this machine +.*qmesh-nano\.gguf, in place$/m)
+    expect(stdout).toMatch(/^fits +yes: a context of 1024 tokens/m)
+    const { path, manifest, hash, bytes } = (await json('info', 'nano')) as {
+      path: string
+      manifest: { facts: unknown }
+      hash: string
+      bytes: number
+    }
+    // What the manifest says of the file is what the file says of itself.
+    expect(manifest.facts).toEqual(readModelFacts(path))
+    const file = readFileSync(path)
+    expect([hash, bytes]).toEqual([createHash('sha256').update(file).digest('hex'), file.length])
+    for (const command of ['rm', 'verify', 'pin'])
+      expect(await models(command, 'nano')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('it comes with QMesh') as string,
+      })
   })
 
   it('suggests what a mistyped name may have meant', async () => {
