@@ -273,11 +273,20 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return result
   }
 
-  /** @throws QMeshError `QM_MODEL_NOT_FOUND`; `QM_MODEL_BUSY` while a node has it loaded */
+  /**
+   * Its name is free again, unless the owner's word says where it can be had.
+   *
+   * @throws QMeshError `QM_MODEL_NOT_FOUND`; `QM_MODEL_BUSY` while a node has it loaded
+   */
   async remove(name: string): Promise<ModelView> {
     const model = this.names.here(name)
     const view = this.#view(model)
     await this.store.remove(model.hash)
+    const entry = this.names.known(model.manifest.id)
+    if (entry?.origin === 'own' && isOnlyOf(entry.manifest, model.hash)) {
+      await this.catalogFiles.forget(entry.manifest.id)
+      this.emit('catalog')
+    }
     this.emit('removed', view)
     return view
   }
@@ -462,6 +471,10 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return manifest.publisher === null ? 'unsigned' : 'signed'
   }
 }
+
+/** Whether a manifest only says what a file is called that was added here, and not where another one could come from. */
+const isOnlyOf = ({ artifact: { sha256, core }, sources }: ModelManifest, hash: ModelHash): boolean =>
+  sha256 === hash && core === null && sources.every(({ kind }) => kind === 'peers')
 
 /** It is served without being kept here: nobody added or fetched it, and nobody can remove it. */
 async function builtInInfo(): Promise<Omit<ModelInfo, 'speed'>> {

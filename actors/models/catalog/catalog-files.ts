@@ -37,6 +37,7 @@ export class CatalogFiles {
   readonly published: PublishedFiles
   readonly #dir: string
   readonly #log: Log
+  #latest: Promise<unknown> = Promise.resolve()
 
   private constructor(dir: string, catalog: ModelCatalog, published: PublishedFiles, log: Log) {
     this.#dir = dir
@@ -66,23 +67,33 @@ export class CatalogFiles {
    *
    * @returns what became of it; never throws for a manifest that is refused
    */
-  async offer(manifest: ModelManifest, origin: Exclude<ManifestOrigin, 'built-in'>): Promise<CatalogChange> {
-    const change = this.catalog.offer(manifest, origin)
-    if (change.kind === 'added' || change.kind === 'replaced')
-      await writeFileAtomically(this.#path(manifest, origin), `${JSON.stringify(manifest, null, 2)}\n`)
-    return change
+  offer(manifest: ModelManifest, origin: Exclude<ManifestOrigin, 'built-in'>): Promise<CatalogChange> {
+    return this.#inTurn(async () => {
+      const change = this.catalog.offer(manifest, origin)
+      if (change.kind === 'added' || change.kind === 'replaced')
+        await writeFileAtomically(this.#path(manifest, origin), `${JSON.stringify(manifest, null, 2)}\n`)
+      return change
+    })
   }
 
-  /** Reads what was said meanwhile, by a command beside a running node or by another node. */
-  async refresh(): Promise<void> {
-    await this.#load(join(this.#dir, 'own'), 'own')
-    await this.#loadPublished()
+  /** Reads what was said and taken back meanwhile, by a command beside a running node or by another node. */
+  refresh(): Promise<void> {
+    return this.#inTurn(async () => {
+      const folder = join(this.#dir, 'own')
+      const names = new Set(await readdir(folder))
+      for (const { manifest, origin } of this.catalog.list())
+        if (origin === 'own' && !names.has(`${manifest.id}.json`)) this.catalog.forget(manifest.id)
+      await this.#load(folder, 'own')
+      await this.#loadPublished()
+    })
   }
 
   /** Forgets what the owner said of a model. */
-  async forget(id: ModelId): Promise<void> {
-    await rm(join(this.#dir, 'own', `${id}.json`), { force: true })
-    this.catalog.forget(id)
+  forget(id: ModelId): Promise<void> {
+    return this.#inTurn(async () => {
+      await rm(join(this.#dir, 'own', `${id}.json`), { force: true })
+      this.catalog.forget(id)
+    })
   }
 
   /**
@@ -134,6 +145,13 @@ export class CatalogFiles {
   async trust(publishers: readonly PeerId[]): Promise<void> {
     this.catalog.trust(publishers)
     await this.#loadPublished()
+  }
+
+  /** One after the other: what is in memory and not yet on the disk must not count as taken back. */
+  #inTurn<Value>(step: () => Promise<Value>): Promise<Value> {
+    const done = this.#latest.then(step)
+    this.#latest = done.catch(() => undefined)
+    return done
   }
 
   #take(document: CatalogDocument): PublishedChange {

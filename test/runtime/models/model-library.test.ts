@@ -84,6 +84,27 @@ describe('the library', { timeout: 30_000 }, () => {
     })
   })
 
+  it('frees the name of a file that was added, when it is removed: for the catalog, and beside a running node', async () => {
+    const library = await openLibrary()
+    const node = await openLibrary(library.store.dir)
+    const id = 'smollm2-135m-instruct'
+    const { path, hash } = tinyFile(tempFolder())
+    await library.add(path, { ...untried, id })
+    await node.refresh()
+    expect(await node.resolve(id)).toMatchObject({ stored: { hash } })
+    await library.remove(id)
+    await node.refresh()
+    for (const one of [library, node]) {
+      expect(await one.info(id)).toMatchObject({ standing: 'built-in', state: 'absent' })
+      expect(await one.resolve(id)).toMatchObject({
+        manifest: { sources: [{ kind: 'peers' }, { kind: 'hf' }] },
+      })
+    }
+    await library.add(path, { ...untried, id: 'mine' })
+    await library.remove('mine')
+    expect(library.search('mine').map((model) => model.id)).not.toContain('mine')
+  })
+
   it('signs what is here, so that another machine that trusts the key takes it', async () => {
     const signer = newSigner()
     const library = await openLibrary(undefined, { ownKey: signer.id })
