@@ -5,14 +5,8 @@ import { dirname, join } from 'node:path'
 import { AttemptFailed, type FetchFinding, FileWrong } from '../../../machines/models/fetch.machine.ts'
 import { RateMeter } from '../../../machines/models/rate-meter.ts'
 import { type ModelHash, QMeshError, toQMeshError } from '../../../protocol/index.ts'
-import {
-  blockBytes,
-  type ModelManifest,
-  toHearsayKey,
-  toUnverifiedKey,
-} from '../../../protocol/models/index.ts'
+import { type ModelManifest, toHearsayKey, toUnverifiedKey } from '../../../protocol/models/index.ts'
 import { CoreFetch } from '../seeding/core-fetch.ts'
-import { sizeOfBlock } from '../seeding/merkle.ts'
 import type { RateLimit } from '../seeding/rate-limit.ts'
 import type { FileSource } from '../sources/source.ts'
 import { SourceFailed } from '../sources/source.ts'
@@ -229,13 +223,9 @@ export class PullJob {
     const partial = this.#partial
     if (!partial) return
     const tree = await CoreFetch.proven(partial)
-    if (!tree || tree.blocksHere === 0) await partial.forget(0, partial.bytes)
-    else {
-      for (let block = 0; block < tree.blocks; block++) {
-        const start = block * blockBytes
-        if (!tree.has(block)) await partial.forget(start, start + sizeOfBlock(block, partial.bytes))
-      }
-    }
+    // Each is flushed to the disk: block by block that would take minutes of a large file.
+    for (const { start, end } of tree?.missing() ?? [{ start: 0, end: partial.bytes }])
+      await partial.forget(start, end)
     await this.#memos?.clear()
   }
 

@@ -1,3 +1,5 @@
+import { type ByteRange, RangeSet } from '../../../machines/models/range-set.ts'
+import { blockBytes } from '../../../protocol/models/index.ts'
 import { countBlocks } from '../store/block-hashes.ts'
 import { sizeOfBlock, toParent, toTreeHash, type TreeNode } from './merkle.ts'
 
@@ -63,6 +65,16 @@ export class BlockTree {
     if (block < 0 || block >= this.blocks || this.has(block) === isHere) return
     this.bits[block >> 3] = (this.bits[block >> 3] ?? 0) ^ (1 << (block & 7))
     this.#has += isHere ? 1 : -1
+  }
+
+  /** The bytes of blocks that are not here, as ranges none of which touch. */
+  missing(): readonly ByteRange[] {
+    const here = new RangeSet()
+    for (let block = 0; block < this.blocks; block++) {
+      const start = block * blockBytes
+      if (this.has(block)) here.add(start, start + sizeOfBlock(block, this.bytes))
+    }
+    return here.missing(this.bytes)
   }
 
   /** Proven blocks that are here. */

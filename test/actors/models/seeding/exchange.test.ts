@@ -289,6 +289,18 @@ describe('core exchange', { timeout: 20_000 }, () => {
 })
 
 describe('block tree', () => {
+  it('tells in few ranges what is not here', () => {
+    const tree = new BlockTree(5 * 65_536 + 7)
+    expect(tree.missing()).toEqual([{ start: 0, end: 5 * 65_536 + 7 }])
+    for (const block of [0, 3]) tree.mark(block, true)
+    expect(tree.missing()).toEqual([
+      { start: 65_536, end: 3 * 65_536 },
+      { start: 4 * 65_536, end: 5 * 65_536 + 7 },
+    ])
+    for (const block of [1, 2, 4, 5]) tree.mark(block, true)
+    expect(tree.missing()).toEqual([])
+  })
+
   it('has the hashes of a Hypercore with the same blocks, and a key made from them alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'qmesh-tree-'))
     try {
