@@ -88,15 +88,18 @@ export function createConnection(): Ends {
   }
 }
 
+/** So long that only a test about giving up meets it, however slow the machine is. */
+const patient = { findMs: 60_000, nearMs: 50, stallMs: 60_000 }
+
 /** Exchanges that are connected by pipes, as others are by the mesh. */
 export class ExchangeRig {
   readonly #connections: Ends[] = []
   readonly #exchanges: CoreExchange[] = []
 
-  create(options: Partial<ExchangeOptions> = {}): CoreExchange {
+  create({ patience, ...options }: Partial<ExchangeOptions> = {}): CoreExchange {
     const exchange = new CoreExchange({
       joinTopic: () => () => undefined,
-      patience: { findMs: 400, nearMs: 50, stallMs: 1_000 },
+      patience: { ...patient, ...patience },
       ...options,
     })
     this.#exchanges.push(exchange)

@@ -9,7 +9,7 @@ import { type Behaviour, ModelServer } from '../../../support/model-server.ts'
 import { createManifest, createModelFile, ModelsRig } from '../../../support/models-rig.ts'
 import { withResolvers } from '../../../support/with-resolvers.ts'
 
-describe('pull', { timeout: 20_000 }, () => {
+describe('pull', { timeout: 120_000 }, () => {
   let rig = new ModelsRig()
   let peers = new ExchangeRig()
   beforeEach(() => {
