@@ -2,8 +2,9 @@ import { toOpaqueHash, QMeshError } from '../../../protocol/index.ts'
 import type { Engine, LoadedModel, ModelSpec } from '../engine.port.ts'
 import { checkAvailable, tryAnswer } from './availability.ts'
 import { EngineFault } from './engine-fault.ts'
+import { Answering } from './answering.ts'
+import { Embedding } from './embedding.ts'
 import { tryEmbedding } from './embedding-call.ts'
-import { OpenAiEmbedder } from './openai-embedder.ts'
 import { OpenAiHost } from './openai-host.ts'
 import { defaultPatience, type OpenAiEngineOptions } from './settings.ts'
 
@@ -29,11 +30,12 @@ export function createOpenAiEngine(options: OpenAiEngineOptions): Engine {
       const model = toModel(spec)
       try {
         const manner = await tryAnswer(target, never)
-        return new OpenAiHost({ model, target, manner, onLog })
+        return new OpenAiHost({ model, target, work: new Answering(model, target, manner), onLog })
       } catch (error) {
         const embeddingSize = isOfAnotherKind(error) ? await tryEmbedding(target, never) : undefined
         if (embeddingSize === undefined) throw error
-        return new OpenAiEmbedder({ model: { ...model, embeddingSize }, target, onLog })
+        const embedder = { ...model, embeddingSize }
+        return new OpenAiHost({ model: embedder, target, work: new Embedding(embedder, target), onLog })
       }
     },
 
