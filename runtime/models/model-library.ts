@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { join, resolve } from 'node:path'
 import { CatalogFiles } from '../../actors/models/catalog/catalog-files.ts'
+import { checkGgufFile } from '../../actors/inference/gguf/header.ts'
+import { toGgufKind } from '../../actors/inference/gguf/model-kind.ts'
 import { FileTrial } from '../../actors/models/facts/file-trial.ts'
 import { readMemoryNeeds } from '../../actors/models/facts/memory-needs.ts'
 import { treeOfLeaves } from '../../actors/models/seeding/build-tree.ts'
@@ -198,11 +200,12 @@ export class ModelLibrary extends EventEmitter<ModelLibraryEvents> {
     return { stored: this.store.get(same.hash) ?? same }
   }
 
-  /** The owner chose a file that is here: from now on its id means this one. */
+  /** The owner chose a file by where it is: from now on its id means this one, and it is what the file says. */
   async own(hash: ModelHash): Promise<void> {
     const stored = this.store.get(hash)
     if (!stored) return
-    await this.catalogFiles.offer(await this.#pinHash(stored), 'own')
+    const manifest = { ...stored.manifest, kind: toGgufKind(checkGgufFile(stored.path)), facts: stored.facts }
+    await this.catalogFiles.offer(await this.#pinHash({ ...stored, manifest }), 'own')
     this.emit('catalog')
   }
 

@@ -11,6 +11,7 @@ import { manifestOf, tempFolder, tinyFile } from '../../actors/models/store/stor
 import { newSigner } from '../../protocol/models/samples.ts'
 import { createConnection } from '../../support/core-rig.ts'
 import { ModelServer } from '../../support/model-server.ts'
+import { createTinyBert } from '../../support/tiny-bert.ts'
 import { withResolvers } from '../../support/with-resolvers.ts'
 
 async function createTransfer(options: Partial<ModelTransferOptions> = {}) {
@@ -143,6 +144,16 @@ describe('a name', { timeout: 30_000 }, () => {
     onTestFinished(() => server.stop())
     await transfer.pull(server.url('/tiny.gguf'))
     expect(await transfer.pull('tiny')).toMatchObject({ hash, wasHere: true })
+  })
+
+  it('of a file that was fetched by its address is of the kind that the file says', async () => {
+    const { library, transfer } = await createTransfer()
+    vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    const server = await ModelServer.start({ data: createTinyBert() })
+    onTestFinished(() => server.stop())
+    await transfer.pull(server.url('/bert.gguf'))
+    expect(library.list()).toMatchObject([{ id: 'bert', kind: 'embedding' }])
+    expect(await library.info('bert')).toMatchObject({ manifest: { facts: { architecture: 'bert' } } })
   })
 
   it('that is a SHA-256 means that file, and not one that somebody gave the same name', async () => {
