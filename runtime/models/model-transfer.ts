@@ -1,7 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { dirname, resolve } from 'node:path'
 import type { NoiseStream } from 'hyperswarm'
-import { readManifestFile } from '../../actors/models/catalog/manifest-file.ts'
 import { CatalogSharing } from '../../actors/models/channel/catalog-sharing.ts'
 import { modelsCapability } from '../../actors/models/channel/models-channel.ts'
 import { ModelManager, type PullOptions } from '../../actors/models/fetch/model-manager.ts'
@@ -11,20 +9,18 @@ import type { SourceOptions } from '../../actors/models/sources/index.ts'
 import type { StoredModel } from '../../actors/models/store/stored-model.ts'
 import type { SeedPauseReason } from '../../machines/models/seeder.machine.ts'
 import {
-  builtInModelId,
   type ErrorCode,
   type Hello,
   modelHashSchema,
   type ModelHash,
-  modelIdSchema,
   type PeerId,
   QMeshError,
   toQMeshError,
 } from '../../protocol/index.ts'
 import type { ModelManifest } from '../../protocol/models/index.ts'
 import type { TrustSigner } from '../../protocol/trust/index.ts'
-import { toDirectSource, toUnverifiedManifest } from './direct-source.ts'
-import { FileWays, type Wanted } from './file-ways.ts'
+import { FileWays } from './file-ways.ts'
+import { ModelLookup } from './model-lookup.ts'
 import type { ModelLibrary } from './model-library.ts'
 import type { ServedModels } from './served-models.ts'
 import type {
@@ -59,7 +55,7 @@ export interface ModelTransferOptions {
   /** Whether models are offered as soon as they are here; default true with a network. */
   readonly seeds?: boolean | undefined
   readonly sources?: Pick<SourceOptions, 'hf' | 'ipfs' | 'stallMs'> | undefined
-  /** Milliseconds that peers have to say what they know of a model that nobody here knows. */
+  /** See `ModelLookupOptions`. */
   readonly askMs?: number | undefined
   readonly onViolation?: ((peerId: PeerId, code: ErrorCode, detail: string) => void) | undefined
 }
@@ -91,6 +87,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   readonly #sharing: CatalogSharing
   readonly #manager: ModelManager
   readonly #connections = new Set<() => void>()
+  readonly #lookup: ModelLookup
   readonly #ways: FileWays
   /** Given by a node that serves what is here. */
   serving: ServedModels | undefined
@@ -151,10 +148,15 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
       downloadBytesPerSecond: options.downloadBytesPerSecond,
       onSeedEnded: (hash, reason) => this.emit('seedEnded', hash, reason),
     })
+    this.#lookup = new ModelLookup({
+      library,
+      find: joinTopic && ((name, signal, isThorough) => this.#sharing.find(name, signal, isThorough)),
+      askMs: options.askMs,
+    })
     this.#ways = new FileWays({
       store: library.store,
       pull: (manifest, how) => this.#pullBy(manifest, how),
-      ask: (sha256, signal) => this.#ask(sha256, signal, true),
+      ask: (sha256, signal) => this.#lookup.ask(sha256, signal, true),
     })
   }
 
@@ -208,7 +210,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
   async #pull(name: string, options: ModelPullOptions): Promise<PulledModel> {
     const { library, seeds = true } = this.#options
     this.#meet()
-    const found = await this.#resolve(name, options.signal)
+    const found = await this.#lookup.find(name, options.signal)
     if ('stored' in found) {
       await this.#welcome(found.stored, options.signal)
       return this.#toPulled(found.stored, true)
@@ -367,60 +369,6 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const core = this.#manager.seeds().find((seed) => seed.hash === hash)?.core
     if (core === undefined) return []
     return [{ ...manifest, artifact: { bytes, sha256: hash, core }, sources: [{ kind: 'peers' }] }]
-  }
-
-  async #resolve(
-    name: string,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly stored: StoredModel } | Wanted> {
-    const { library } = this.#options
-    if (/\.json$/i.test(name)) {
-      return { manifests: [await readManifestFile(name)], folder: dirname(resolve(name)) }
-    }
-    const direct = toDirectSource(name)
-    if (direct) return { manifests: [toUnverifiedManifest(name, direct)], isChosen: true }
-    await library.refresh()
-    const known = await this.#here(name)
-    if (known) return known
-    // What cannot be a model's name is a message out of bounds to peers, and the built-in model nobody has to fetch.
-    if (!modelIdSchema.safeParse(name).success || name === builtInModelId) throw library.names.unknown(name)
-    const found = await this.#ask(name, signal)
-    const isHash = modelHashSchema.safeParse(name).success
-    const [first, ...others] = isHash ? found : []
-    if (first) return { manifests: [first, ...others], isHearsay: true }
-    const told = await this.#here(name)
-    if (told) return told
-    throw library.names.unknown(name)
-  }
-
-  /** What this machine knows under a name. */
-  async #here(name: string): Promise<{ readonly stored: StoredModel } | Wanted | undefined> {
-    const { library } = this.#options
-    const found = await library.resolve(name)
-    if (found && 'stored' in found) return found
-    const hash = found ? found.manifest.artifact.sha256 : name
-    const same = hash === null ? [] : library.catalogFiles.catalog.about(hash)
-    const [first, ...others] = [
-      ...(found ? [found.manifest] : []),
-      ...same.flatMap(({ manifest }) =>
-        manifest.artifact.sha256 === hash && manifest !== found?.manifest ? [manifest] : [],
-      ),
-    ]
-    return first && { manifests: [first, ...others], isKnown: true }
-  }
-
-  /** What peers say of a name. @param isThorough all of them, and not only who answers first */
-  async #ask(
-    name: string,
-    signal: AbortSignal | undefined,
-    isThorough = false,
-  ): Promise<readonly ModelManifest[]> {
-    if (!this.#exchange) return []
-    const patience = AbortSignal.timeout(this.#options.askMs ?? 20_000)
-    const ends = signal ? AbortSignal.any([signal, patience]) : patience
-    const found = await this.#sharing.find(name, ends, isThorough)
-    if (signal?.aborted) throw new QMeshError('QM_CANCELLED')
-    return found
   }
 
   #pullBy(manifest: ModelManifest, options: PullOptions): Promise<StoredModel> {
