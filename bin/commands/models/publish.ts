@@ -1,14 +1,9 @@
 import { shortHash, type AddModelCommand } from '../../model-commands.ts'
-import { toInteger } from '../../options.ts'
 import { note, output } from '../../output.ts'
+import { addPublishFlags, type PublishFlags, toPublishChanges } from '../../publish-flags.ts'
 import { addTransferAction, type TransferFlags } from '../../transfer-action.ts'
 
-interface Flags extends TransferFlags {
-  readonly manifestVersion?: string
-  readonly title?: string
-  readonly description?: string
-  readonly licence?: string
-  readonly source?: string
+interface Flags extends TransferFlags, PublishFlags {
   readonly off?: boolean
 }
 
@@ -17,15 +12,8 @@ export const addPublish: AddModelCommand = (models, exit) => {
     .command('publish')
     .description("sign a model with this node's key, offer it, and tell the peers")
     .argument('<model>', 'its id, or the beginning of its hash')
-    .option(
-      '--manifest-version <number>',
-      'version of the manifest (default: one more than the last one signed)',
-    )
-    .option('--title <text>', 'a name for people')
-    .option('--description <text>', 'what it is')
-    .option('--licence <spdx>', 'SPDX id of its licence')
-    .option('--source <url>', 'an https address where the file can be had, beside other nodes')
     .option('--off', 'take it out of your catalog: peers forget that it was published')
+  addPublishFlags(command)
   addTransferAction(command, exit, async ({ access }, name: string, flags: Flags) => {
     if (flags.off) {
       const { publisher, catalogVersion, models } = await access.port.unpublish(name)
@@ -34,16 +22,7 @@ export const addPublish: AddModelCommand = (models, exit) => {
         `version ${catalogVersion} of your catalog is without "${name}", and has ${models.length} models`,
       )
     }
-    const version = toInteger('--manifest-version', flags.manifestVersion, 0, 0xffff_ffff)
-    const published = await access.port.publish(name, {
-      ...(version !== undefined && { version }),
-      ...(flags.title !== undefined && { name: flags.title }),
-      ...(flags.description !== undefined && { description: flags.description }),
-      ...(flags.licence !== undefined && { licence: flags.licence }),
-      ...(flags.source !== undefined && {
-        sources: [{ kind: 'peers' }, { kind: 'https', url: flags.source }],
-      }),
-    })
+    const published = await access.port.publish(name, toPublishChanges(flags))
     if (flags.json) return output.json(published)
     const { id, publisher, hash } = published
     note(`version ${published.version} of "${id}" (${shortHash(hash)}) is signed by ${publisher}`)

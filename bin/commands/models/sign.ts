@@ -3,20 +3,13 @@ import { writeFile } from 'node:fs/promises'
 import { QMeshError } from '../../../runtime/error-report.ts'
 import { openModelSigner } from '../../../runtime/models/index.ts'
 import { addModelAction, type AddModelCommand } from '../../model-commands.ts'
-import { toInteger } from '../../options.ts'
 import { note, output } from '../../output.ts'
+import { addPublishFlags, type PublishFlags, toPublishChanges } from '../../publish-flags.ts'
 
-interface Flags {
+interface Flags extends PublishFlags {
   readonly out?: string
-  readonly manifestVersion?: string
-  readonly name?: string
-  readonly description?: string
-  readonly licence?: string
-  readonly source?: string
   readonly json?: boolean
 }
-
-const versionMax = 0xffff_ffff
 
 export const addSign: AddModelCommand = (models, exit) => {
   const command = models
@@ -24,32 +17,17 @@ export const addSign: AddModelCommand = (models, exit) => {
     .description("sign the manifest of a model with this node's key, so that others know whose word it is")
     .argument('<model>', 'its id, or the beginning of its hash')
     .option('--out <file>', 'write the signed manifest to a new file')
-    .option(
-      '--manifest-version <number>',
-      'version of the manifest (default: one more than the last one signed)',
-    )
-    .option('--name <name>', 'a name for people')
-    .option('--description <text>', 'what it is')
-    .option('--licence <spdx>', 'SPDX id of its licence')
-    .option('--source <url>', 'an https address where the file can be had, beside other nodes')
+  addPublishFlags(command)
   addModelAction(
     command,
     exit,
     'signing',
     async ({ library, config, tellNode }, name: string, flags: Flags) => {
-      const version = toInteger('--manifest-version', flags.manifestVersion, 0, versionMax)
+      const changes = toPublishChanges(flags)
       // Before anything is signed, which peers would hear of.
       if (flags.out !== undefined && existsSync(flags.out)) throw taken(flags.out)
       const signer = await openModelSigner(config.dataDir)
-      const manifest = await library.sign(name, signer, {
-        ...(version !== undefined && { version }),
-        ...(flags.name !== undefined && { name: flags.name }),
-        ...(flags.description !== undefined && { description: flags.description }),
-        ...(flags.licence !== undefined && { licence: flags.licence }),
-        ...(flags.source !== undefined && {
-          sources: [{ kind: 'peers' }, { kind: 'https', url: flags.source }],
-        }),
-      })
+      const manifest = await library.sign(name, signer, changes)
       await tellNode()
       if (flags.out !== undefined) await write(flags.out, manifest)
       if (flags.json) return output.json(manifest)
