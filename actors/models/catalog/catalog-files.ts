@@ -46,7 +46,7 @@ export class CatalogFiles {
     this.#log = log
   }
 
-  /** A file that is damaged, forged or of nobody who is trusted is left out with a line in the log. */
+  /** A file that is damaged or forged is left out with a line in the log, one of nobody who is trusted without. */
   static async open(options: CatalogFilesOptions): Promise<CatalogFiles> {
     const { builtInDir, dir, publishers, log = () => undefined } = options
     const published = await PublishedFiles.open(join(dir, 'published'))
@@ -198,7 +198,9 @@ export class CatalogFiles {
       const path = join(folder, name)
       try {
         const change = this.catalog.offer(await readManifestFile(path), origin)
-        if (change.kind === 'refused') log('warn', `${path} is left out: ${change.reason}`)
+        // Whom its owner trusts no more is not worth a line at every start.
+        if (change.kind === 'refused' && change.code !== 'QM_MODEL_UNTRUSTED')
+          log('warn', `${path} is left out: ${change.reason}`)
       } catch (error) {
         log('warn', `${path} is left out: ${error instanceof Error ? error.message : String(error)}`)
       }

@@ -41,7 +41,7 @@ export const addSeed: AddModelCommand = (models, exit) => {
     else await output.table(toRows(seeds))
     if (isRunning) return
     note('offering them until Ctrl-C')
-    await once(signal, 'abort')
+    if (!signal.aborted) await once(signal, 'abort')
     const given = (await port.seeds()).reduce((sum, { bytes }) => sum + bytes, 0)
     note(`${toSize(given)} were given`)
   })

@@ -178,6 +178,16 @@ describe('what others recommend', () => {
     expect(lines).toEqual([expect.stringContaining('signature')])
   })
 
+  it('of a publisher who is trusted no more is no line in the log at every start', async () => {
+    const dir = tempFolder()
+    const files = await open(dir, [alice.id])
+    expect(await files.offer(manifestBy(alice, { id: 'theirs' }), 'network')).toEqual({ kind: 'added' })
+    const lines: string[] = []
+    const again = await open(dir, [], (_, message) => lines.push(message))
+    expect([again.catalog.list(), lines]).toEqual([[], []])
+    expect((await open(dir, [alice.id])).catalog.resolve('theirs')).toBeDefined()
+  })
+
   it('what the owner said is theirs to forget', async () => {
     const dir = tempFolder()
     const files = await open(dir)
