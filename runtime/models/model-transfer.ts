@@ -7,6 +7,7 @@ import { repairModel } from '../../actors/models/fetch/repair.ts'
 import { CoreExchange, type JoinTopic } from '../../actors/models/seeding/core-exchange.ts'
 import type { SourceOptions } from '../../actors/models/sources/index.ts'
 import type { StoredModel } from '../../actors/models/store/stored-model.ts'
+import { seedersMax } from '../../machines/models/model-manager.machine.ts'
 import type { SeedPauseReason } from '../../machines/models/seeder.machine.ts'
 import {
   type ErrorCode,
@@ -187,7 +188,9 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     if (this.#options.seeds === false || !this.#exchange) return
     const models = this.library.store.list()
     if (models.length > 0) this.#meet()
-    for (const { hash } of models) this.#manager.seed(hash)
+    const left = models.filter(({ hash }) => !this.#manager.seed(hash))
+    if (left.length > 0)
+      this.emit('warning', `${left.length} models are not offered: no more than ${seedersMax} are at once`)
   }
 
   /** Who trusts publishers wants to hear of them, and who holds catalogs can tell of them. */
@@ -236,7 +239,12 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     }
     this.#meet()
     const models = names.length === 0 ? store.list() : names.map((name) => library.names.sound(name))
-    for (const { hash } of models) this.#manager.seed(hash, { giveBytesMax })
+    const left = models.filter(({ hash }) => !this.#manager.seed(hash, { giveBytesMax }))
+    if (left.length > 0)
+      throw new QMeshError(
+        'QM_TOO_MANY_REQUESTS',
+        `no more than ${seedersMax} models are offered at once, so ${left.length} are not; "models seed <model> --stop" makes room`,
+      )
     return this.seeds()
   }
 

@@ -102,7 +102,7 @@ export interface ModelsPort {
    * Offers models of this machine to others; without names all of them. What is offered already goes on.
    *
    * @param giveBytesMax bytes of each that are given from now on; absent: no end
-   * @throws QMeshError `QM_MODEL_NOT_FOUND`
+   * @throws QMeshError `QM_MODEL_NOT_FOUND`, `QM_MODEL_DAMAGED`, `QM_TOO_MANY_REQUESTS`
    */
   seed(names: readonly string[], giveBytesMax?: number): Promise<readonly SeedStatus[]>
   /** Offers them no more; without names none at all. @throws QMeshError `QM_MODEL_NOT_FOUND` */

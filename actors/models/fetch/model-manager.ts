@@ -161,9 +161,15 @@ export class ModelManager {
     return this.#fetchedBytes
   }
 
-  /** Offers a model of the store until `unseed`. One that is offered already goes on, as this says from now on. */
-  seed(hash: ModelHash, options: { readonly giveBytesMax?: number | undefined } = {}): void {
-    if (this.#options.exchange) this.#actor.send({ type: 'model.seed', hash, ...options })
+  /**
+   * Offers a model of the store until `unseed`. One that is offered already goes on, as this says from now on.
+   *
+   * @returns false where there is no network, or `seedersMax` are offered already
+   */
+  seed(hash: ModelHash, options: { readonly giveBytesMax?: number | undefined } = {}): boolean {
+    if (!this.#options.exchange) return false
+    this.#actor.send({ type: 'model.seed', hash, ...options })
+    return this.#actor.getSnapshot().context.seeding.includes(hash)
   }
 
   unseed(hash: ModelHash): void {

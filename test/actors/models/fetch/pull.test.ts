@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PullProgress } from '../../../../actors/models/fetch/pull-job.ts'
 import { ModelStore } from '../../../../actors/models/store/model-store.ts'
+import { seedersMax } from '../../../../machines/models/model-manager.machine.ts'
 import type { ModelSource } from '../../../../protocol/models/index.ts'
 import { createOffer, ExchangeRig } from '../../../support/core-rig.ts'
 import { type Behaviour, ModelServer } from '../../../support/model-server.ts'
@@ -233,6 +234,16 @@ describe('pull', { timeout: 120_000 }, () => {
     await manager.pull(createManifest(file, [https(server)]))
     // Half a second, less the quarter that may go at once.
     expect(performance.now() - startMs).toBeGreaterThan(200)
+  })
+
+  it('says of a model that it is not offered, because too many are', async () => {
+    const { manager } = await rig.create({ exchange: peers.create() })
+    const hashes = Array.from({ length: seedersMax + 1 }, (_, index) => index.toString(16).padStart(64, '0'))
+    expect(hashes.map((hash) => manager.seed(hash))).toEqual([...hashes.slice(1).map(() => true), false])
+    // One that is offered already is no more than before.
+    expect(manager.seed(hashes[0] ?? '')).toBe(true)
+    const alone = await rig.create()
+    expect(alone.manager.seed(hashes[0] ?? '')).toBe(false)
   })
 
   it('copies from a folder, and from a file beside the manifest', async () => {
