@@ -316,10 +316,10 @@ describe('reading what others changed', { timeout: 60_000 }, () => {
       const { path, manifest } = tinyFile(folder, { seed, id: `m${seed}` })
       stored.push(await store.adopt(path, manifest, 'reference'))
     }
-    let isOver = false
+    const over = new AbortController()
     let reading = store.refresh()
     const all = (async () => {
-      for (; !isOver; reading = store.refresh()) await reading
+      for (; !over.signal.aborted; reading = store.refresh()) await reading
     })()
     const seen: (boolean | undefined)[] = []
     for (const { hash } of stored) {
@@ -328,7 +328,7 @@ describe('reading what others changed', { timeout: 60_000 }, () => {
       await reading
       seen.push(store.get(hash)?.isPinned)
     }
-    isOver = true
+    over.abort()
     await all
     expect(seen).toEqual(stored.map(() => true))
   })
