@@ -1,8 +1,10 @@
-import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
+import { chmod, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { QMeshError } from '../protocol/index.ts'
 import { writeFileAtomically } from '../actors/files/atomic-file.ts'
+import { toFileReason } from '../actors/files/file-reason.ts'
+import { makeFolder } from '../actors/files/make-folder.ts'
 import { identityFileName, loadIdentity, type Identity } from './identity.ts'
 import { lockDataDir } from './lock.ts'
 import { readSmallFile } from '../actors/files/small-file.ts'
@@ -96,8 +98,8 @@ async function readJson<Schema extends z.ZodType>(
 }
 
 async function prepare(path: string): Promise<void> {
-  const created = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (created !== undefined || process.platform === 'win32') return
+  const isNew = await makeFolder(path)
+  if (isNew || process.platform === 'win32') return
   const { mode } = await stat(path)
   if ((mode & 0o077) === 0) return
   // Made by hand with the usual mode: close it. A folder with other things in it is not ours to close, and the files
@@ -106,25 +108,12 @@ async function prepare(path: string): Promise<void> {
   if (names.length === 0 || names.includes(identityFileName)) await chmod(path, 0o700)
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'no space is left on the device',
-  EDQUOT: 'the disk quota is used up',
-  ENOTDIR: 'it, or a part of its path, is not a folder',
-  EEXIST: 'it is a file, not a folder',
-  ENAMETOOLONG: 'the path is too long',
-  ELOOP: 'it has a loop of symbolic links',
-}
-
 async function usable<Value>(path: string, step: () => Promise<Value>): Promise<Value> {
   try {
     return await step()
   } catch (error) {
     if (error instanceof QMeshError) throw error
-    const { code = '', message } = error as NodeJS.ErrnoException
-    throw new QMeshError('QM_DATA_DIR_UNUSABLE', `${path} cannot be used: ${reasons[code] ?? message}`, {
+    throw new QMeshError('QM_DATA_DIR_UNUSABLE', `${path} cannot be used: ${toFileReason(error)}`, {
       cause: error,
     })
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
 import { createFileAtomically, writeFileAtomically } from '../actors/files/atomic-file.ts'
+import { toFileReason } from '../actors/files/file-reason.ts'
 import { openFolder } from './data-dir.ts'
 import {
   type Identity,
@@ -75,7 +76,9 @@ async function place(file: string, identity: Identity, isTaken: string): Promise
     await createFileAtomically(file, identity.toFile())
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new QMeshError('QM_USAGE', isTaken)
-    throw toQMeshError(error, 'QM_DATA_DIR_UNUSABLE')
+    throw new QMeshError('QM_DATA_DIR_UNUSABLE', `${file} cannot be written: ${toFileReason(error)}`, {
+      cause: error,
+    })
   }
 }
 

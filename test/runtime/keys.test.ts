@@ -36,6 +36,15 @@ describe('the keys of a node', () => {
     })
   })
 
+  it('say which file cannot be written, and why', async () => {
+    const { dataDir } = await nodeWithKeys()
+    const backup = join(await tempDir(), 'missing', 'keys.json')
+    await expect(exportKeys(dataDir, backup)).rejects.toMatchObject({
+      code: 'QM_DATA_DIR_UNUSABLE',
+      message: `${backup} cannot be written: a folder of its path is not there, or none can be made in it`,
+    })
+  })
+
   it('are never written over anything', async () => {
     const { dataDir, id } = await nodeWithKeys()
     const other = await nodeWithKeys()
