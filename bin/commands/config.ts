@@ -1,17 +1,16 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { Argument } from 'commander'
+import { Argument, type Command } from 'commander'
 import {
   configFilePath,
   configKeyNames,
   describeOrigin,
-  renderExampleFile,
   shownValue,
+  toFlag,
+  writeExampleFile,
   type LoadedConfig,
 } from '../../runtime/config/index.ts'
 import { QMeshError } from '../../runtime/error-report.ts'
 import type { AddCommand } from '../command.ts'
-import { addConfigFlags, loadCommandConfig } from '../options.ts'
+import { addConfigFlags, loadCommandConfig, toAttribute } from '../options.ts'
 import { note, output } from '../output.ts'
 
 const examples = `
@@ -32,13 +31,22 @@ export const addConfig: AddCommand = (program) => {
     .addHelpText('after', examples)
   addConfigFlags(command, configKeyNames).action(
     async (what: string, flags: { json?: boolean; config?: string }) => {
+      if (what !== 'show') refuseValues(command, what)
       const { path } = configFilePath({ configFile: flags.config })
-      if (what === 'path') return flags.json ? output.json({ path }) : output.line(path)
-      if (what === 'init') return init(path)
+      if (what === 'init') await writeExampleFile(path)
+      if (what !== 'show') return flags.json ? output.json({ path }) : output.line(path)
       const loaded = await loadCommandConfig(command, configKeyNames)
       return flags.json ? output.json(toDocument(loaded)) : print(loaded)
     },
   )
+}
+
+/** A value that is given would not come to stand in the file, nor change where it is. */
+function refuseValues(command: Command, what: string): void {
+  const options = command.opts<Record<string, unknown>>()
+  const given = configKeyNames.filter((key) => options[toAttribute(key)] !== undefined).map(toFlag)
+  if (given.length === 0) return
+  throw new QMeshError('QM_USAGE', `"config ${what}" takes no values: leave ${given.join(', ')} out`)
 }
 
 function toDocument({ config, origins, file }: LoadedConfig): object {
@@ -60,20 +68,4 @@ async function print({ config, origins, file }: LoadedConfig): Promise<void> {
     }),
   ])
   note(`\nfile: ${file.path}${file.exists ? '' : ' (does not exist)'}`)
-}
-
-async function init(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  try {
-    // It may come to hold the secret of a mesh.
-    await writeFile(path, renderExampleFile(), { flag: 'wx', mode: 0o600 })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new QMeshError(
-      'QM_USAGE',
-      `${path} exists already and is not overwritten; name another file with --config`,
-      { cause: error },
-    )
-  }
-  await output.line(path)
 }

@@ -1,10 +1,11 @@
 import { exitCodes } from '../exit-codes.ts'
 import { configKeyNames, configKeys, toFlag, toVariable, type ConfigKey } from './keys.ts'
 
-/** A value as a person may see it: a secret is not shown, nor how long it is. */
+/** A value as a person may see it: a secret is not shown, nor how long it is; that there is none is. */
 export function shownValue(key: ConfigKey, value: unknown): unknown {
   const isSecret = 'isSecret' in configKeys[key]
-  return isSecret && value !== undefined ? '(hidden)' : value
+  const isNone = value === undefined || (Array.isArray(value) && value.length === 0)
+  return isSecret && !isNone ? '(hidden)' : value
 }
 
 function defaultText(key: ConfigKey): string {

@@ -16,5 +16,7 @@ export {
   type LoadedConfig,
 } from './load.ts'
 export { describeOrigin } from './origin.ts'
-export { isModelPath } from './paths.ts'
+export { isModelId, isModelPath } from './paths.ts'
+export { toModelId } from '../../protocol/index.ts'
 export { renderConfigDocs, renderExampleFile, shownValue } from './describe.ts'
+export { writeExampleFile } from './write-example.ts'

@@ -4,7 +4,7 @@ import { genesisParams } from '../../machines/trust/params.ts'
 import { limits, modelHashSchema, modelIdSchema, peerIdSchema } from '../../protocol/index.ts'
 import { modelLimits } from '../../protocol/models/limits.ts'
 import { parseHostPort } from './host-port.ts'
-import { defaultDataDir, isModelPath, toAbsolutePath } from './paths.ts'
+import { defaultDataDir, isModelId, isModelPath, toAbsolutePath } from './paths.ts'
 
 /** How a value written as text (a variable, a flag) becomes a value. */
 export type TextKind = 'text' | 'integer' | 'number' | 'boolean' | 'list'
@@ -50,7 +50,7 @@ function isPlainUrl(text: string): boolean {
 }
 
 const modelSchema = z.union([
-  path.refine((text) => isModelPath(text) || modelIdSchema.safeParse(text).success),
+  path.refine((text) => isModelPath(text) || isModelId(text)),
   z.strictObject({
     id: modelIdSchema.optional(),
     path,

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import envPaths from 'env-paths'
+import { modelIdSchema } from '../../protocol/index.ts'
 
 /** Where the platform keeps a program's files; `XDG_…` and `APPDATA` are honoured. */
 const platformPaths = () => envPaths('qmesh', { suffix: '' })
@@ -17,3 +18,6 @@ export function toAbsolutePath(path: string, baseDir: string): string {
 
 /** A model is named by a path when it looks like one: a separator, a leading `~`, or the ending `.gguf`. */
 export const isModelPath = (text: string): boolean => /[/\\]|^~|\.gguf$/i.test(text)
+
+/** Whether a model can be called this; whether there is one is another question. */
+export const isModelId = (text: string): boolean => modelIdSchema.safeParse(text).success

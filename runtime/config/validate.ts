@@ -43,7 +43,7 @@ export function checkEntry({ key, value, origin, baseDir }: RawEntry): Checked {
   const isSecret = 'isSecret' in entry && entry.isSecret
   const path = key === 'models' ? toFileName(found.value, baseDir) : undefined
   if (path !== undefined) return { ok: false, problem: `${place(origin)}"${where}" is ${path}` }
-  const came = isSecret ? `one of ${String(value).length} characters` : shown(found.value)
+  const came = isSecret ? hidden(found.value) : shown(found.value)
   return {
     ok: false,
     problem: `${place(origin)}"${where}" must be ${expected(key, found.path)}, but it is ${came}`,
@@ -106,8 +106,16 @@ function deepest(
   return { issue, value: inner, path: innerPath }
 }
 
+/** A secret is not shown, but what is wrong with it is. */
+const hidden = (value: unknown): string =>
+  typeof value === 'string'
+    ? `one of ${value.length} characters`
+    : `a ${Array.isArray(value) ? 'list' : typeof value === 'object' ? 'table' : typeof value}`
+
 function shown(value: unknown): string {
   if (value === undefined) return 'missing'
+  // JSON has no word for what is no number.
+  if (typeof value === 'number') return String(value)
   const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? typeof value)
   return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }
