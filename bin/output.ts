@@ -1,21 +1,26 @@
-import { once } from 'node:events'
+import { QMeshError } from '../runtime/error-report.ts'
 import { plainText } from '../runtime/plain-text.ts'
 import { tableLines } from './table-lines.ts'
 
 /** The reader of our standard output went away, for example `head`. */
 export class BrokenPipe extends Error {}
 
-let isBroken = false
-// Without a listener a closed pipe would end the process with a stack trace.
-process.stdout.on('error', () => (isBroken = true))
+/** A reader that went away has what it wanted; whatever else keeps the output from being written has lost some of it. */
+export function toOutputFailure(error: NodeJS.ErrnoException): BrokenPipe | QMeshError {
+  const { code = '', message } = error
+  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return new BrokenPipe()
+  return new QMeshError('QM_OUTPUT_FAILED', `standard output cannot be written: ${message}`, { cause: error })
+}
+
+// Without a listener a closed pipe would end the process with a stack trace. Each write hears of its own failure.
+process.stdout.on('error', () => undefined)
 process.stderr.on('error', () => undefined)
 
-/** Writes, and waits for a slow reader. @throws BrokenPipe */
-async function write(text: string): Promise<void> {
-  if (isBroken) throw new BrokenPipe()
-  if (process.stdout.write(text)) return
-  await once(process.stdout, 'drain').catch(() => undefined)
-  if (isBroken) throw new BrokenPipe()
+/** Writes, and waits for a slow reader. @throws BrokenPipe; QMeshError `QM_OUTPUT_FAILED` */
+function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(toOutputFailure(error)) : resolve()))
+  })
 }
 
 /** Milliseconds to a tenth: the digits behind it are noise of the clock. */

@@ -182,6 +182,7 @@ export const errorCatalogue = {
   QM_PORT_TAKEN: entry('operator', 'never', 'Another program is using the port.'),
   QM_NETWORK_UNAVAILABLE: entry('operator', 'later', 'The network address cannot be used.'),
   QM_NODE_NOT_RUNNING: entry('operator', 'never', 'No node is running on this data directory.'),
+  QM_OUTPUT_FAILED: entry('operator', 'never', 'Standard output cannot be written.'),
   QM_USAGE: entry('operator', 'never', 'The command line is not understood.'),
   QM_ACTOR_GAVE_UP: entry(
     'operator',

@@ -4,7 +4,7 @@ import type { DemoView } from '../../runtime/demo/index.ts'
 import type { AddCommand } from '../command.ts'
 import { listenForInterrupt } from '../interrupt.ts'
 import { toInteger } from '../options.ts'
-import { BrokenPipe, note, output } from '../output.ts'
+import { note, output, toOutputFailure } from '../output.ts'
 
 const about = `
 No configuration, no model and no network is needed: a bootstrap, three workers in processes of their own and four
@@ -32,7 +32,7 @@ export const addDemo: AddCommand = (program, exit) => {
       const seed = toInteger('--seed', flags.seed, 0, seedMax) ?? randomInt(seedMax)
       const interrupt = listenForInterrupt()
       const unread = new AbortController()
-      process.stdout.once('error', () => unread.abort())
+      process.stdout.once('error', (error) => unread.abort(toOutputFailure(error)))
       try {
         const { runDemo } = await import('../../runtime/demo/index.ts')
         const view = await createView(flags.json ?? false)
@@ -44,7 +44,7 @@ export const addDemo: AddCommand = (program, exit) => {
         note('a promise was broken')
         exit(exitCodes.failure.code)
       } catch (error) {
-        if (unread.signal.aborted) throw new BrokenPipe()
+        if (unread.signal.aborted) throw unread.signal.reason
         if (interrupt.exitCode === undefined) throw error
         exit(interrupt.exitCode)
       } finally {

@@ -16,12 +16,16 @@ export interface CliOptions {
   readonly cwd?: string
   /** Standard input; absent: empty. */
   readonly input?: string
+  /** A file or a device that standard output goes to. */
+  readonly into?: string
 }
 
 /** The command line as a user starts it, from the sources, away from the configuration of whoever runs the tests. */
-export function startCli(home: string, args: readonly string[], { env, cwd }: CliOptions = {}) {
+export function startCli(home: string, args: readonly string[], { env, cwd, into }: CliOptions = {}) {
   const tsx = new URL('../../node_modules/tsx/dist/esm/index.mjs', import.meta.url).href
-  const child = spawn(process.execPath, ['--import', tsx, join(root, 'bin/qmesh-node.ts'), ...args], {
+  const words = [process.execPath, '--import', tsx, join(root, 'bin/qmesh-node.ts'), ...args]
+  const [file = '', ...rest] = into === undefined ? words : ['sh', '-c', 'exec "$@" > "$0"', into, ...words]
+  const child = spawn(file, rest, {
     cwd: cwd ?? home,
     env: {
       PATH: process.env['PATH'],
@@ -59,8 +63,9 @@ export async function runMain(
 ): Promise<CliRun> {
   const written = { stdout: '', stderr: '' }
   const capture = (name: 'stdout' | 'stderr') =>
-    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+    vi.spyOn(process[name], 'write').mockImplementation((text, done?: unknown) => {
       written[name] += String(text)
+      if (typeof done === 'function') done()
       return true
     })
   const spies = [capture('stdout'), capture('stderr'), vi.spyOn(process, 'cwd').mockReturnValue(home)]
