@@ -36,7 +36,10 @@ export function addAskFlags(command: Command): Command {
     .option('--seed <number>', 'same seed, prompt and worker: same answer')
     .option('--stop <text>', 'end the answer before this text; may be given several times', collect)
     .option('--timeout <seconds>', 'give up after so long')
-    .option('--wait <seconds>', 'wait so long for a first worker to appear')
+    .option(
+      '--wait <seconds>',
+      'wait so long for a first worker to appear (default: 2.5 where the built-in model can answer, else 15)',
+    )
     .option(
       '--resume <way>',
       'how another worker goes on when one is lost: exact or fast; else what costs less',
@@ -58,13 +61,23 @@ export function toAskOptions(flags: AskFlags, jsonSchema?: string): AskOptions {
     minP: toNumber('--min-p', flags.minP, 0, 1),
     repeatPenalty: toNumber('--repeat-penalty', flags.repeatPenalty, 0.5, 2),
     seed: toInteger('--seed', flags.seed, 0, 0xffff_ffff),
-    stop: flags.stop,
+    stop: toStops(flags.stop),
     deadlineMs: toDurationMs('--timeout', flags.timeout),
     discoverMs: toDurationMs('--wait', flags.wait),
     resume: toResumeMode(flags.resume),
     localOnly: flags.local,
     jsonSchema,
   }
+}
+
+function toStops(texts: readonly string[] | undefined): string[] | undefined {
+  if (texts === undefined) return undefined
+  if (texts.length > 8) {
+    throw new QMeshError('QM_USAGE', `--stop may be given 8 times, but it is given ${texts.length} times`)
+  }
+  const wrong = texts.find(({ length }) => length < 1 || length > 64)
+  if (wrong === undefined) return [...texts]
+  throw new QMeshError('QM_USAGE', `--stop must be 1 to 64 characters, but this has ${wrong.length}`)
 }
 
 const resumeModes = ['exact', 'fast'] as const satisfies readonly AskOptions['resume'][]

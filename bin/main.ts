@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { QMeshError, toErrorReport } from '../runtime/error-report.ts'
+import { HintedError, QMeshError, toErrorReport } from '../runtime/error-report.ts'
 import { exitCodes } from '../runtime/exit-codes.ts'
 import { packageVersion } from '../runtime/version.ts'
 import type { AddCommand } from './command.ts'
@@ -87,6 +87,7 @@ export async function main(args: readonly string[]): Promise<number> {
       program.outputHelp({ error: true })
       return exitCodes.usage.code
     }
+    refuseUnknownTopic(program, args)
     await program.parseAsync(args, { from: 'user' })
     return exitCode
   } catch (error) {
@@ -95,12 +96,41 @@ export async function main(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage.code
     // Whoever read our output has enough of it.
     if (error instanceof BrokenPipe) return exitCodes.ok.code
-    return report(error instanceof CommanderError ? toUsageError(error) : error, args.includes('--json'))
+    return report(toHinted(error, program, args), args.includes('--json'))
   }
 }
 
-const toUsageError = (error: CommanderError): QMeshError =>
-  new QMeshError('QM_USAGE', error.message.replace(/^error: /, ''), { cause: error })
+/** The command that the arguments begin with, and what follows it. */
+function findCommand(
+  program: Command,
+  args: readonly string[],
+): { command: Command; rest: readonly string[] } {
+  const [name, ...rest] = args
+  const command = program.commands.find((known) => known.name() === name)
+  return command ? findCommand(command, rest) : { command: program, rest: args }
+}
+
+/** Commander shows the help of everything instead, which is no answer to whoever mistyped a name. */
+function refuseUnknownTopic(program: Command, args: readonly string[]): void {
+  const { command, rest } = findCommand(program, args)
+  const [help, topic] = rest
+  if (help !== 'help' || topic === undefined || command.commands.length === 0) return
+  if (topic === 'help' || command.commands.some((known) => known.name() === topic)) return
+  throw new QMeshError('QM_USAGE', `there is no command '${topic}' to be helped with`)
+}
+
+/** A mistake on the command line is shown the help of the command that it was made in. */
+function toHinted(error: unknown, program: Command, args: readonly string[]): unknown {
+  const failure =
+    error instanceof CommanderError
+      ? new QMeshError('QM_USAGE', error.message.replace(/^error: /, ''), { cause: error })
+      : error
+  if (!(failure instanceof QMeshError) || failure.code !== 'QM_USAGE') return failure
+  const names: string[] = []
+  let command: Command | null = findCommand(program, args).command
+  for (; command; command = command.parent) names.unshift(command.name())
+  return new HintedError(failure, `see "${names.join(' ')} --help"`)
+}
 
 async function report(thrown: unknown, asJson: boolean): Promise<number> {
   const { code, message, hint, exitCode, requestId, stack } = toErrorReport(thrown)

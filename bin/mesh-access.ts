@@ -1,10 +1,19 @@
-import { isModelPath, withoutEngine, type Config } from '../runtime/config/index.ts'
+import {
+  isModelId,
+  isModelPath,
+  toModelId,
+  withoutEngine,
+  type Config,
+  type LoadedConfig,
+} from '../runtime/config/index.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
-import { findRunningNode, type MeshPort } from '../runtime/control/index.ts'
+import { findRunningNode, type ControlClient, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
 import { toFinalFailure } from './final-failure.ts'
 import { embeddingHint, namedMeshHint } from './no-worker.ts'
+import { note } from './output.ts'
+import { askingFlags, isMeshNamed, quietConfig } from './quiet-config.ts'
 import type { Spinner } from './spinner.ts'
 
 /** A way to ask the mesh: through a node that runs here anyway, or through one that lives as long as the command. */
@@ -22,75 +31,106 @@ export interface MeshAccess {
 }
 
 export interface AccessRequest {
-  readonly config: Config
+  readonly loaded: LoadedConfig
   /** `--model`: an id, or the path of a GGUF file to load here. */
   readonly model?: string | undefined
   readonly localOnly?: boolean | undefined
   /** Embeddings are asked for, not answers. */
   readonly isEmbedding?: boolean | undefined
-  /** The command line says which mesh is asked: an answer from elsewhere is not wanted. */
-  readonly isMeshNamed?: boolean | undefined
   /** `--wait`: milliseconds for a first worker to appear. */
   readonly waitMs?: number | undefined
   readonly spinner: Spinner
   readonly signal: AbortSignal
 }
 
-/** @throws QMeshError what starting a node may fail with, `QM_CANCELLED` */
+/** @throws QMeshError what starting a node may fail with, `QM_CANCELLED`, `QM_USAGE` for a model that nothing can be called */
 export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
-  const { config, model, localOnly = false, isEmbedding = false, isMeshNamed = false } = request
+  const { loaded, model, localOnly = false, isEmbedding = false } = request
+  const config = quietConfig(loaded)
   const isPath = model !== undefined && isModelPath(model)
+  if (model !== undefined && !isPath) checkModelId(model)
   const noWorkerHint = isEmbedding ? embeddingHint : undefined
-  const running = isPath ? undefined : await findRunningNode(config.dataDir)
+  const running = isPath ? undefined : await findNodeToAsk(loaded)
   if (running) {
     const target = { ...(model !== undefined && { model }), ...(localOnly && { localOnly }) }
     const close = (): Promise<void> => Promise.resolve()
     return { port: running, isLasting: true, target, ...(noWorkerHint && { noWorkerHint }), close }
   }
   if (isPath || model === builtInModelId)
-    return loadHere({ ...request, config: withoutEngine(config) }, [model])
-  if (localOnly) return loadHere(request, config.models)
-  // The small model that comes with the package only answers.
-  if (model === undefined && !isEmbedding && !isMeshNamed) return lookAround(request)
+    return loadHere(request, withoutEngine({ ...config, models: [model] }))
+  if (localOnly) return loadHere(request, config)
+  // An answer from elsewhere is not wanted where the mesh is named; and the model that comes with the package only answers.
+  const isNamed = isMeshNamed(loaded)
+  if (model === undefined && !isEmbedding && !isNamed) return lookAround(request)
   const client = await openClient(request)
-  const hint = noWorkerHint ?? (isMeshNamed ? namedMeshHint : undefined)
+  const hint = noWorkerHint ?? (isNamed ? namedMeshHint : undefined)
   return { ...client, ...(hint && { noWorkerHint: hint }) }
+}
+
+/**
+ * The node that runs on the data directory, unless the command line asks for what that node was not started with: who
+ * names a mesh, or those who may read the question, must not be answered past it.
+ */
+export async function findNodeToAsk(loaded: LoadedConfig): Promise<ControlClient | undefined> {
+  const running = await findRunningNode(loaded.config.dataDir)
+  if (!running) return undefined
+  const flags = askingFlags(loaded)
+  if (flags.length > 0) {
+    note(`a node runs here; for ${flags.join(', ')} a client of its own asks instead of it`)
+    return undefined
+  }
+  if (loaded.origins.logLevel.kind === 'flag') {
+    note(
+      '--log-level has no effect here: the node that runs on this machine asks, and writes a log of its own',
+    )
+  }
+  return running
+}
+
+function checkModelId(model: string): void {
+  if (isModelId(model)) return
+  throw new QMeshError(
+    'QM_USAGE',
+    `--model must be an id of lower case letters, digits, ".", "-" and "_", or the path of a GGUF file, but this is ` +
+      `"${model}"; did you mean "${toModelId(model)}"?`,
+  )
 }
 
 /** A node without models of its own. */
 export async function openClient({
-  config,
+  loaded,
   model,
   signal,
-}: Pick<AccessRequest, 'config' | 'model' | 'signal'>): Promise<MeshAccess> {
+}: Pick<AccessRequest, 'loaded' | 'model' | 'signal'>): Promise<MeshAccess> {
   const { createClient } = await import('../runtime/index.ts')
-  const client = await anyIdentity(signal, (ephemeral) => createClient({ ...config, ...ephemeral }))
+  const config = quietConfig(loaded)
+  const client = await anyIdentity({ loaded, signal }, (other) => createClient({ ...config, ...other }))
   return { port: client, target: model === undefined ? {} : { model }, close: () => client.stop() }
 }
 
 /** A node that asks its own models and nobody else. */
 async function loadHere(
-  { config, model, isEmbedding = false, spinner, signal }: AccessRequest,
-  models: Config['models'],
+  { loaded, model, isEmbedding = false, spinner, signal }: AccessRequest,
+  config: Config,
 ): Promise<MeshAccess> {
   const { createNode } = await import('../runtime/index.ts')
   spinner.text('loading the model')
-  const node = await anyIdentity(signal, (ephemeral) =>
-    createNode({ ...config, models, serve: false, ...ephemeral }),
+  const node = await anyIdentity({ loaded, signal }, (other) =>
+    createNode({ ...config, serve: false, ...other }),
   )
   try {
     await orCancelled(node.ready, signal).catch((error: unknown) => {
       throw toFinalFailure(error)
     })
     const isId = model !== undefined && !isModelPath(model)
-    const loaded = isId ? model : toLoaded(node.status().models, isEmbedding)
-    if (loaded === undefined) {
+    const id = isId ? model : toLoaded(node.status().models, isEmbedding)
+    if (id === undefined) {
       throw new QMeshError(
         'QM_NO_WORKERS',
         'no model is configured here, so nothing can answer; add --model FILE',
       )
     }
-    return { port: node, target: { model: loaded, localOnly: true }, close: () => node.stop() }
+    return { port: node, target: { model: id, localOnly: true }, close: () => node.stop() }
   } catch (error) {
     await node.stop()
     throw error
@@ -104,17 +144,18 @@ function toLoaded(models: NodeStatus['models'], isEmbedding: boolean): string | 
 }
 
 /** Any model will do: the mesh's, or, when nobody is met in time, the small one that comes with the package. */
-async function lookAround({ config, waitMs = meetWithinMs, signal }: AccessRequest): Promise<MeshAccess> {
+async function lookAround({ loaded, waitMs = meetWithinMs, signal }: AccessRequest): Promise<MeshAccess> {
   const { createNode } = await import('../runtime/index.ts')
-  const node = await anyIdentity(signal, (ephemeral) =>
-    createNode({ ...withoutEngine(config), models: [builtInModelId], serve: false, ...ephemeral }),
+  const config = withoutEngine(quietConfig(loaded))
+  const node = await anyIdentity({ loaded, signal }, (other) =>
+    createNode({ ...config, models: [builtInModelId], serve: false, ...other }),
   )
   try {
-    const loaded = node.ready.then(
+    const loading = node.ready.then(
       () => undefined,
       (error: unknown) => error,
     )
-    const looked = Promise.all([meetWorker(node, waitMs), loaded])
+    const looked = Promise.all([meetWorker(node, waitMs), loading])
     const [isMet, failure] = await orCancelled(looked, signal)
     if (!isMet && failure) throw toFinalFailure(failure)
     const fallback = { workerId: node.id, hasMet: isMet }
@@ -155,17 +196,19 @@ function meetWorker(node: QMeshNode, withinMs: number): Promise<boolean> {
 
 /** With the identity of this machine where it can be had, so that its standing counts; else with one for the moment. */
 async function anyIdentity<Node extends { stop(): Promise<void> }>(
-  signal: AbortSignal,
-  create: (ephemeral: { ephemeral?: true; port?: 0 }) => Promise<Node>,
+  { loaded: { origins }, signal }: Pick<AccessRequest, 'loaded' | 'signal'>,
+  create: (other: { ephemeral?: true; port?: 0 }) => Promise<Node>,
 ): Promise<Node> {
   let node: Node
   try {
     node = await create({})
   } catch (error) {
-    const code = error instanceof QMeshError ? error.code : undefined
+    if (!(error instanceof QMeshError)) throw error
+    const { code, message } = error
     if (code !== 'QM_DATA_DIR_LOCKED' && code !== 'QM_DATA_DIR_UNUSABLE') throw error
+    if (code === 'QM_DATA_DIR_UNUSABLE') note(`${message}; going on under an identity for this once`)
     // Whoever has the directory most likely has the port of the configuration too.
-    node = await create({ ephemeral: true, port: 0 })
+    node = await create({ ephemeral: true, ...(origins.port.kind !== 'flag' && { port: 0 }) })
   }
   if (!signal.aborted) return node
   await node.stop()

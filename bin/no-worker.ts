@@ -1,6 +1,8 @@
 import { HintedError, QMeshError } from '../runtime/error-report.ts'
 import { nearNames } from '../runtime/near-names.ts'
 import type { MeshAccess } from './mesh-access.ts'
+import { note } from './output.ts'
+import { isShown, type Spinner } from './spinner.ts'
 
 /** What to do when the mesh that the command line names has no worker. */
 export const namedMeshHint =
@@ -27,6 +29,32 @@ export async function toHinted(error: unknown, access: MeshAccess): Promise<unkn
   if (!(error instanceof QMeshError) || error.code !== 'QM_NO_WORKERS') return error
   const hint = (await namesHint(access)) ?? access.noWorkerHint
   return hint === undefined ? error : new HintedError(error, hint)
+}
+
+/** Milliseconds that a model may stay unknown before that is said. */
+const patienceMs = 1_000
+
+/**
+ * While nobody is found who holds the model that was named, says which there are: it may be mistyped, and whoever waits
+ * for it in vain should know.
+ *
+ * @returns ends it
+ */
+export function tellNames(access: MeshAccess, spinner: Spinner): () => void {
+  const { model } = access.target
+  let isOver = false
+  const tell = async (): Promise<void> => {
+    const hint = await namesHint(access)
+    if (isOver || hint === undefined) return
+    const text = `waiting for a worker that holds "${model}"; ${hint}`
+    spinner.text(text)
+    if (!isShown()) note(text)
+  }
+  const timer = setTimeout(() => void tell(), patienceMs)
+  return () => {
+    isOver = true
+    clearTimeout(timer)
+  }
 }
 
 /** Models that are shown to somebody who named another one. */

@@ -1,7 +1,7 @@
 import type { PullProgress } from '../runtime/models/models.port.ts'
 import { toSize } from './model-commands.ts'
 import { note } from './output.ts'
-import { createSpinner } from './spinner.ts'
+import { createSpinner, isShown } from './spinner.ts'
 
 /** Percent of a model between two lines where there is no terminal … */
 const percentPerLine = 10
@@ -52,7 +52,7 @@ export interface ProgressDisplay {
 /** One line that changes, on a terminal; a line now and then elsewhere. */
 export function createProgressDisplay(name: string): ProgressDisplay {
   const spinner = createSpinner(`${name}: ${lookingText}`)
-  const isTerminal = process.stderr.isTTY && process.stderr.columns > 0
+  const isTerminal = isShown()
   const looking = isTerminal ? undefined : setTimeout(() => note(`${name}: ${lookingText}`), patienceMs)
   let [toldPercent, toldMs, toldStage] = [-1, performance.now(), '']
   return {

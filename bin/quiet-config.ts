@@ -1,4 +1,14 @@
-import type { Config, LoadedConfig } from '../runtime/config/index.ts'
+import { toFlag, type Config, type LoadedConfig } from '../runtime/config/index.ts'
+import { clientKeys } from './options.ts'
+
+/**
+ * The flags of this command line that say how to ask: in which mesh, whom, with how much of this machine. A node that runs
+ * here was told something else, or nothing, when it was started.
+ */
+export const askingFlags = ({ origins }: LoadedConfig): readonly string[] =>
+  clientKeys
+    .filter((key) => key !== 'dataDir' && key !== 'logLevel' && origins[key].kind === 'flag')
+    .map(toFlag)
 
 /** Whether the command line itself says which mesh is meant. */
 export const isMeshNamed = ({ origins }: LoadedConfig): boolean =>

@@ -11,13 +11,15 @@ export interface Spinner {
 /** Milliseconds that something may take without a word. */
 const patienceMs = 1_000
 
+/**
+ * Whether there is a terminal that can show one. ora counts lines by dividing by the width, and some terminals (a serial
+ * line, a pty without a size) say 0: it would erase lines for ever.
+ */
+export const isShown = (): boolean => process.stderr.isTTY && process.stderr.columns > 0
+
 /** Shows, on a terminal only and after a second only, that something is going on. */
 export function createSpinner(initial: string): Spinner {
-  // ora counts lines by dividing by the width, and some terminals (a serial line, a pty without a size) say 0: it would
-  // erase lines for ever.
-  if (!process.stderr.isTTY || !(process.stderr.columns > 0)) {
-    return { text: () => undefined, stop: () => undefined }
-  }
+  if (!isShown()) return { text: () => undefined, stop: () => undefined }
   let current = plainText(initial)
   let ora: Ora | undefined
   let isStopped = false

@@ -3,12 +3,13 @@ import { type ModelsAccess, openModels } from '../runtime/models/open-transfer.t
 import type { ModelLibrary } from '../runtime/models/index.ts'
 import { transferCapKeys } from '../runtime/models/transfer-caps.ts'
 import { openModelLibrary } from '../runtime/models/open-library.ts'
-import type { ConfigKey } from '../runtime/config/index.ts'
+import { toFlag, type ConfigKey, type LoadedConfig } from '../runtime/config/index.ts'
+import { QMeshError } from '../runtime/error-report.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { modelKeys } from './model-commands.ts'
-import { addConfigFlags, clientKeys, loadCommandConfig, toAttribute } from './options.ts'
+import { addConfigFlags, clientKeys, loadCommandConfig } from './options.ts'
 import { note } from './output.ts'
-import { quietConfig } from './quiet-config.ts'
+import { askingFlags, quietConfig } from './quiet-config.ts'
 
 /** What a command that moves models works with. */
 export interface TransferSession {
@@ -41,9 +42,8 @@ export function addTransferAction(
     .option('--no-peers', 'leave other nodes alone, unless a node runs here')
   addConfigFlags(command, transferKeys).action(async (...args: unknown[]) => {
     const flags = command.opts<TransferFlags>()
-    const config = quietConfig(await loadCommandConfig(command, transferKeys))
-    const options = command.opts<Record<string, unknown>>()
-    const hasCaps = transferCapKeys.some((key) => options[toAttribute(key)] !== undefined)
+    const loaded = await loadCommandConfig(command, transferKeys)
+    const config = quietConfig(loaded)
     const interrupt = listenForInterrupt()
     try {
       const library = await openModelLibrary(config, {
@@ -51,8 +51,8 @@ export function addTransferAction(
       })
       try {
         const access = await openModels({ config, library, usesPeers: flags.peers !== false })
-        if (access.isRunning && hasCaps) note('a node runs here: it moves the models, within its own caps')
         try {
+          if (access.isRunning) refuseOthers(loaded, flags)
           await run({ access, library, signal: interrupt.signal }, ...(args as never[]))
         } finally {
           await access.close()
@@ -67,4 +67,21 @@ export function addTransferAction(
       interrupt.dispose()
     }
   })
+}
+
+/** What a node that runs here was not started with: it says so where it does things its own way, and refuses another mesh. */
+function refuseOthers(loaded: LoadedConfig, { peers }: TransferFlags): void {
+  const others = askingFlags(loaded)
+  if (others.length > 0) {
+    throw new QMeshError(
+      'QM_USAGE',
+      `a node runs here and moves the models, so ${others.join(', ')} cannot be followed: leave that out, or stop the node first`,
+    )
+  }
+  const idle = [
+    ...transferCapKeys.filter((key) => loaded.origins[key].kind === 'flag').map(toFlag),
+    ...(peers === false ? ['--no-peers'] : []),
+  ]
+  if (idle.length > 0)
+    note(`a node runs here: it moves the models in its own way, without ${idle.join(', ')}`)
 }

@@ -3,11 +3,10 @@ import { listenForInterrupt } from '../interrupt.ts'
 import type { RequestExplanation } from '../../runtime/index.ts'
 import type { AddCommand } from '../command.ts'
 import { explanationLines } from '../explanation-lines.ts'
-import { fallbackText, toHinted } from '../no-worker.ts'
+import { fallbackText, tellNames, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note, output } from '../output.ts'
-import { isMeshNamed, quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
 import { createSpinner, type Spinner } from '../spinner.ts'
 import { follow, printStats, streamAnswer } from '../stream-answer.ts'
@@ -20,9 +19,10 @@ Examples:
   qmesh-node ask --why "Who are you?"
   qmesh-node ask --json --json-schema '{"type":"object"}' "Describe a fox." | jq .text
 
-With a node running on the data directory the question goes through it; otherwise a client is started for this one
-question. Where it meets no worker the small built-in model answers and a line on standard error says so; with --bootstrap or
---secret it fails instead. Everybody who answers reads your prompt: do not send secrets.`
+With a node running on the data directory the question goes through it; otherwise, and with flags that say what that node
+was not started with (--bootstrap, --secret, --allow …), a client is started for this one question. Where it meets no
+worker the small built-in model answers and a line on standard error says so; with --bootstrap or --secret it fails
+instead. Everybody who answers reads your prompt: do not send secrets.`
 
 interface Flags extends AskFlags {
   readonly json?: boolean
@@ -46,15 +46,14 @@ export const addAsk: AddCommand = (program, exit) => {
       const { signal } = interrupt
       const options = toAskOptions(flags, await readJsonSchema(flags.jsonSchema))
       const loaded = await loadCommandConfig(command, clientKeys)
-      const prompt = await readPrompt(words)
+      const prompt = await readPrompt(words, signal)
       // Not before: at a terminal the words are typed just now.
       spinner = createSpinner('looking for a worker')
       const system = flags.system === undefined ? [] : [{ role: 'system' as const, content: flags.system }]
       const access = await openMeshAccess({
-        config: quietConfig(loaded),
+        loaded,
         model: flags.model,
         localOnly: flags.local,
-        isMeshNamed: isMeshNamed(loaded),
         waitMs: options.discoverMs,
         spinner,
         signal,
@@ -63,6 +62,7 @@ export const addAsk: AddCommand = (program, exit) => {
         const messages = [...system, { role: 'user' as const, content: prompt }]
         const answer = access.port.ask(messages, { ...options, ...access.target, signal })
         follow(answer, spinner)
+        const stopTelling = tellNames(access, spinner)
         try {
           const result = flags.json ? await answer.result : await streamAnswer(answer, spinner)
           spinner.stop()
@@ -79,6 +79,8 @@ export const addAsk: AddCommand = (program, exit) => {
           spinner.stop()
           if (interrupt.exitCode === undefined) await explainFailure(access, answer.requestId, flags)
           throw await toHinted(error, access)
+        } finally {
+          stopTelling()
         }
       } finally {
         await access.close()

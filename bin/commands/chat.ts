@@ -3,11 +3,10 @@ import { addAskFlags, toAskOptions, type AskFlags } from '../ask-flags.ts'
 import { toErrorReport } from '../../runtime/error-report.ts'
 import { exitCodes } from '../../runtime/exit-codes.ts'
 import type { AddCommand } from '../command.ts'
-import { fallbackText, toHinted } from '../no-worker.ts'
+import { fallbackText, tellNames, toHinted } from '../no-worker.ts'
 import { openMeshAccess, type MeshAccess } from '../mesh-access.ts'
 import { clientKeys, loadCommandConfig } from '../options.ts'
 import { note } from '../output.ts'
-import { isMeshNamed, quietConfig } from '../quiet-config.ts'
 import { createSpinner } from '../spinner.ts'
 import { follow, printStats, streamAnswer } from '../stream-answer.ts'
 
@@ -50,10 +49,9 @@ export const addChat: AddCommand = (program, exit) => {
     let access: MeshAccess | undefined
     try {
       access = await openMeshAccess({
-        config: quietConfig(loaded),
+        loaded,
         model: flags.model,
         localOnly: flags.local,
-        isMeshNamed: isMeshNamed(loaded),
         waitMs: options.discoverMs,
         spinner,
         signal: leave.signal,
@@ -103,6 +101,7 @@ async function converse(
     answering = new AbortController()
     const signal = AbortSignal.any([answering.signal, leave.signal])
     const spinner = createSpinner('looking for a worker')
+    const stopTelling = tellNames(access, spinner)
     const user: Message = { role: 'user', content: line }
     try {
       const answer = ask([...system, ...history, user], { signal })
@@ -122,6 +121,7 @@ async function converse(
       if (code !== 'QM_CANCELLED') note(`error ${code}: ${message}${hint ? `\nhint: ${hint}` : ''}`)
       if (code === 'QM_CONTEXT_EXCEEDED') note('/reset starts a new conversation')
     } finally {
+      stopTelling()
       spinner.stop()
       answering = undefined
     }

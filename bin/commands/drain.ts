@@ -29,7 +29,7 @@ Quiet hours, a low battery and other programs' load go on pausing the node for a
 interface DrainFlags {
   readonly json?: boolean
   readonly wait?: boolean
-  readonly timeout: string
+  readonly timeout?: string
 }
 
 export const addDrain: AddCommand = (program, exit) => {
@@ -37,11 +37,14 @@ export const addDrain: AddCommand = (program, exit) => {
     .command('drain')
     .description('take no more requests of others; what runs goes on')
     .option('--wait', 'return when nothing runs any more')
-    .option('--timeout <seconds>', 'with --wait: fail after so long', '300')
+    .option('--timeout <seconds>', 'with --wait: fail after so long (default: 300)')
     .option('--json', 'print what the node is doing then as one JSON document')
     .addHelpText('after', drainExamples)
   addConfigFlags(command, keys).action(async (flags: DrainFlags) => {
-    const timeoutMs = (toNumber('--timeout', flags.timeout, 0.1, 86_400) ?? 0) * 1_000
+    const timeoutMs = (toNumber('--timeout', flags.timeout, 0.1, 86_400) ?? 300) * 1_000
+    if (flags.timeout !== undefined && !flags.wait) {
+      throw new QMeshError('QM_USAGE', '--timeout says how long --wait waits: add --wait, or leave it out')
+    }
     const { config } = await loadCommandConfig(command, keys)
     const node = await requireRunningNode(config.dataDir)
     const drained = await node.drain()

@@ -2,11 +2,10 @@ import type { Embeddings } from '../../runtime/index.ts'
 import { toNumbers } from '../../runtime/control/index.ts'
 import type { AddCommand } from '../command.ts'
 import { listenForInterrupt } from '../interrupt.ts'
-import { toHinted } from '../no-worker.ts'
+import { tellNames, toHinted } from '../no-worker.ts'
 import { openMeshAccess } from '../mesh-access.ts'
 import { addConfigFlags, clientKeys, loadCommandConfig, toDurationMs, toInteger } from '../options.ts'
 import { note, output } from '../output.ts'
-import { quietConfig } from '../quiet-config.ts'
 import { readPrompt } from '../read-prompt.ts'
 import { createSpinner, type Spinner } from '../spinner.ts'
 import { short } from '../stream-answer.ts'
@@ -38,7 +37,7 @@ export const addEmbed: AddCommand = (program, exit) => {
     .option('-m, --model <path-or-id>', 'model to ask; a path of a GGUF file is loaded here for this command')
     .option('--size <numbers>', 'only a model with vectors of so many numbers')
     .option('--timeout <seconds>', 'give up after so long')
-    .option('--wait <seconds>', 'wait so long for a first worker to appear')
+    .option('--wait <seconds>', 'wait so long for a first worker to appear (default: 15)')
     .option('--local', 'keep the texts on this machine')
     .option('--stats', 'print model, tokens and workers on standard error')
     .option('--json', 'print the result as one JSON document')
@@ -53,18 +52,19 @@ export const addEmbed: AddCommand = (program, exit) => {
         deadlineMs: toDurationMs('--timeout', flags.timeout),
         discoverMs: toDurationMs('--wait', flags.wait),
       }
-      const config = quietConfig(await loadCommandConfig(command, clientKeys))
-      const texts = await readTexts(words)
+      const loaded = await loadCommandConfig(command, clientKeys)
+      const texts = await readTexts(words, signal)
       // Not before: at a terminal the words are typed just now.
       spinner = createSpinner('looking for a worker')
       const access = await openMeshAccess({
-        config,
+        loaded,
         model: flags.model,
         localOnly: flags.local,
         isEmbedding: true,
         spinner,
         signal,
       })
+      const stopTelling = tellNames(access, spinner)
       try {
         const result = await access.port.embed(texts, { ...options, ...access.target, signal })
         spinner.stop()
@@ -73,6 +73,7 @@ export const addEmbed: AddCommand = (program, exit) => {
       } catch (error) {
         throw await toHinted(error, access)
       } finally {
+        stopTelling()
         await access.close()
       }
     } catch (error) {
@@ -87,10 +88,10 @@ export const addEmbed: AddCommand = (program, exit) => {
 }
 
 /** The arguments, each a text; or the lines of standard input that are not empty. */
-async function readTexts(words: readonly string[]): Promise<readonly string[]> {
+async function readTexts(words: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
   const isStdin = words.length === 0 || (words.length === 1 && words[0] === '-')
   if (!isStdin) return words
-  return (await readPrompt(words, 'text')).split(/\r?\n/).filter((line) => line.trim() !== '')
+  return (await readPrompt(words, signal, 'text')).split(/\r?\n/).filter((line) => line.trim() !== '')
 }
 
 const toJson = ({ vectors, ...result }: Embeddings) => ({

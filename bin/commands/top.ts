@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { requireRunningNode } from '../../runtime/control/index.ts'
 import { QMeshError, toErrorReport } from '../../runtime/error-report.ts'
 import { exitCodes } from '../../runtime/exit-codes.ts'
@@ -31,7 +32,7 @@ export const addTop: AddCommand = (program, exit) => {
   const command = program
     .command('top')
     .description('watch the running node, its workers and its requests')
-    .option('--once', 'print what there is to see now, and end')
+    .addOption(new Option('--once', 'print what there is to see now, and end').conflicts('every'))
     .option('--every <seconds>', 'time between two looks', '1')
     .option('--json', 'print each look as a JSON document on one line')
     .addHelpText('after', examples)

@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { requireRunningNode } from '../../runtime/control/index.ts'
 import { QMeshError } from '../../runtime/error-report.ts'
 import type { RequestSummary } from '../../runtime/index.ts'
@@ -31,7 +32,7 @@ export const addWhy: AddCommand = (program) => {
     .command('why')
     .description('explain why a request went where it went')
     .argument('[request-id]', 'the id of the request or its beginning; the latest one if left out')
-    .option('--list', 'list the requests that are remembered')
+    .addOption(new Option('--list', 'list the requests that are remembered').conflicts('replay'))
     .option('--replay', 'make each choice again and say whether it comes out the same')
     .option('--json', 'print it as one JSON document')
     .addHelpText('after', examples)

@@ -1,10 +1,10 @@
-import { findRunningNode, type MeshPort } from '../../runtime/control/index.ts'
+import type { LoadedConfig } from '../../runtime/config/index.ts'
+import type { MeshPort } from '../../runtime/control/index.ts'
 import { listenForInterrupt } from '../interrupt.ts'
 import type { AddCommand } from '../command.ts'
-import { openClient } from '../mesh-access.ts'
+import { findNodeToAsk, openClient } from '../mesh-access.ts'
 import { addConfigFlags, clientKeys, loadCommandConfig, toNumber } from '../options.ts'
 import { note, output } from '../output.ts'
-import { quietConfig } from '../quiet-config.ts'
 import { createSpinner } from '../spinner.ts'
 import { short } from '../stream-answer.ts'
 
@@ -25,17 +25,14 @@ export const addWorkers: AddCommand = (program, exit) => {
     .addHelpText('after', examples)
   addConfigFlags(command, clientKeys).action(async (flags: { wait: string; json?: boolean }) => {
     const waitMs = (toNumber('--wait', flags.wait, 0, 3_600) ?? 0) * 1_000
-    const config = quietConfig(await loadCommandConfig(command, clientKeys))
+    const loaded = await loadCommandConfig(command, clientKeys)
     const interrupt = listenForInterrupt()
     const spinner = createSpinner('looking for workers')
     try {
-      const running = await findRunningNode(config.dataDir)
       const { signal } = interrupt
-      const access = running ? undefined : await openClient({ config, signal })
-      const port = running ?? access?.port
-      const workers = (await (access ? discover(access.port, waitMs, signal) : port?.workers())) ?? []
+      const running = await findNodeToAsk(loaded)
+      const workers = running ? await running.workers() : await lookFor(loaded, waitMs, signal)
       spinner.stop()
-      await access?.close()
       if (flags.json) await output.json(workers)
       else await print(workers)
     } catch (error) {
@@ -46,6 +43,15 @@ export const addWorkers: AddCommand = (program, exit) => {
       interrupt.dispose()
     }
   })
+}
+
+async function lookFor(loaded: LoadedConfig, waitMs: number, signal: AbortSignal): Promise<Workers> {
+  const access = await openClient({ loaded, signal })
+  try {
+    return await discover(access.port, waitMs, signal)
+  } finally {
+    await access.close()
+  }
 }
 
 /** Waits for a first worker, then a moment for those that answer a little later. */

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { cli, runMain } from './cli.ts'
@@ -19,6 +21,17 @@ describe('ask where no worker is', { timeout }, () => {
     const run = await runMain(await tempDir(), ['ask', ...short, 'hi'], { env })
     expect(run).toMatchObject({ code: 0, stderr: told })
     expect(run.stdout).toMatch(/\w/)
+  })
+
+  it('says that a data directory is of no use, and with it the standing of this machine', async () => {
+    const home = await tempDir()
+    await writeFile(join(home, 'file'), '')
+    const dataDir = join(home, 'file', 'data')
+    const run = await runMain(home, ['ask', ...short, '--data-dir', dataDir, 'hi'], { env })
+    expect(run).toMatchObject({ code: 0 })
+    expect(run.stderr).toContain(
+      `${dataDir} cannot be used: it, or a part of its path, is not a folder; going on`,
+    )
   })
 
   it('says so in --json, too', async () => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import { QMeshError } from '../../protocol/index.ts'
@@ -67,6 +68,75 @@ describe('with a running node', { timeout }, () => {
       code: 2,
       stderr: expect.stringMatching(/--resume must be exact or fast, .*"slow"/),
     })
+  })
+
+  // A mesh that nobody is in.
+  const elsewhere = ['--bootstrap', '127.0.0.1:1', '--host', '127.0.0.1', '--no-mdns', '--wait', '0.2']
+
+  it.each([
+    ['ask', '--bootstrap, --host, --mdns', elsewhere],
+    ['ask', '--host, --secret, --mdns', ['--secret', 'of another mesh', ...elsewhere.slice(2)]],
+    ['ask', '--host, --allow, --mdns', ['--allow', 'ab'.repeat(32), ...elsewhere.slice(2)]],
+    ['embed', '--bootstrap, --host, --mdns', elsewhere],
+  ])('%s is answered by nobody but who was named with %s', async (name, flags, words) => {
+    const { node, home, args } = await rig()
+    const run = await runMain(home, args(name, '--model', 'other', ...words, 'hi'))
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain(`a node runs here; for ${flags} a client of its own asks instead of it\n`)
+    expect(run.stderr).toContain('error QM_NO_WORKERS')
+    expect(node.asked).toEqual([])
+  })
+
+  it('workers shows those of the mesh that was named', async () => {
+    const { home, args } = await rig({ port: { workers: () => [sampleWorker('tiny')] } })
+    const run = await runMain(home, args('workers', ...elsewhere))
+    expect(run).toMatchObject({ code: 0, stdout: '' })
+    expect(run.stderr).toMatch(/^a node runs here; .*\nno worker is known/)
+  })
+
+  it('ask says that it writes no log', async () => {
+    const { node, home, args } = await rig()
+    const run = await runMain(home, args('ask', '--log-level', 'debug', 'hi'))
+    expect(run).toMatchObject({ code: 0, stdout: 'hello world\n' })
+    expect(run.stderr).toMatch(/^--log-level has no effect here: .*\n$/)
+    expect(node.asked).toHaveLength(1)
+  })
+
+  it('models pull refuses another mesh, for which the node cannot fetch', async () => {
+    const { home, args } = await rig()
+    const run = await runMain(home, ['models', ...args('pull', '--secret', 'of another mesh', 'tiny')])
+    expect(run).toMatchObject({ code: 2, stdout: '' })
+    expect(run.stderr).toContain('a node runs here and moves the models, so --secret cannot be followed')
+  })
+
+  it('models pull says what the node does not keep to', async () => {
+    const { home, args } = await rig()
+    const run = await runMain(home, [
+      'models',
+      ...args('pull', '--no-peers', '--models-seeder', 'ab'.repeat(32), 'x'),
+    ])
+    expect(run.stderr).toContain('it moves the models in its own way, without --models-seeder, --no-peers\n')
+  })
+
+  it('ask names the models there are long before it gives up a mistyped one', async () => {
+    const { home, args } = await rig({
+      chunks: never,
+      port: { workers: () => [sampleWorker('tiny')] },
+    })
+    const child = startCli(home, args('ask', '--model', 'tniy', '--wait', '3600', 'hi'))
+    const [said] = (await once(child.stderr, 'data')) as [Buffer]
+    expect(said.toString()).toBe(
+      'waiting for a worker that holds "tniy"; did you mean "tiny"? "qmesh-node workers" shows all models\n',
+    )
+    child.kill('SIGINT')
+    expect(await once(child, 'exit')).toEqual([130, null])
+  })
+
+  it.skipIf(!existsSync('/dev/full'))('ask fails when its answer cannot be written', async () => {
+    const { home, args } = await rig()
+    const run = await cli(home, args('ask', 'hi'), { into: '/dev/full' })
+    expect(run.code).toBe(1)
+    expect(run.stderr).toMatch(/^error QM_OUTPUT_FAILED: /)
   })
 
   it('embed prints a vector a line, or all of it as JSON', async () => {
@@ -386,6 +456,12 @@ describe('why', { timeout }, () => {
     })
   })
 })
+
+/** An answer that nobody gives. */
+async function* never(signal: AbortSignal | undefined): AsyncGenerator<AnswerChunk> {
+  if (signal) await once(signal, 'abort')
+  yield { text: '', tokens: [] }
+}
 
 async function* endless(signal: AbortSignal | undefined): AsyncGenerator<AnswerChunk> {
   for (let token = 0; ; token++) {

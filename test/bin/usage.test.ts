@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,6 +8,8 @@ import { cli, runMain } from './cli.ts'
 
 // A run in a process of its own compiles the sources first.
 const timeout = 30_000
+/** A device of Linux that nothing can be written to. */
+const hasFullDevice = existsSync('/dev/full')
 
 describe('help', { timeout }, () => {
   it('lists every command and the exit codes', async () => {
@@ -88,6 +91,22 @@ describe('a mistake on the command line', { timeout }, () => {
     [['ask', '--json-schema', './nowhere.json', 'hi'], '--json-schema', 'cannot be read'],
     [['ask', ' '], 'a prompt is missing', ''],
     [['config', 'erase'], "'erase' is invalid", 'show, path, init'],
+    [['ask', '--temperature', 'hot', 'hi'], '', 'hint: see "qmesh-node ask --help"'],
+    [['models', 'pin', '--of', 'x'], '', 'hint: see "qmesh-node models pin --help"'],
+    [['--nope'], "unknown option '--nope'", 'hint: see "qmesh-node --help"'],
+    [['help', 'aks'], "no command 'aks'", 'hint: see "qmesh-node --help"'],
+    [['models', 'help', 'pul'], "no command 'pul'", 'hint: see "qmesh-node models --help"'],
+    [['ask', '--stop', '', 'hi'], '--stop must be 1 to 64 characters', 'has 0'],
+    [['ask', ...'--stop x '.repeat(9).trim().split(' '), 'hi'], '--stop may be given 8 times', '9'],
+    [['ask', '--model', 'Llama3.2:3b', 'hi'], '--model must be an id', 'did you mean "llama3.2-3b"?'],
+    [['drain', '--timeout', '5'], '--timeout says how long --wait waits', 'add --wait'],
+    [['top', '--once', '--every', '5'], "'--once' cannot be used with option '--every", ''],
+    [['why', '--list', '--replay'], "'--list' cannot be used with option '--replay'", ''],
+    [['models', 'cache', '--limit-gb', '5'], '--limit-gb says how far --prune goes', 'add --prune'],
+    [['models', 'seed', '--stop', '--list'], "'--stop' cannot be used with option '--list'", ''],
+    [['models', 'publish', '--off', '--title', 'x', 'y'], "'--off' cannot be used with option '--title", ''],
+    [['models', 'add', '--manifest', 'x', '--id', 'y', 'z'], 'cannot be used with option', '--id'],
+    [['config', 'init', '--port', '5'], '"config init" takes no values', 'leave --port out'],
   ])('%j: %s', async (args, message, more) => {
     const { code, stdout, stderr } = await runMain(await tempDir(), args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -195,6 +214,30 @@ describe('config', { timeout }, () => {
     expect(JSON.parse((await runMain(home, ['config', '--json'])).stdout)).toMatchObject({
       file: { path, exists: true },
     })
+  })
+
+  it('says why a file cannot be written, and leaves none', async () => {
+    const home = await tempDir()
+    await writeFile(join(home, 'file'), '')
+    const run = await runMain(home, ['config', 'init', '--config', join(home, 'file', 'q.toml')])
+    expect(run).toMatchObject({ code: 2, stdout: '' })
+    expect(run.stderr).toMatch(/QM_USAGE: the folder .*file cannot be made: it is a file, not a folder/)
+  })
+
+  it.skipIf(!hasFullDevice)('says that the disk is full that its output goes to', async () => {
+    const run = await cli(await tempDir(), ['config', '--json'], { into: '/dev/full' })
+    expect(run.code).toBe(1)
+    expect(run.stderr).toMatch(/^error QM_OUTPUT_FAILED: standard output cannot be written: .*no space left/)
+  })
+
+  it('says of a secret that there is none, and what is wrong with it', async () => {
+    const home = await tempDir()
+    const none = await runMain(home, ['config'])
+    expect(none.stdout).toMatch(/^gatewayKeys +\[\] +default$/m)
+    const file = join(home, 'q.toml')
+    await writeFile(file, 'secret = 12345678\n')
+    const wrong = await runMain(home, ['config', '--config', file])
+    expect(wrong.stderr).toContain('"secret" must be 8 to 256 characters, but it is a number')
   })
 })
 

@@ -31,7 +31,14 @@ export const addAdd: AddModelCommand = (models, exit) => {
       ]),
     )
     .option('--licence <spdx>', 'SPDX id of its licence (default: other)')
-    .option('--manifest <file>', 'a manifest of this very file, instead of the flags above')
+    .addOption(
+      new Option('--manifest <file>', 'a manifest of this very file, instead of the flags above').conflicts([
+        'id',
+        'name',
+        'kind',
+        'licence',
+      ]),
+    )
     .addOption(new Option('--copy', 'copy it into the folder of models').conflicts('move'))
     .option('--move', 'move it into the folder of models')
     .option('--pin', 'never remove it to make room')

@@ -1,3 +1,4 @@
+import { QMeshError } from '../../../runtime/error-report.ts'
 import { addModelAction, toSize, type AddModelCommand } from '../../model-commands.ts'
 import { toNumber } from '../../options.ts'
 import { note, output } from '../../output.ts'
@@ -20,6 +21,9 @@ export const addCache: AddModelCommand = (models, exit) => {
     .option('--clear', 'remove what was begun and not finished, and what failed a check')
   addModelAction(command, exit, 'reading', async ({ library, tellNode }, flags: Flags) => {
     const limit = toNumber('--limit-gb', flags.limitGb, 0, 1_000_000)
+    if (limit !== undefined && !flags.prune) {
+      throw new QMeshError('QM_USAGE', '--limit-gb says how far --prune goes: add --prune, or leave it out')
+    }
     if (flags.clear) await library.clear()
     const pruned = flags.prune ? await library.prune(limit === undefined ? undefined : limit * gigabyte) : []
     if (pruned.length > 0) await tellNode()

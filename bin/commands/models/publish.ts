@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { shortHash, type AddModelCommand } from '../../model-commands.ts'
 import { note, output } from '../../output.ts'
 import { addPublishFlags, type PublishFlags, toPublishChanges } from '../../publish-flags.ts'
@@ -12,7 +13,15 @@ export const addPublish: AddModelCommand = (models, exit) => {
     .command('publish')
     .description("sign a model with this node's key, offer it, and tell the peers")
     .argument('<model>', 'its id, or the beginning of its hash')
-    .option('--off', 'take it out of your catalog: peers forget that it was published')
+    .addOption(
+      new Option('--off', 'take it out of your catalog: peers forget that it was published').conflicts([
+        'manifestVersion',
+        'name',
+        'description',
+        'licence',
+        'source',
+      ]),
+    )
   addPublishFlags(command)
   addTransferAction(command, exit, async ({ access }, name: string, flags: Flags) => {
     if (flags.off) {

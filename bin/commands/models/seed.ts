@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { Option } from 'commander'
 import { QMeshError } from '../../../runtime/error-report.ts'
 import type { SeedStatus } from '../../../runtime/models/models.port.ts'
 import { shortHash, toSize, type AddModelCommand } from '../../model-commands.ts'
@@ -19,8 +20,8 @@ export const addSeed: AddModelCommand = (models, exit) => {
     .command('seed')
     .description('offer models of this machine to other nodes, from where they lie')
     .argument('[models...]', 'ids or beginnings of hashes; none: all of this machine')
-    .option('--stop', 'offer them no more')
-    .option('--list', 'only show what is offered, and what was given')
+    .addOption(new Option('--stop', 'offer them no more').conflicts(['list', 'giveMax']))
+    .addOption(new Option('--list', 'only show what is offered, and what was given').conflicts('giveMax'))
     .option('--give-max <GB>', 'stop after so many gigabytes')
   addTransferAction(command, exit, async ({ access, signal }, names: readonly string[], flags: Flags) => {
     const { port, isRunning } = access
