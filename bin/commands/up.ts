@@ -1,5 +1,5 @@
 import type { AddCommand } from '../command.ts'
-import { configKeyNames, type Config } from '../../runtime/config/index.ts'
+import { configKeyNames, type Config, type LoadedConfig } from '../../runtime/config/index.ts'
 import { listenForShutdown } from '../../runtime/shutdown.ts'
 import { packageVersion } from '../../runtime/version.ts'
 import { withoutRetry } from '../../runtime/retry-text.ts'
@@ -31,7 +31,8 @@ export const addUp: AddCommand = (program, exit) => {
     .option('--json', 'print the node as one JSON document when it is ready')
     .addHelpText('after', examples)
   addConfigFlags(command, configKeyNames).action(async (flags: { json?: boolean }) => {
-    const { config } = await loadCommandConfig(command, configKeyNames)
+    const loaded = await loadCommandConfig(command, configKeyNames)
+    const { config } = loaded
     const { createNode } = await import('../../runtime/index.ts')
     const starting = createNode({
       ...config,
@@ -53,7 +54,7 @@ export const addUp: AddCommand = (program, exit) => {
       if (!flags.json) await printStart(config, node.id)
       const isReady = await Promise.race([waitForModels(node), shutdown.stopped.then(() => false)])
       if (isReady && flags.json) await output.json(node.status())
-      else if (isReady) await printReady(config, node.status())
+      else if (isReady) await printReady(loaded, node.status())
       exit(await shutdown.stopped)
     } catch (error) {
       await starting.then((node) => node.stop()).catch(() => undefined)
@@ -108,7 +109,7 @@ async function waitForModels(node: Node): Promise<true> {
   throw toFinalFailure(failure)
 }
 
-async function printReady(config: Config, { models, gateway }: Status): Promise<void> {
+async function printReady({ config, origins }: LoadedConfig, { models, gateway }: Status): Promise<void> {
   const ready = models.filter(({ state }) => state === 'ready')
   await output.table([
     ...ready.map(({ id, slots, contextTokens, backend, memoryMb, path }) => [
@@ -127,7 +128,7 @@ async function printReady(config: Config, { models, gateway }: Status): Promise<
   ])
   if (gateway?.error) note(`going on without a gateway: ${gateway.error.message}`)
   // Only what differs from the default has to be said again to reach this node.
-  const where = process.argv.includes('--data-dir') ? ` --data-dir ${config.dataDir}` : ''
+  const where = origins.dataDir.kind === 'flag' ? ` --data-dir ${config.dataDir}` : ''
   await output.line(
     `\nready; ask it from another terminal:\n  ${programName()} ask${where} "What is a mesh?"\nstop it with Ctrl-C` +
       // Last, where it is seen and can be clicked.

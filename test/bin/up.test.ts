@@ -19,12 +19,13 @@ async function startUp(files: Readonly<Record<string, 'sound' | 'broken' | 'miss
     if (state === 'broken') writeFileSync(path, 'GGUF of nothing')
     return ['--model', path]
   })
-  const child = startCli(home, ['up', ...args, ...flags])
+  const dataDir = join(home, 'node')
+  const child = startCli(home, ['up', ...args, ...flags, `--data-dir=${dataDir}`])
   const out = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => (out[name] += text))
   const ended = new Promise<number | null>((resolve) => void child.once('close', resolve))
-  return { child, out, ended }
+  return { child, out, ended, dataDir }
 }
 
 describe('qmesh-node up', { timeout: 90_000 }, () => {
@@ -40,8 +41,9 @@ describe('qmesh-node up', { timeout: 90_000 }, () => {
   })
 
   it('goes on with those that can be loaded, and says what the others failed with', async () => {
-    const { child, out, ended } = await startUp({ one: 'broken', tiny: 'sound' })
+    const { child, out, ended, dataDir } = await startUp({ one: 'broken', tiny: 'sound' })
     await vi.waitFor(() => expect(out.stdout).toContain('ready; ask it'), { timeout: 60_000 })
+    expect(out.stdout).toContain(`qmesh-node ask --data-dir ${dataDir} "`)
     expect(out.stderr).toMatch(/^model one failed, going on without it: QM_MODEL_FILE_INVALID: /m)
     child.kill('SIGTERM')
     expect(await ended).toBe(0)

@@ -1,5 +1,6 @@
-import { mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { writeFileAtomically } from '../../files/atomic-file.ts'
+import { makeFolder } from '../../files/make-folder.ts'
 import { choosePruned } from '../../../machines/models/prune.ts'
 import { QMeshError, toQMeshError, type ModelHash } from '../../../protocol/index.ts'
 import type { ModelManifest } from '../../../protocol/models/index.ts'
@@ -82,7 +83,7 @@ export class ModelStore {
   static async open(options: ModelStoreOptions): Promise<ModelStore> {
     const store = new ModelStore(options)
     await onDisk(options.dir, async () => {
-      for (const folder of store.#paths.folders) await mkdir(folder, { recursive: true, mode: 0o700 })
+      for (const folder of store.#paths.folders) await makeFolder(folder)
       await store.#records.refresh()
     })
     return store
