@@ -8,8 +8,9 @@ import { errorCodes, limits } from '../../protocol/index.ts'
  */
 export const controlVersion = 1
 
-/** Connections at once; more are closed unanswered. */
+/** Connections at once; a few more are told so, and the rest is closed unanswered. */
 export const controlConnectionsMax = 64
+export const controlRefusalsMax = 64
 /** Milliseconds a new connection has to send its request. */
 export const controlRequestTimeoutMs = 10_000
 /** Milliseconds that replies may lie unread; then the command is cancelled. */

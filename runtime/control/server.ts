@@ -8,6 +8,7 @@ import type { ControlPort } from './control.port.ts'
 import {
   controlConnectionsMax,
   controlDrainTimeoutMs,
+  controlRefusalsMax,
   controlRequestTimeoutMs,
   controlVersion,
   requestSchema,
@@ -46,13 +47,17 @@ export async function startControlServer(options: ControlServerOptions): Promise
     drainMs: options.drainTimeoutMs ?? controlDrainTimeoutMs,
   }
   const sockets = new Set<Socket>()
+  let served = 0
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
+    if (served >= controlConnectionsMax) return turnAway(socket, timeouts)
+    served++
+    socket.once('close', () => served--)
     void serve(socket, port, timeouts).catch(onError)
   })
-  server.maxConnections = controlConnectionsMax
+  server.maxConnections = controlConnectionsMax + controlRefusalsMax
   const where = toSocketPath(dataDir)
   try {
     await secureSocketFolder(where)
@@ -89,6 +94,17 @@ async function removeLeftover(path: string): Promise<void> {
 interface Timeouts {
   readonly requestMs: number
   readonly drainMs: number
+}
+
+/** Without a word it would look as if the node had stopped. */
+function turnAway(socket: Socket, { drainMs }: Timeouts): void {
+  const message = `the running node works on ${controlConnectionsMax} commands of this machine at once, and has as many; try again when one of them is done`
+  socket.resume()
+  new ReplyWriter(socket, drainMs, () => undefined).end({
+    type: 'error',
+    code: 'QM_TOO_MANY_REQUESTS',
+    message,
+  })
 }
 
 /** One connection, one command. Whatever the other end sends, this ends it and does not throw, short of a defect. */

@@ -117,6 +117,15 @@ describe('whatever comes over the control socket', () => {
     expect(defects).toEqual([])
   }, 30_000)
 
+  it('may be one too many: it is told so, until another one ends', async () => {
+    const { raw: connect, client, defects } = await createControlRig({ requestTimeoutMs: 600_000 })
+    const [first] = await Promise.all(Array.from({ length: controlConnectionsMax }, connect))
+    await expect(client.status()).rejects.toMatchObject({ code: 'QM_TOO_MANY_REQUESTS' })
+    first?.destroy()
+    await vi.waitFor(async () => expect(await client.status()).toEqual(sampleStatus), 20_000)
+    expect(defects).toEqual([])
+  }, 30_000)
+
   it('may end before it said anything', async () => {
     const { raw: connect, client, defects } = await createControlRig()
     const socket = await connect()
