@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { toFileReason } from '../../actors/files/file-reason.ts'
 import { type Bootstrap, createBootstrap } from '../../actors/swarm/index.ts'
 import type { Tier } from '../../machines/scheduling/index.ts'
 import { type PeerId, QMeshError } from '../../protocol/index.ts'
@@ -105,7 +106,7 @@ export class DemoMesh {
    * @throws QMeshError `QM_NETWORK_UNAVAILABLE` when the mesh does not form, `QM_CANCELLED`
    */
   static async start(signal: AbortSignal, tell: (text: string) => void): Promise<DemoMesh> {
-    const root = await mkdtemp(join(tmpdir(), 'qmesh-demo-'))
+    const root = await makeRoot()
     const children: ChildProcess[] = []
     const nodes: QMeshClient[] = []
     let bootstrap: Bootstrap | undefined
@@ -161,6 +162,16 @@ export class DemoMesh {
       await close()
       throw error
     }
+  }
+}
+
+/** @throws QMeshError `QM_DATA_DIR_UNUSABLE` */
+async function makeRoot(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), 'qmesh-demo-'))
+  } catch (error) {
+    const what = `the folder for temporary files, ${tmpdir()}, cannot be used`
+    throw new QMeshError('QM_DATA_DIR_UNUSABLE', `${what}: ${toFileReason(error)}`, { cause: error })
   }
 }
 
