@@ -263,7 +263,7 @@ describe('with a running node', { timeout }, () => {
     await once(child.stdout, 'data')
     child.kill(signal)
     expect(await once(child, 'exit')).toEqual([code, null])
-    await vi.waitFor(() => expect(node.asked[0]?.isLeft).toBe(true))
+    await vi.waitFor(() => expect(node.asked[0]?.isLeft).toBe(true), 20_000)
   })
 
   it('ask stops quietly when its reader goes away', async () => {
@@ -275,7 +275,7 @@ describe('with a running node', { timeout }, () => {
     child.stdout.destroy()
     expect(await once(child, 'exit')).toEqual([0, null])
     expect(stderr).toBe('')
-    await vi.waitFor(() => expect(node.asked[0]?.isLeft).toBe(true))
+    await vi.waitFor(() => expect(node.asked[0]?.isLeft).toBe(true), 20_000)
   })
 
   it('chat remembers what was said', async () => {

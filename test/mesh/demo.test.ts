@@ -38,12 +38,12 @@ describe('qmesh-node demo', () => {
     const demo = startCli(home, ['demo'], { env: { TMPDIR: tmp } })
     let said = ''
     demo.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await expect.poll(() => said, { timeout: 30_000 }).toContain('every slot is taken')
+    await expect.poll(() => said, { timeout: 60_000 }).toContain('every slot is taken')
     expect(await demosIn(tmp)).toHaveLength(1)
     const exited = once(demo, 'exit')
     demo.kill('SIGKILL')
     await exited
-    await expect.poll(() => demosIn(tmp), { timeout: 10_000 }).toEqual([])
+    await expect.poll(() => demosIn(tmp), { timeout: 30_000 }).toEqual([])
   })
 
   it('stops at Ctrl-C', async () => {
@@ -51,7 +51,7 @@ describe('qmesh-node demo', () => {
     const demo = startCli(home, ['demo'], { env: { TMPDIR: tmp } })
     let said = ''
     demo.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await expect.poll(() => said, { timeout: 30_000 }).toContain('a bootstrap at')
+    await expect.poll(() => said, { timeout: 60_000 }).toContain('a bootstrap at')
     const exited = once(demo, 'exit')
     demo.kill('SIGINT')
     expect((await exited)[0]).toBe(130)

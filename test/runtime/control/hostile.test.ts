@@ -105,7 +105,7 @@ describe('whatever comes over the control socket', () => {
     })
     const socket = await connect()
     socket.write(request({ command: 'ask', args: { messages: [{ role: 'user', content: 'x' }] } }))
-    await vi.waitFor(() => expect(signal).toBeDefined())
+    await vi.waitFor(() => expect(signal).toBeDefined(), 20_000)
     await vi.waitFor(() => {
       for (let notice = 0; notice < 500; notice++)
         events.emit('queued', { position: notice, etaMs: 0, promptTokens: 1 })
