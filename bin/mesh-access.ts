@@ -45,7 +45,9 @@ export interface AccessRequest {
 
 /** @throws QMeshError what starting a node may fail with, `QM_CANCELLED`, `QM_USAGE` for a model that nothing can be called */
 export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess> {
-  const { loaded, model, localOnly = false, isEmbedding = false } = request
+  const { loaded, model, localOnly = false, isEmbedding = false, spinner, signal } = request
+  // A node that is just starting is stopped when it has started.
+  signal.addEventListener('abort', () => spinner.text('stopping; Ctrl-C again ends it at once'))
   const config = quietConfig(loaded)
   const isPath = model !== undefined && isModelPath(model)
   if (model !== undefined && !isPath) checkModelId(model)
