@@ -61,7 +61,7 @@ it('the command line drains a node, resumes it, and asks it why', async () => {
   await expect.poll(accepting, { timeout: 20_000 }).toHaveLength(2)
   node.child.kill('SIGTERM')
   expect(await once(node.child, 'exit')).toEqual([0, null])
-}, 90_000)
+}, 180_000)
 
 it('ask --why explains a question that needed no running node', async () => {
   const mesh = await createTestMesh()
@@ -77,4 +77,4 @@ it('ask --why explains a question that needed no running node', async () => {
   expect(run.stdout.trim()).not.toBe('')
   expect(run.stderr).toMatch(/^outcome answered, 6 tokens, /m)
   expect(run.stderr).toMatch(/^try 1 at \d+ ms: tiny on /m)
-}, 60_000)
+}, 180_000)
