@@ -1,14 +1,21 @@
-import { toFlag, type Config, type LoadedConfig } from '../runtime/config/index.ts'
+import { toFlag, type Config, type ConfigKey, type LoadedConfig } from '../runtime/config/index.ts'
 import { clientKeys } from './options.ts'
 
 /**
  * The flags of this command line that say how to ask: in which mesh, whom, with how much of this machine. A node that runs
  * here was told something else, or nothing, when it was started.
  */
-export const askingFlags = ({ origins }: LoadedConfig): readonly string[] =>
-  clientKeys
-    .filter((key) => key !== 'dataDir' && key !== 'logLevel' && origins[key].kind === 'flag')
-    .map(toFlag)
+export const askingFlags = (loaded: LoadedConfig): readonly string[] =>
+  givenFlags(
+    loaded,
+    clientKeys.filter((key) => key !== 'dataDir' && key !== 'logLevel'),
+  )
+
+/** Those of these keys that the command line gives, as it was written. */
+export const givenFlags = ({ config, origins }: LoadedConfig, keys: readonly ConfigKey[]): string[] =>
+  keys
+    .filter((key) => origins[key].kind === 'flag')
+    .map((key) => (config[key] === false ? toFlag(key).replace('--', '--no-') : toFlag(key)))
 
 /** Whether the command line itself says which mesh is meant. */
 export const isMeshNamed = ({ origins }: LoadedConfig): boolean =>

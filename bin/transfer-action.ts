@@ -3,13 +3,13 @@ import { type ModelsAccess, openModels } from '../runtime/models/open-transfer.t
 import type { ModelLibrary } from '../runtime/models/index.ts'
 import { transferCapKeys } from '../runtime/models/transfer-caps.ts'
 import { openModelLibrary } from '../runtime/models/open-library.ts'
-import { toFlag, type ConfigKey, type LoadedConfig } from '../runtime/config/index.ts'
+import type { ConfigKey, LoadedConfig } from '../runtime/config/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { modelKeys } from './model-commands.ts'
 import { addConfigFlags, clientKeys, loadCommandConfig } from './options.ts'
 import { note } from './output.ts'
-import { askingFlags, quietConfig } from './quiet-config.ts'
+import { askingFlags, givenFlags, quietConfig } from './quiet-config.ts'
 
 /** What a command that moves models works with. */
 export interface TransferSession {
@@ -78,10 +78,7 @@ function refuseOthers(loaded: LoadedConfig, { peers }: TransferFlags): void {
       `a node runs here and moves the models, so ${others.join(', ')} cannot be followed: leave that out, or stop the node first`,
     )
   }
-  const idle = [
-    ...transferCapKeys.filter((key) => loaded.origins[key].kind === 'flag').map(toFlag),
-    ...(peers === false ? ['--no-peers'] : []),
-  ]
+  const idle = [...givenFlags(loaded, transferCapKeys), ...(peers === false ? ['--no-peers'] : [])]
   if (idle.length > 0)
     note(`a node runs here: it moves the models in its own way, without ${idle.join(', ')}`)
 }

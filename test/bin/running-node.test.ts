@@ -74,10 +74,10 @@ describe('with a running node', { timeout }, () => {
   const elsewhere = ['--bootstrap', '127.0.0.1:1', '--host', '127.0.0.1', '--no-mdns', '--wait', '0.2']
 
   it.each([
-    ['ask', '--bootstrap, --host, --mdns', elsewhere],
-    ['ask', '--host, --secret, --mdns', ['--secret', 'of another mesh', ...elsewhere.slice(2)]],
-    ['ask', '--host, --allow, --mdns', ['--allow', 'ab'.repeat(32), ...elsewhere.slice(2)]],
-    ['embed', '--bootstrap, --host, --mdns', elsewhere],
+    ['ask', '--bootstrap, --host, --no-mdns', elsewhere],
+    ['ask', '--host, --secret, --no-mdns', ['--secret', 'of another mesh', ...elsewhere.slice(2)]],
+    ['ask', '--host, --allow, --no-mdns', ['--allow', 'ab'.repeat(32), ...elsewhere.slice(2)]],
+    ['embed', '--bootstrap, --host, --no-mdns', elsewhere],
   ])('%s is answered by nobody but who was named with %s', async (name, flags, words) => {
     const { node, home, args } = await rig()
     const run = await runMain(home, args(name, '--model', 'other', ...words, 'hi'))
