@@ -104,7 +104,7 @@ describe('a mistake on the command line', { timeout }, () => {
     [['why', '--list', '--replay'], "'--list' cannot be used with option '--replay'", ''],
     [['models', 'cache', '--limit-gb', '5'], '--limit-gb says how far --prune goes', 'add --prune'],
     [['models', 'seed', '--stop', '--list'], "'--stop' cannot be used with option '--list'", ''],
-    [['models', 'publish', '--off', '--title', 'x', 'y'], "'--off' cannot be used with option '--title", ''],
+    [['models', 'publish', '--off', '--name', 'x', 'y'], "'--off' cannot be used with option '--name", ''],
     [['models', 'add', '--manifest', 'x', '--id', 'y', 'z'], 'cannot be used with option', '--id'],
     [['config', 'init', '--port', '5'], '"config init" takes no values', 'leave --port out'],
   ])('%j: %s', async (args, message, more) => {
