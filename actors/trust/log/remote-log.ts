@@ -1,4 +1,5 @@
 import type Hypercore from 'hypercore'
+import { limits } from '../../../protocol/index.ts'
 import { isTimeout, startDeadline } from './deadline.ts'
 import type { LogAccess, LogConflict } from './log-access.ts'
 import { pullBlocks, type PullLimits } from './pull.ts'
@@ -100,9 +101,7 @@ export class RemoteLog {
   /** Frees the space of the entries; they can be pulled again. */
   async forget(): Promise<void> {
     if (!(await this.#access.has(this.logKey))) return
-    await this.#access.use(this.logKey, async (core) => {
-      if (core.length > 0) await core.clear(0, core.length)
-    })
+    await this.#access.use(this.logKey, clear)
   }
 
   async #held(toLength: number): Promise<PullOutcome | undefined> {
@@ -128,7 +127,7 @@ export class RemoteLog {
         return { kind: 'complete', length, treeHash: await toHash(core, toLength) }
       case 'oversized':
         this.#access.refuse(this.logKey, stop)
-        await core.clear(0, core.length)
+        await clear(core)
         return { kind: 'refused', reason: stop, length: 0 }
       case 'fork':
       case 'conflict':
@@ -137,6 +136,11 @@ export class RemoteLog {
         return { kind: 'partial', reason: stop, length }
     }
   }
+}
+
+/** All that may be here: how many entries there are is its owner's word, and Hypercore's work grows with the number. */
+const clear = async (core: Hypercore): Promise<void> => {
+  if (core.length > 0) await core.clear(0, Math.min(core.length, limits.pullEntriesMax))
 }
 
 const toHash = async (core: Hypercore, length: number): Promise<string> =>

@@ -1,5 +1,6 @@
 import type Hypercore from 'hypercore'
 import type Protomux from 'protomux'
+import { limits } from '../../../protocol/index.ts'
 
 /** Name of the Protomux channels that carry logs. */
 export const logProtocol = 'hypercore/alpha'
@@ -19,13 +20,15 @@ export interface LogMux extends Protomux {
 /**
  * Every core of ours speaks to strangers. Hypercore sets a bit for each entry that a peer says it has, so one message
  * of twenty bytes ("I have entries 1 to 2^50") would keep this process busy and eat its memory for ever. What is said
- * about entries far beyond the end is left out; an honest peer says it again once we know of them.
+ * about entries far beyond the end is left out; an honest peer says it again once we know of them. The end itself is
+ * the word of the log's owner, who may have signed for any number: what nobody reads counts only as far as it is here.
  */
 export function guardPeers(core: Hypercore): void {
   core.on('peer-add', (peer) => {
     const onRange = peer.onrange.bind(peer)
     const onBitfield = peer.onbitfield.bind(peer)
-    const toEnd = (): number => core.length + aheadMax
+    const toEnd = (): number =>
+      Math.max(core.contiguousLength, Math.min(core.length, limits.pullEntriesMax)) + aheadMax
     peer.onrange = async (message) => {
       // From the first entry on it is a plain number to Hypercore, and how an honest peer says that it has all.
       const isCount = message.start === 0 && !message.drop

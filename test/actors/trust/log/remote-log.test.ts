@@ -4,6 +4,7 @@ import type { LogConflict } from '../../../../actors/trust/log/log-access.ts'
 import { toTreeHash } from '../../../../actors/trust/log/tree-hash.ts'
 import { limits } from '../../../../protocol/index.ts'
 import {
+  claimLength,
   connect,
   entriesOf,
   makeConnection,
@@ -22,6 +23,23 @@ async function makePair(count: number) {
   const reader = await makeStore()
   connect(owner, reader)
   return { owner, own, keyPair, reader, remote: reader.remote(own.logKey) }
+}
+
+interface Wire extends Hypercore.Peer {
+  onrequest(request: { readonly block: unknown }): Promise<void>
+  readonly wireRange: { send(range: Hypercore.Range): void }
+}
+
+/** The peers of a core from now on, which are told of its length and asked in vain for its entries. */
+function toWires(core: Hypercore): readonly Wire[] {
+  const wires: Wire[] = []
+  core.on('peer-add', (peer) => {
+    const wire = peer as Wire
+    const answer = wire.onrequest.bind(wire)
+    wire.onrequest = async (request) => (request.block ? undefined : answer(request))
+    wires.push(wire)
+  })
+  return wires
 }
 
 describe('RemoteLog', () => {
@@ -121,6 +139,33 @@ describe('a hostile owner', () => {
     expect(await remote.pull(3 + entries.length)).toEqual(refused)
     expect(await readAll(remote)).toEqual([])
     expect(await remote.pull(1)).toEqual(refused)
+  })
+
+  it.each([
+    { name: 'few bytes', byteLength: 1_000, outcome: { kind: 'partial', reason: 'aborted', length: 0 } },
+    {
+      name: 'more bytes than they can have',
+      byteLength: Number.MAX_SAFE_INTEGER,
+      outcome: { kind: 'refused', reason: 'oversized', length: 0 },
+    },
+  ])('who signs for 2^40 entries of $name keeps nobody busy', async ({ byteLength, outcome }) => {
+    const length = 2 ** 40
+    const { owner, own, keyPair, reader, remote } = await makePair(1)
+    await claimLength(owner, keyPair, length, byteLength)
+    const wires = await owner.use(own.logKey, async (core) => toWires(core))
+    const stop = new AbortController()
+    const pulling = remote.pull(3, { signal: stop.signal })
+    const core = await reader.use(own.logKey, async (each) => each)
+    await vi.waitFor(() => expect(core.length).toBe(length))
+    for (const { wireRange } of wires) wireRange.send({ drop: false, start: 1, length })
+    // What comes behind it over this connection has to wait until it was looked at.
+    const other = await owner.own(makeKeyPair(), new MemoryCounter())
+    await other.append(entriesOf(0, 1))
+    expect(await reader.remote(other.logKey).pull(1)).toMatchObject({ kind: 'complete' })
+    stop.abort()
+    expect(await pulling).toEqual(outcome)
+    await remote.forget()
+    expect(await readAll(remote)).toEqual([])
   })
 
   it('cannot take back what it once signed', async () => {
