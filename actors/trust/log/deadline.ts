@@ -2,7 +2,7 @@ export interface Deadline {
   /** Aborted by the given signal, or by time: then its reason is named `TimeoutError`. */
   readonly signal: AbortSignal
   /** Lets go of the given signal, which may live much longer. */
-  release(): void
+  readonly release: () => void
 }
 
 /** `AbortSignal.any` would do, but in Node.js 20 a signal that lives long keeps all that were made from it. */

@@ -24,12 +24,12 @@ export interface LogAccess {
    */
   use<T>(logKey: string, run: (core: Hypercore) => Promise<T>): Promise<T>
   /**
-   * The same while every connection is asked for the log. At most a few at a time: the others wait for a turn, and
-   * get nothing when `signal` comes first.
+   * The same while every connection is asked for the log. Of others' logs a few at a time: the rest wait for a turn,
+   * and get nothing when `signal` or the end of the store comes first.
    */
   pulling<T>(
     logKey: string,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     run: (core: Hypercore) => Promise<T>,
   ): Promise<T | undefined>
   /** Whether anything of the log was ever stored here. Opens nothing and creates nothing. */

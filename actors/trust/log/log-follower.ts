@@ -112,7 +112,9 @@ export class LogFollower {
 
   /** Once an epoch. */
   sweep(): void {
-    for (const id of this.#fitting.keys()) if (!this.#ports.books.get(id)) this.#fitting.delete(id)
+    const isKnown = (id: PeerId): boolean => this.#ports.books.get(id) !== undefined
+    for (const id of this.#fitting.keys()) if (!isKnown(id)) this.#fitting.delete(id)
+    this.#reader.sweep(isKnown)
     void this.#measure()
   }
 

@@ -79,6 +79,11 @@ export class LogReader {
     await this.#reading.get(accountId)
   }
 
+  /** Once an epoch: whom the books forgot is forgotten here, too. */
+  sweep(isKnown: (accountId: PeerId) => boolean): void {
+    for (const id of this.#resting.keys()) if (!isKnown(id)) this.#resting.delete(id)
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
     await Promise.all(this.#reading.values())

@@ -15,7 +15,7 @@ import { toTreeHash } from './tree-hash.ts'
 
 /** Logs that stay open while nobody uses them. */
 const logsOpenMax = 64
-/** Logs pulled at the same time; each is a channel on every connection, which may have `limits.channelsMax`. */
+/** Others' logs pulled at the same time; each is a channel on every connection, which may have `limits.channelsMax`. */
 const pullsMax = 8
 /** Log channels on one connection, asked for by either side. */
 const channelsMax = 24
@@ -152,10 +152,11 @@ export class LogStore implements LogAccess {
 
   async pulling<T>(
     logKey: string,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     run: (core: Hypercore) => Promise<T>,
   ): Promise<T | undefined> {
-    const leave = await this.#pulls.enter(signal)
+    // The own log is what the node cannot go on without: it does not wait for logs that may be nowhere to be had.
+    const leave = this.#pinned.has(logKey) ? () => undefined : await this.#pulls.enter(signal)
     if (!leave) return undefined
     try {
       return await this.use(logKey, async (core) => {

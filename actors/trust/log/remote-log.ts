@@ -1,6 +1,6 @@
 import type Hypercore from 'hypercore'
 import { limits } from '../../../protocol/index.ts'
-import { isTimeout, startDeadline } from './deadline.ts'
+import { startDeadline } from './deadline.ts'
 import type { LogAccess, LogConflict } from './log-access.ts'
 import { pullBlocks, type PullLimits } from './pull.ts'
 import { readSlices } from './read-slices.ts'
@@ -10,7 +10,7 @@ const bytesMaxDefault = 64 * 1024 * 1024
 
 export interface PullOptions {
   readonly signal?: AbortSignal
-  /** Milliseconds, waiting for a turn included; 30 s unless told. */
+  /** Milliseconds from its turn on, for which it waits until `signal`; 30 s unless told. */
   readonly timeoutMs?: number
   /** Bytes of entries taken in this pull; 64 MiB unless told. What was taken stays, a next pull goes on there. */
   readonly bytesMax?: number
@@ -81,21 +81,15 @@ export class RemoteLog {
     if (refusal) return { kind: 'refused', reason: refusal, length: await this.length() }
     const held = await this.#held(toLength)
     if (held) return held
-    const deadline = startDeadline(timeoutMs, options.signal)
-    const { signal } = deadline
-    try {
-      const pulled = await this.#access.pulling(this.logKey, signal, (core) =>
-        this.#pull(core, toLength, { bytesMax, signal, logBytesMax, onBytes }),
-      )
-      if (pulled) return pulled
-      return {
-        kind: 'partial',
-        reason: isTimeout(signal) ? 'timeout' : 'aborted',
-        length: await this.length(),
+    const pulled = await this.#access.pulling(this.logKey, options.signal, async (core) => {
+      const { signal, release } = startDeadline(timeoutMs, options.signal)
+      try {
+        return await this.#pull(core, toLength, { bytesMax, signal, logBytesMax, onBytes })
+      } finally {
+        release()
       }
-    } finally {
-      deadline.release()
-    }
+    })
+    return pulled ?? { kind: 'partial', reason: 'aborted', length: await this.length() }
   }
 
   /** Frees the space of the entries; they can be pulled again. */

@@ -1,6 +1,6 @@
 import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { limits } from '../../../../protocol/index.ts'
 import { connect, entriesOf, makeFolder, makeKeyPair, makeStore, MemoryCounter, readAll } from './log-rig.ts'
 
@@ -111,6 +111,23 @@ describe('a restored backup', () => {
     expect(await peer.remote(log.logKey).treeHash(31)).toBe(await log.treeHash(31))
     expect(await store.use(log.logKey, async (core) => core.fork)).toBe(0)
     expect(conflicts).toEqual([])
+  })
+
+  it('does not wait for logs of others that nobody has', async () => {
+    const { folder, keyPair, counter, head, peer } = await restore()
+    const store = await makeStore({ folder })
+    const log = await store.own(keyPair, counter)
+    const stop = new AbortController()
+    const pulls = Array.from({ length: 8 }, () =>
+      store
+        .remote(makeKeyPair().publicKey.toString('hex'))
+        .pull(1, { signal: stop.signal, timeoutMs: 300_000 }),
+    )
+    await vi.waitFor(() => expect(store.logsOpen).toBe(9))
+    connect(store, peer)
+    expect(await log.catchUp(head)).toEqual({ kind: 'current', length: 30 })
+    stop.abort()
+    await Promise.all(pulls)
   })
 
   it('with its counter is found out by the head that peers hold', async () => {
