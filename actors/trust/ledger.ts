@@ -258,7 +258,7 @@ export class Ledger implements GossipLedger {
     this.#cards.sweep()
     this.#follower.sweep()
     this.spending.sweep()
-    void this.#keep()
+    void this.#keep({ isLast: false })
     void this.#unwritten.keep()
   }
 
@@ -267,7 +267,7 @@ export class Ledger implements GossipLedger {
     await this.#follower.close()
     await this.#own.close()
     await this.#unwritten.keep()
-    await this.#keep()
+    await this.#keep({ isLast: true })
     await this.#options.cache?.close()
     await this.#options.store.close()
   }
@@ -289,9 +289,9 @@ export class Ledger implements GossipLedger {
     void this.#follower.forget(record)
   }
 
-  async #keep(): Promise<void> {
+  async #keep(options: { readonly isLast: boolean }): Promise<void> {
     await this.#options.cache
-      ?.save(this.books)
+      ?.save(this.books, options)
       .catch((error: unknown) => this.#options.onProblem(toQMeshError(error, 'QM_LOG_DAMAGED')))
   }
 

@@ -28,7 +28,12 @@ interface CacheWrite {
   readonly key: string
   readonly mark: string
   readonly toValue: () => IndexValue
+  /** Whether what changed since the kept version is worth writing; absent, it always is. */
+  readonly isWorth?: (kept: string) => boolean
 }
+
+/** What is known of a log is written again when the log grew by this part: a small change costs as much as a large one. */
+const worthShare = 20
 
 /**
  * Keeps the books in an index between two runs, so that no log has to be read twice. It is a cache: whatever is missing
@@ -89,8 +94,12 @@ export class AccountCache {
     }
   }
 
-  /** Keeps what changed since the last time, and forgets what the books have forgotten. */
-  async save(books: Books): Promise<void> {
+  /**
+   * Keeps what changed since the last time, and forgets what the books have forgotten.
+   *
+   * @param isLast also what would be read again from the logs in a moment
+   */
+  async save(books: Books, { isLast = true }: { readonly isLast?: boolean } = {}): Promise<void> {
     if (this.#emptied !== this.#index.emptied) {
       this.#emptied = this.#index.emptied
       this.#kept.clear()
@@ -101,7 +110,10 @@ export class AccountCache {
     ]
     const keys = new Set(wanted.map(({ key }) => key))
     const gone = [...this.#kept.keys()].filter((key) => !keys.has(key))
-    const changed = wanted.filter(({ key, mark }) => this.#kept.get(key) !== mark)
+    const changed = wanted.filter(({ key, mark, isWorth }) => {
+      const kept = this.#kept.get(key)
+      return kept !== mark && (isLast || !kept || isWorth?.(kept) !== false)
+    })
     if (gone.length + changed.length === 0) return
     await this.#index.write([
       ...gone.map((key) => ({ key })),
@@ -120,7 +132,12 @@ export class AccountCache {
     return [
       { key: `card/${id}`, mark: card.signature, toValue: () => cardFormat.encode(card) },
       ...(head ? [{ key: `head/${id}`, mark: head.signature, toValue: () => headFormat.encode(head) }] : []),
-      { key: `state/${id}`, mark: `${state.length}`, toValue: () => toSnapshot(state) },
+      {
+        key: `state/${id}`,
+        mark: `${state.length}`,
+        toValue: () => toSnapshot(state),
+        isWorth: (kept) => worthShare * (state.length - Number(kept)) >= state.length,
+      },
     ]
   }
 

@@ -1,11 +1,12 @@
 import Corestore from 'corestore'
 import Hyperbee from 'hyperbee'
+import type Hypercore from 'hypercore'
 import { closeStore } from '../log/open-store.ts'
 
-/** Holds how long the core was when it was made: no text is this key. */
+/** Holds how long the core was when it was made, in writes and bytes: no text is this key. */
 const metaKey = Buffer.of(0xff)
-/** Entries copied at once. */
-const copyEntries = 2_000
+/** Entries copied at once; that of an account may have megabytes. */
+const copyEntries = 200
 
 export interface Bounds {
   readonly gte: Uint8Array
@@ -23,14 +24,21 @@ export interface BytesEntry {
   readonly value: Buffer
 }
 
+export interface Size {
+  readonly writes: number
+  readonly bytes: number
+}
+
 /** One Hyperbee in a folder of its own. Not safe for two writers at a time. */
 export class Generation {
   readonly #store: Corestore
+  readonly #core: Hypercore
   readonly #bee: Hyperbee
-  #base: number
+  #base: Size
 
-  private constructor(store: Corestore, bee: Hyperbee, base: number) {
+  private constructor(store: Corestore, core: Hypercore, bee: Hyperbee, base: Size) {
     this.#store = store
+    this.#core = core
     this.#bee = bee
     this.#base = base
   }
@@ -43,16 +51,22 @@ export class Generation {
       const bee = new Hyperbee(core, { extension: false, alwaysDuplicate: false })
       await bee.ready()
       const base = await bee.get(metaKey)
-      return new Generation(store, bee, base ? Number(base.value.toString()) : 0)
+      return new Generation(store, core, bee, toSize(base?.value.toString()))
     } catch (error) {
       await closeStore(store)
       throw error
     }
   }
 
-  /** Writes since the live keys were last copied. */
-  get growth(): number {
-    return this.#bee.version - this.#base
+  /** Since the live keys were last copied. */
+  get growth(): Size {
+    const { writes, bytes } = this.#base
+    return { writes: this.#bee.version - writes, bytes: this.#core.byteLength - bytes }
+  }
+
+  /** Bytes that the live keys took when they were last copied. */
+  get copiedBytes(): number {
+    return this.#base.bytes
   }
 
   async get(key: Buffer): Promise<Buffer | undefined> {
@@ -87,8 +101,9 @@ export class Generation {
       await this.write(page)
       bounds = { ...bounds, gt: last.key }
     }
-    this.#base = this.#bee.version + 1
-    await this.write([{ key: metaKey, value: Buffer.from(String(this.#base)) }])
+    const base = { writes: this.#bee.version + 1, bytes: this.#core.byteLength }
+    this.#base = base
+    await this.write([{ key: metaKey, value: Buffer.from(`${base.writes} ${base.bytes}`) }])
   }
 
   /** Never rejects. */
@@ -96,4 +111,9 @@ export class Generation {
     await this.#bee.close().catch(() => undefined)
     await closeStore(this.#store)
   }
+}
+
+function toSize(text = ''): Size {
+  const [writes = 0, bytes = 0] = text.split(' ').map(Number)
+  return { writes, bytes }
 }

@@ -8,6 +8,8 @@ import { toLogDamaged } from '../log/log-damaged.ts'
 
 /** Writes after which the live keys are copied into a fresh core: a tree that is only appended to grows for ever. */
 const compactAfterDefault = 50_000
+/** Or bytes, and twice as many as are alive: what is known of one busy account may be megabytes in each epoch. */
+const compactBytesDefault = 64 * 1024 * 1024
 /** Operations written at once. */
 const batchMax = 1_000
 /** Operations that may wait; more is refused. */
@@ -38,6 +40,7 @@ export interface IndexStoreOptions {
   /** The index is empty because it was missing, damaged or could not be written: fill it again from the logs. */
   readonly onEmptied?: (reason: string) => void
   readonly compactAfter?: number
+  readonly compactBytes?: number
 }
 
 interface Job {
@@ -222,11 +225,15 @@ export class IndexStore {
     if (!generation) return
     try {
       await generation.write(writes)
-      if (generation.growth >= (this.#options.compactAfter ?? compactAfterDefault))
-        await this.#compact(generation)
+      if (this.#isGrown(generation)) await this.#compact(generation)
     } catch (error) {
       await this.#fail(generation, error)
     }
+  }
+
+  #isGrown({ growth, copiedBytes }: Generation): boolean {
+    const { compactAfter = compactAfterDefault, compactBytes = compactBytesDefault } = this.#options
+    return growth.writes >= compactAfter || growth.bytes >= Math.max(compactBytes, 2 * copiedBytes)
   }
 
   async #read<T>(run: (generation: Generation) => Promise<T>): Promise<T | undefined> {

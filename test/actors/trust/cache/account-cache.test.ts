@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { AccountCache } from '../../../../actors/trust/cache/account-cache.ts'
 import { Books } from '../../../../actors/trust/books.ts'
 import { IndexStore } from '../../../../actors/trust/cache/index-store.ts'
@@ -101,5 +101,30 @@ describe('the cache of accounts', () => {
     const loaded = createBooks()
     await new AccountCache(index, ownId).load(loaded)
     expect(loaded.get(worker.id)?.card?.name).toBe('attic')
+  })
+
+  it('writes what is known of a log again when that grew by a twentieth, and at the end', async () => {
+    const { index, cache } = await openCache(join(await makeFolder(), 'index'))
+    const write = vi.spyOn(index, 'write')
+    const books = createBooks()
+    introduce(books)
+    const { state } = books.get(worker.id) ?? {}
+    if (!state) throw new Error('it was introduced')
+    const count = 1_000
+    for (let epoch = 0; epoch < count; epoch++) {
+      applyEntry(state, { type: 'unknown', code: 200 }, { params, networkId })
+      await cache.save(books, { isLast: false })
+    }
+    // Twenty for the first twenty entries, and log 50 / log 1.05 for the others.
+    expect(write.mock.calls.length).toBeGreaterThan(50)
+    expect(write.mock.calls.length).toBeLessThan(120)
+    const load = async () => {
+      const loaded = createBooks()
+      await new AccountCache(index, ownId).load(loaded)
+      return loaded.get(worker.id)?.state.length ?? 0
+    }
+    expect(await load()).toBeGreaterThan(0.95 * count)
+    await cache.save(books)
+    expect(await load()).toBe(count + 1)
   })
 })

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -6,6 +7,7 @@ import {
   IndexStore,
   type IndexStoreOptions,
 } from '../../../../actors/trust/cache/index-store.ts'
+import { folderBytes } from '../../../../actors/files/folder-bytes.ts'
 import { makeFolder } from '../log/log-rig.ts'
 
 async function makeIndex(options: IndexStoreOptions & { folder?: string } = {}) {
@@ -99,6 +101,17 @@ describe('IndexStore', () => {
     expect(await keysOf(again.index)).toHaveLength(49)
     expect(await again.index.get('k8')).toBe(19)
     expect([...reasons, ...again.reasons]).toEqual(['There was no index.'])
+  })
+
+  it('does so, too, when few writes have many bytes', { timeout: 30_000 }, async () => {
+    const compactBytes = 2_000_000
+    const { index, folder } = await makeIndex({ compactBytes })
+    for (let round = 0; round < 20; round++) await index.put('same', randomBytes(600_000))
+    await index.close()
+    // Twelve million were written. Between two copies two may come, and the files have some room of their own.
+    expect(await folderBytes(folder)).toBeLessThan(3 * compactBytes)
+    const again = await makeIndex({ folder })
+    expect(await again.index.get('same')).toHaveLength(600_000)
   })
 
   it('forgets everything when it is cleared', async () => {
