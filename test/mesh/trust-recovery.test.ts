@@ -1,15 +1,33 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
-import type { QMeshClient } from '../../runtime/index.ts'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { NodeOptions, QMeshClient, QMeshNode } from '../../runtime/index.ts'
 import { configFromOptions } from '../../runtime/config/index.ts'
 import { exportKeys, importKeys } from '../../runtime/keys.ts'
 import { adoptLog } from '../../runtime/trust/adopt-log.ts'
+import { OpenAiServer } from '../support/openai-server.ts'
 import { createTestMesh, type TestMesh } from './support/mesh.ts'
 
 const patience = { timeout: 25_000, interval: 50 }
 /** A quarter of it is waited for peers that hold more of the own log. */
-const epochSeconds = 4
+const epochSeconds = 2
+
+/** What is written down about an answer is the same whatever gave it, and a thread with a model takes seconds to start. */
+let engine: OpenAiServer
+beforeAll(async () => {
+  engine = await OpenAiServer.start()
+})
+afterAll(() => engine.stop())
+
+const startWorker = (mesh: TestMesh, options: NodeOptions = {}): Promise<QMeshNode> =>
+  mesh.worker({
+    epochSeconds,
+    engine: 'openai',
+    engineUrl: engine.url,
+    engineModel: 'llama3.2:3b',
+    models: [],
+    ...options,
+  })
 
 /** Options of a node whose log can be read. */
 async function writtenDown(mesh: TestMesh) {
@@ -35,7 +53,7 @@ const untilRead = (node: QMeshClient, id: string, length: number) =>
 
 async function createPair(mesh: TestMesh) {
   const [workerDir, dataDir] = [await mesh.tempDir(), await mesh.tempDir()]
-  const worker = await mesh.worker({ epochSeconds, dataDir: workerDir })
+  const worker = await startWorker(mesh, { dataDir: workerDir })
   const client = await mesh.client({ epochSeconds, dataDir })
   await askTimes(client, 2)
   return { worker, workerDir, client, dataDir }
@@ -124,17 +142,17 @@ describe('a node whose data directory', { timeout: 120_000 }, () => {
     await original.stop()
     await worker.stop()
     // Started while nobody is there who knows better, and brought together later.
-    const stranger = await mesh.worker({ epochSeconds })
+    const stranger = await startWorker(mesh)
     const twin = await mesh.client({ epochSeconds, dataDir: copy })
     await askTimes(twin, 1)
     await untilRead(stranger, client.id, 4)
     await twin.stop()
     await stranger.stop()
-    await mesh.worker({ epochSeconds, dataDir: workerDir })
+    await startWorker(mesh, { dataDir: workerDir })
     const back = await mesh.client({ epochSeconds, dataDir: copy, ...options })
     await vi.waitFor(async () => expect(await text()).toMatch(/QM_LOG_FORKED/), patience)
     expect(back.id).toBe(client.id)
-    await expect.poll(() => ownRow(back)?.read).toBe(4)
+    await expect.poll(() => ownRow(back)?.read, patience).toBe(4)
   })
 })
 
@@ -143,7 +161,7 @@ describe('a node that was given another name', { timeout: 120_000 }, () => {
     const mesh = await createTestMesh()
     const dataDir = await mesh.tempDir()
     const [worker, client] = await Promise.all([
-      mesh.worker({ epochSeconds }),
+      startWorker(mesh),
       mesh.client({ epochSeconds, dataDir, name: 'before' }),
     ])
     await askTimes(client, 1)
@@ -178,11 +196,7 @@ describe('a node of imported keys', { timeout: 120_000 }, () => {
     const mesh = await createTestMesh()
     const { worker, workerDir, id, dataDir } = await createEmigrant(mesh)
     await worker.stop()
-    await Promise.all([
-      mesh.worker({ epochSeconds }),
-      mesh.client({ epochSeconds }),
-      mesh.client({ epochSeconds }),
-    ])
+    await Promise.all([startWorker(mesh), mesh.client({ epochSeconds }), mesh.client({ epochSeconds })])
     const { options, text } = await writtenDown(mesh)
     const lost = await mesh.client({ epochSeconds, dataDir, ...options })
     await lost.ask('Hello', { maxTokens: 3 }).result
@@ -192,7 +206,7 @@ describe('a node of imported keys', { timeout: 120_000 }, () => {
     )
     expect(ownRow(lost)).toBeUndefined()
 
-    const back = await mesh.worker({ epochSeconds, dataDir: workerDir })
+    const back = await startWorker(mesh, { dataDir: workerDir })
     // Its three entries come back, and what it owes meanwhile is written behind them.
     await vi.waitFor(() => expect(ownRow(lost)).toMatchObject({ read: 4, payments: 3 }), patience)
     await untilRead(back, id, 4)
@@ -203,7 +217,7 @@ describe('a node of imported keys', { timeout: 120_000 }, () => {
     const mesh = await createTestMesh()
     const { worker, id, dataDir } = await createEmigrant(mesh)
     await worker.stop()
-    const stranger = await mesh.worker({ epochSeconds })
+    const stranger = await startWorker(mesh)
     const { secret } = mesh
     const config = configFromOptions({ dataDir, epochSeconds, secret, stampBits: 0 })
     expect(await adoptLog(config)).toMatchObject({ id, length: 0, lost: 0 })

@@ -13,6 +13,7 @@ import {
   toTestParams,
 } from '../../support/trust-receipts.ts'
 import { connect, makeStore, MemoryCounter } from './log/log-rig.ts'
+import { patience } from '../../support/patience.ts'
 
 const params = toTestParams(60)
 const networkId = toTestNetworkId(params, 'test')
@@ -82,9 +83,9 @@ describe('what a node states about scores', () => {
       const write = await showLog(rig, forker)
       const books = () => rig.ledger.books.get(forker.id)
       await write({ type: 'card', card })
-      await vi.waitFor(() => expect(books()?.treeHash).toBeDefined())
+      await vi.waitFor(() => expect(books()?.treeHash).toBeDefined(), patience)
       await write(entry, 'garbage')
-      await vi.waitFor(() => expect(rig.ledger.books.isBanned(forker.id)).toBe(true))
+      await vi.waitFor(() => expect(rig.ledger.books.isBanned(forker.id)).toBe(true), patience)
       expect(books()?.state.length).toBe(2)
       rig.advance(params.finalityEpochs)
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { limits } from '../../../../protocol/index.ts'
 import { connect, entriesOf, makeFolder, makeKeyPair, makeStore, MemoryCounter, readAll } from './log-rig.ts'
+import { patience } from '../../../support/patience.ts'
 
 describe('AccountLog', () => {
   it('keeps 1,000 entries in the order in which they were appended', async () => {
@@ -123,7 +124,7 @@ describe('a restored backup', () => {
         .remote(makeKeyPair().publicKey.toString('hex'))
         .pull(1, { signal: stop.signal, timeoutMs: 300_000 }),
     )
-    await vi.waitFor(() => expect(store.logsOpen).toBe(9))
+    await vi.waitFor(() => expect(store.logsOpen).toBe(9), patience)
     connect(store, peer)
     expect(await log.catchUp(head)).toEqual({ kind: 'current', length: 30 })
     stop.abort()

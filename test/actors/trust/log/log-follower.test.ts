@@ -11,6 +11,7 @@ import {
 import { type LedgerRig, openLedger } from '../../../support/trust-ledger.ts'
 import { makeCard, type TestAccount } from '../../../support/trust-receipts.ts'
 import { connect, makeStore, MemoryCounter } from './log-rig.ts'
+import { patience } from '../../../support/patience.ts'
 
 const payment = (spendSeq: number) =>
   ({
@@ -42,11 +43,11 @@ describe('the entries of a banned account that claimed another’s log', () => {
     const { ledger, options } = rig
     ledger.checked()
     for (const spendSeq of [1, 2]) ledger.append(payment(spendSeq))
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3))
+    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3), patience)
     await condemnThief(rig, { logKey: options.keys.log })
     // What deletes them has its turn before the next entry is on the disk.
     ledger.append(payment(3))
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4))
+    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4), patience)
     const kept: string[] = []
     for await (const slice of options.log.read(0, 4)) kept.push(...slice.map((one) => decodeEntry(one).type))
     expect(kept).toEqual(['card', 'paid', 'paid', 'paid'])
@@ -67,14 +68,15 @@ describe('the entries of a banned account that claimed another’s log', () => {
       headFormat.sign(victim.signer, { accountId: victim.id, epoch: ledger.epoch, length, treeHash }),
     )
     await ledger.catchUp()
-    await vi.waitFor(() => expect(ledger.books.get(victim.id)?.state.length).toBe(2))
+    await vi.waitFor(() => expect(ledger.books.get(victim.id)?.state.length).toBe(2), patience)
     const forget = vi.spyOn(RemoteLog.prototype, 'forget')
     onTestFinished(() => forget.mockRestore())
     await condemnThief(rig, card)
     const ownLog = makeCard(stranger(), 0)
     await condemnThief(rig, ownLog)
-    await vi.waitFor(() =>
-      expect(forget.mock.contexts.map((log) => (log as RemoteLog).logKey)).toEqual([ownLog.logKey]),
+    await vi.waitFor(
+      () => expect(forget.mock.contexts.map((log) => (log as RemoteLog).logKey)).toEqual([ownLog.logKey]),
+      patience,
     )
     const remote = store.remote(card.logKey)
     expect(await remote.length()).toBe(2)
@@ -103,8 +105,8 @@ it('looks how much room all logs take: at the start, and once an epoch', async (
   const measured = vi.spyOn(PullQuota.prototype, 'measured')
   onTestFinished(() => measured.mockRestore())
   const { ledger } = await openLedger()
-  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(1))
+  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(1), patience)
   ledger.sweep()
-  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(2))
+  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(2), patience)
   expect(measured.mock.lastCall?.[0]).toBeGreaterThan(0)
 })

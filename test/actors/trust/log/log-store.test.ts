@@ -15,6 +15,7 @@ import {
   MemoryCounter,
   readAll,
 } from './log-rig.ts'
+import { patience } from '../../../support/patience.ts'
 
 const randomKey = (): string => makeKeyPair().publicKey.toString('hex')
 
@@ -146,7 +147,7 @@ describe('a hostile peer', () => {
       // Whatever the handshake, it is not even looked at.
       channel?.open()
     }
-    await vi.waitFor(() => expect(refused).toBe(300))
+    await vi.waitFor(() => expect(refused).toBe(300), patience)
     expect(store.logsOpen).toBe(1)
     const storage = await store.use('00'.repeat(32), async (core) => core as unknown as StoredCore)
     const stored = []
@@ -170,7 +171,7 @@ describe('a hostile peer', () => {
       core.setActive(true)
     }
     const opened = (): number => cores.filter(({ peers }) => peers.length > 0).length
-    await vi.waitFor(() => expect(opened()).toBe(24))
+    await vi.waitFor(() => expect(opened()).toBe(24), patience)
     const { length } = mux._remote
     expect(length).toBe(24)
     // The last one asked for was refused, so all were looked at.
@@ -193,7 +194,7 @@ describe('a hostile peer', () => {
     const stop = new AbortController()
     const pulling = remote.pull(11, { signal: stop.signal })
     const core = await hostile.use(log.logKey, async (each) => each)
-    await vi.waitFor(() => expect(core.peers).toHaveLength(1))
+    await vi.waitFor(() => expect(core.peers).toHaveLength(1), patience)
     const [peer] = core.peers as unknown as Wire[]
     for (const start of [1, 11, 2 ** 49]) peer?.wireRange.send({ drop: false, start, length: 2 ** 50 })
     peer?.wireRange.send({ drop: false, start: 2 ** 50, length: 1 })

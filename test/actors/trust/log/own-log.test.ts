@@ -6,6 +6,7 @@ import { QMeshError } from '../../../../protocol/index.ts'
 import { createSigner, type Head, headFormat, type PaidEntry } from '../../../../protocol/trust/index.ts'
 import { networkId, sampleCard, worker } from '../../../protocol/trust/samples.ts'
 import { makeKeyPair, makeStore, MemoryCounter } from './log-rig.ts'
+import { patience } from '../../../support/patience.ts'
 
 const epoch = 1_000
 const params = { ...genesisParams, stampBits: 0 }
@@ -80,7 +81,7 @@ describe('the own log', () => {
     expect(account.state.length).toBe(0)
     own.checked()
     own.append(payment(3))
-    await vi.waitFor(() => expect(heads.at(-1)?.length).toBe(4))
+    await vi.waitFor(() => expect(heads.at(-1)?.length).toBe(4), patience)
     expect(account.state).toMatchObject({ length: 4, payments: 3, faultCount: 0 })
     expect(own.waiting).toEqual([])
   })
@@ -90,14 +91,11 @@ describe('the own log', () => {
     own.checked()
     fail(times)
     for (const spendSeq of [1, 2, 3]) own.append(payment(spendSeq))
-    await vi.waitFor(
-      () => {
-        own.retry()
-        expect(account.state.payments).toBe(3)
-        expect(own.waiting).toEqual([])
-      },
-      { timeout: 10_000 },
-    )
+    await vi.waitFor(() => {
+      own.retry()
+      expect(account.state.payments).toBe(3)
+      expect(own.waiting).toEqual([])
+    }, patience)
     expect(account.state).toMatchObject({ length: 4, faultCount: 0, paid: 3_150 })
     expect(problems).toEqual(['the disk is full'])
   })
@@ -108,10 +106,10 @@ describe('the own log', () => {
     own.append(payment(1))
     own.append(payment(1))
     own.append(payment(2))
-    await vi.waitFor(() => expect(account.state.payments).toBe(2))
+    await vi.waitFor(() => expect(account.state.payments).toBe(2), patience)
     own.append(payment(1))
     own.append(payment(3))
-    await vi.waitFor(() => expect(account.state.payments).toBe(3))
+    await vi.waitFor(() => expect(account.state.payments).toBe(3), patience)
     expect(account.state.faultCount).toBe(0)
   })
 
@@ -138,7 +136,7 @@ describe('the own log', () => {
     await vi.waitFor(() => {
       own.retry()
       expect(own.waiting).toEqual([])
-    })
+    }, patience)
     expect([own.owed, own.spentSeq, account.state.paid]).toEqual([0, 1, 1_050])
   })
 
