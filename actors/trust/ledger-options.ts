@@ -39,6 +39,8 @@ export interface LedgerOptions {
   /** Once an epoch. */
   readonly onSweep: () => void
   readonly onProblem: (error: QMeshError) => void
+  /** All logs together take as much of the disk as they may at most, so nothing more is read; or do so no more. */
+  readonly onRoom?: (isFull: boolean) => void
   /** Peers hold proof against this node itself. Called once. */
   readonly onAccused?: (proof: FraudProof) => void
 }

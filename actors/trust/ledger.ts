@@ -98,6 +98,7 @@ export class Ledger implements GossipLedger {
         if (proof) found(proof)
       },
       onRead: options.onChanged,
+      onRoom: (isFull) => options.onRoom?.(isFull),
     })
   }
 

@@ -145,6 +145,12 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
       onChanged: () => {},
       onSweep: () => earnings.sweep(),
       onProblem: (error) => logger.error({ code: error.code }, error.message),
+      onRoom: (isFull) => {
+        const message = 'the logs of the accounts take as much of the disk as they may'
+        if (isFull)
+          logger.warn({ folder: logs }, `${message}: no more is read of any, and scores stay behind`)
+        else logger.info({ folder: logs }, `${message} no more: they are read again`)
+      },
       onAccused: (proof) => {
         const { code, message } = toBannedError(identity.id, proof, identityFile)
         logger.error({ code }, message)

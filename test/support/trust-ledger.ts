@@ -29,8 +29,10 @@ export interface LedgerRig {
   readonly advance: (epochs: number) => void
 }
 
-/** @param given what a test wants to see used: a cache, a file */
-export async function openLedger(given: Pick<LedgerOptions, 'cache' | 'unwritten'> = {}): Promise<LedgerRig> {
+/** @param given what a test wants to see used or told: a cache, a file */
+export async function openLedger(
+  given: Pick<LedgerOptions, 'cache' | 'unwritten' | 'onRoom'> = {},
+): Promise<LedgerRig> {
   const folder = await mkdtemp(join(tmpdir(), 'qmesh-ledger-'))
   const params = toTestParams(60)
   const networkId = toTestNetworkId(params, 'test')

@@ -31,6 +31,8 @@ export interface LogFollowerPorts {
   readonly onCard: (card: IdentityCard) => void
   /** More of somebody's log was read. */
   readonly onRead: () => void
+  /** All logs together take as much room as they may at most, or do so no more. */
+  readonly onRoom: (isFull: boolean) => void
 }
 
 /** Reads on in others' logs, and finds those that do not fit what their owners signed. */
@@ -42,6 +44,7 @@ export class LogFollower {
   readonly #following = new Set<PeerId>()
   /** The latest head of each account that fitted its log. */
   readonly #fitting = new Map<PeerId, Head>()
+  #isFull = false
 
   constructor(ports: LogFollowerPorts) {
     const { params, networkId, store, books } = ports
@@ -128,6 +131,10 @@ export class LogFollower {
       (bytes) => this.#quota.measured(bytes),
       () => undefined,
     )
+    const { isFull } = this.#quota
+    if (isFull === this.#isFull) return
+    this.#isFull = isFull
+    this.#ports.onRoom(isFull)
   }
 
   #isBehind({ id, head, state }: Account): boolean {

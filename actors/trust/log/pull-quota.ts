@@ -39,12 +39,13 @@ export class PullQuota {
 
   /**
    * @param held entries that are here
-   * @returns undefined when there is nothing to fetch: the log is too long, or the epoch's share is used up
+   * @returns undefined when there is nothing to fetch: the log is too long, the epoch's share is used up, or there is no
+   *   room at all
    */
   allow(accountId: PeerId, held: number, headLength: number): PullAllowance | undefined {
     // Read in part it could never be compared with its head.
     const { pullEntriesMax, pullEntriesPerEpochMax, pullBytesPerEpochMax } = this.bounds
-    if (headLength > pullEntriesMax) return undefined
+    if (headLength > pullEntriesMax || this.isFull) return undefined
     const { entries, bytes } = this.#of(accountId)
     const toLength = Math.min(headLength, held + pullEntriesPerEpochMax - entries)
     const bytesLeft = pullBytesPerEpochMax - bytes
@@ -56,6 +57,11 @@ export class PullQuota {
     used.entries += entries
     used.bytes += bytes
     this.#logsBytes += bytes + entries * entryBytes
+  }
+
+  /** All logs together take twice the bound: nothing more is fetched of any. */
+  get isFull(): boolean {
+    return this.#logsBytes >= 2 * this.bounds.logsBytesMax
   }
 
   /** @param bytes that all logs take on the disk now */
@@ -73,7 +79,7 @@ export class PullQuota {
   logBytesMax(accounts: number, entries: number): number {
     const { pullBytesMax, logsBytesMax } = this.bounds
     if (this.#logsBytes < logsBytesMax) return pullBytesMax
-    if (this.#logsBytes >= 2 * logsBytesMax) return 0
+    if (this.isFull) return 0
     const share = Math.floor(logsBytesMax / Math.max(1, accounts))
     return Math.max(0, Math.min(pullBytesMax, share - entries * entryBytes))
   }

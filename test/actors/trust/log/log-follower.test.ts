@@ -110,3 +110,22 @@ it('looks how much room all logs take: at the start, and once an epoch', async (
   await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(2), patience)
   expect(measured.mock.lastCall?.[0]).toBeGreaterThan(0)
 })
+
+it('says once that there is no more room for logs, and that there is some again', async () => {
+  const measured = vi.spyOn(PullQuota.prototype, 'measured')
+  const isFull = vi.spyOn(PullQuota.prototype, 'isFull', 'get').mockReturnValue(true)
+  onTestFinished(() => {
+    measured.mockRestore()
+    isFull.mockRestore()
+  })
+  const told: boolean[] = []
+  const { ledger } = await openLedger({ onRoom: (isFull) => told.push(isFull) })
+  await vi.waitFor(() => expect(told).toEqual([true]), patience)
+  for (const times of [2, 3]) {
+    ledger.sweep()
+    await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(times), patience)
+  }
+  isFull.mockReturnValue(false)
+  ledger.sweep()
+  await vi.waitFor(() => expect(told).toEqual([true, false]), patience)
+})

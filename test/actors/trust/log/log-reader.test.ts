@@ -101,8 +101,9 @@ describe('what may be fetched of one log', () => {
     expect(quota.logBytesMax(4, 10)).toBe(limits.pullBytesMax)
     quota.measured(19_999)
     expect(quota.logBytesMax(4, 0)).toBe(2_500)
+    expect(quota.allow('a', 0, 1)).toBeDefined()
     quota.used('a', 0, 1)
-    expect(quota.logBytesMax(4, 0)).toBe(0)
+    expect([quota.logBytesMax(4, 0), quota.isFull, quota.allow('a', 0, 1)]).toEqual([0, true, undefined])
   })
 
   it('counts what the store adds to each entry, or entries of a byte would take a hundred times the room', () => {
