@@ -33,6 +33,11 @@ export class Cards {
   readonly #ports: CardsPorts
   /** Stamps under check, by account and nonce: an account may show several, and only the slow hash is shared. */
   readonly #stamps = new Map<string, Promise<boolean | undefined>>()
+  /**
+   * Stamps that were found good, by the same, oldest first. An account that the books have no room for, or forgot, is
+   * told of again in every round.
+   */
+  readonly #good = new Set<string>()
   /** When each account last had another card: it may change once an epoch. */
   readonly #recarded = new Map<PeerId, number>()
 
@@ -45,11 +50,13 @@ export class Cards {
     const early = this.#judge(card)
     if (early) return early
     const known = books.get(card.accountId)?.card
-    if (params.stampBits === 0 || known?.stampNonce === card.stampNonce) return this.#take(card)
+    const isPaid = known?.stampNonce === card.stampNonce || this.#good.has(toStampKey(card))
+    if (params.stampBits === 0 || isPaid) return this.#take(card)
     const isStamped = await this.#checkStamp(card)
     // Too many wait, or the memory for it is not to be had: a round brings the card again.
     if (isStamped === undefined) return 'later'
     if (!isStamped) return 'invalid'
+    this.#remember(toStampKey(card))
     // While this one was checked, another card of the account may have come.
     return this.#judge(card) ?? this.#take(card)
   }
@@ -117,8 +124,9 @@ export class Cards {
   }
 
   /** The check takes 64 MiB and a tenth of a second: once for each stamp, however many peers tell of it. */
-  #checkStamp({ accountId, stampNonce }: IdentityCard): Promise<boolean | undefined> {
-    const key = `${accountId} ${stampNonce}`
+  #checkStamp(card: IdentityCard): Promise<boolean | undefined> {
+    const { accountId, stampNonce } = card
+    const key = toStampKey(card)
     const running = this.#stamps.get(key)
     if (running) return running
     const { stampBits, stampMemoryKb } = this.#ports.params
@@ -132,6 +140,12 @@ export class Cards {
     return check
   }
 
+  #remember(stampKey: string): void {
+    this.#good.add(stampKey)
+    const [oldest] = this.#good
+    if (this.#good.size > goodStampsMax && oldest !== undefined) this.#good.delete(oldest)
+  }
+
   #take(card: IdentityCard): Learned {
     const { books } = this.#ports
     const account = books.open(card.accountId)
@@ -143,6 +157,10 @@ export class Cards {
 }
 
 const cardSeqMax = 65_535
+/** Stamps remembered: of four times as many accounts as there is room for in the books. */
+const goodStampsMax = 4_096
+
+const toStampKey = ({ accountId, stampNonce }: IdentityCard): string => `${accountId} ${stampNonce}`
 
 const toRoles = ({ roles }: OwnCardFields): number => roles.reduce((all, role) => all | cardRoles[role], 0)
 

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import sodium from 'sodium-universal'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Books } from '../../../actors/trust/books.ts'
 import { Cards } from '../../../actors/trust/cards.ts'
 import { makeStamp } from '../../../actors/trust/stamp.ts'
@@ -63,4 +64,19 @@ describe('cards that are checked at the same time', () => {
     ])
     expect(proofs).toMatchObject([{ kind: 'two-cards' }])
   })
+})
+
+it('a stamp is hashed once, though the books have no room for its account', async () => {
+  const { books, cards } = createCards()
+  for (let number = 0; number < 1_024; number++) {
+    const account = books.open(number.toString(16).padStart(64, '0'))
+    if (account) Object.assign(account.state, { length: 1 })
+  }
+  const stampNonce = await makeStamp(worker.id, stamp)
+  const hash = vi.spyOn(sodium, 'crypto_pwhash_async')
+  onTestFinished(() => hash.mockRestore())
+  for (let round = 0; round < 3; round++) {
+    expect(await cards.learn(sampleCard({ stampNonce }))).toBe('later')
+  }
+  expect(hash).toHaveBeenCalledTimes(1)
 })
