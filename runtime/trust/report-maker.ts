@@ -113,7 +113,7 @@ function toRow(ledger: Ledger, account: Account): ScoreRow {
   const { balance, line } = books.credit(account)
   const { id, state, head } = account
   const { tier, waitMs } = books.precedenceOf(id)
-  const ban = books.banRecords.find(({ accountId }) => accountId === id)
+  const ban = books.recordOf(id)
   return {
     id,
     ...toName(ledger, id),

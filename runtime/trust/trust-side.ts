@@ -172,7 +172,7 @@ export async function openTrustSide(options: TrustSideOptions): Promise<TrustSid
     conflicts.tell = (logKey) => ledger.conflicted(logKey)
     /** @throws QMeshError `QM_ACCOUNT_BANNED` */
     const refuseBanned = (accountId: PeerId): void => {
-      const record = ledger.books.banRecords.find((ban) => ban.accountId === accountId)
+      const record = ledger.books.recordOf(accountId)
       if (!record) return
       throw new QMeshError('QM_ACCOUNT_BANNED', `The account ${accountId} is banned: ${record.reason}`)
     }
