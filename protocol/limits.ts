@@ -109,6 +109,12 @@ export const limits = {
   pullBytesMax: 1024 * 1024 * 1024,
   /** Bytes of all accounts' logs; once they are reached, nobody's grows beyond an equal share of them, and at twice that none. */
   logsBytesMax: 8 * 1024 * 1024 * 1024,
+  /**
+   * What a log comes to is kept in memory by client and day: so many sums of one account; and of all, beyond which
+   * nobody's grow over an equal share.
+   */
+  sumsPerAccountMax: 100_000,
+  sumsMax: 2_000_000,
   /** Characters of the name that an account's owner chose for it, and bytes of it in UTF-8. */
   cardNameCharsMax: 32,
   cardNameBytesMax: 64,

@@ -14,7 +14,7 @@ import {
   type TrustParams,
 } from '../../machines/trust/index.ts'
 import { newcomer, type Precedence } from '../../machines/scheduling/index.ts'
-import type { PeerId } from '../../protocol/index.ts'
+import { limits, type PeerId } from '../../protocol/index.ts'
 import type { FraudProof, Head, IdentityCard } from '../../protocol/trust/index.ts'
 
 /** What this node knows of an account. */
@@ -70,6 +70,9 @@ export class Books {
   #strangersBanned = 0
   /** The earliest proof against each, also where the account's log had shown it before. */
   readonly #proofs = new Map<PeerId, { readonly epoch: number; readonly proof: FraudProof }>()
+  /** Sums by client and day of each account, as they were counted last, and of all. */
+  readonly #sums = new Map<PeerId, number>()
+  #sumsOfAll = 0
   readonly #scores = new Map<PeerId, { readonly key: string; readonly score: Score }>()
   #bans = BanSet.empty
 
@@ -135,7 +138,22 @@ export class Books {
 
   /** Puts in what was read before, while there is room. */
   restore(account: Account): void {
-    if (this.#accounts.size < accountsMax) this.#accounts.set(account.id, account)
+    if (this.#accounts.size >= accountsMax) return
+    this.#accounts.set(account.id, account)
+    this.#countSums(account.id, toSums(account.state))
+  }
+
+  /** Whether more of the account's log may be read: what comes of it is kept in memory, and may be a sum an entry. */
+  hasRoomFor({ id, state }: Account): boolean {
+    const sums = toSums(state)
+    this.#countSums(id, sums)
+    if (sums >= limits.sumsPerAccountMax) return false
+    return this.#sumsOfAll < limits.sumsMax || sums < Math.floor(limits.sumsMax / this.#accounts.size)
+  }
+
+  #countSums(accountId: PeerId, sums: number): void {
+    this.#sumsOfAll += sums - (this.#sums.get(accountId) ?? 0)
+    this.#sums.set(accountId, sums)
   }
 
   isBanned(accountId: PeerId): boolean {
@@ -200,6 +218,8 @@ export class Books {
     if (!last) return false
     this.#accounts.delete(last.id)
     this.#scores.delete(last.id)
+    this.#countSums(last.id, 0)
+    this.#sums.delete(last.id)
     this.#onForgotten(last)
     return true
   }
@@ -228,4 +248,10 @@ export class Books {
     if (!account || this.isBanned(accountId)) return newcomer
     return toPrecedence(this.score(account).s, this.params)
   }
+}
+
+const toSums = ({ days }: AccountState): number => {
+  let sums = 0
+  for (const clients of days.values()) sums += clients.size
+  return sums
 }

@@ -57,6 +57,7 @@ export class LogFollower {
       store,
       quota: this.#quota,
       accounts: () => books.size,
+      hasRoom: (account) => books.hasRoomFor(account),
       onBroken: (found) => this.#broken(found),
       onReceipt: ports.onReceipt,
       onPaid: ports.onPaid,

@@ -23,6 +23,8 @@ export interface LogReaderPorts {
   readonly quota: PullQuota
   /** How many accounts share the room for logs. */
   readonly accounts: () => number
+  /** Whether more of its log may be kept in mind. */
+  readonly hasRoom: (account: Account) => boolean
   /** The account broke the rules. */
   readonly onBroken: (found: Broken) => void
   /** A receipt that a worker has filed; all its signatures are right. */
@@ -91,8 +93,8 @@ export class LogReader {
 
   async #read(account: Account): Promise<void> {
     const { card, head, state } = account
-    if (!card || !head || head.length <= state.length) return
-    const { store, onBroken } = this.#ports
+    const { store, onBroken, hasRoom } = this.#ports
+    if (!card || !head || head.length <= state.length || !hasRoom(account)) return
     const remote = store.remote(card.logKey)
     const held = await remote.length()
     const outcome = await this.#pull(account.id, remote, held, head.length)
@@ -123,8 +125,9 @@ export class LogReader {
           const reason = `Entry ${state.length} of its log: ${wrong}.`
           return onBroken({ accountId: account.id, reason, epoch: state.lastEpoch, isEvident: true })
         }
-        if (state.length % entriesAtOnce === 0) await setImmediate()
-        if (this.#stop.signal.aborted) return
+        if (state.length % entriesAtOnce !== 0) continue
+        await setImmediate()
+        if (this.#stop.signal.aborted || !hasRoom(account)) return
       }
     }
     account.treeHash = head.length === state.length ? head.treeHash : await remote.treeHash(state.length)

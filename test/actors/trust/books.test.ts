@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { type Account, Books } from '../../../actors/trust/books.ts'
 import { newcomer } from '../../../machines/scheduling/index.ts'
 import { genesisParams } from '../../../machines/trust/index.ts'
+import { limits } from '../../../protocol/index.ts'
 import { sampleHead } from '../../protocol/trust/samples.ts'
 
 const idOf = (number: number): string => number.toString(16).padStart(64, '0')
@@ -54,5 +55,39 @@ describe('books that are full', () => {
     books.open(idOf(2_001))
     expect(books.get(idOf(2))).toBeUndefined()
     expect(books.get(idOf(0))).toBeDefined()
+  })
+})
+
+describe('what comes of a log', () => {
+  /** An account whose log names so many clients. */
+  const openWith = (books: Books, number: number, clients: number): Account => {
+    const account = books.open(idOf(number))
+    if (!account) throw new Error('there is room')
+    // Only their number is looked at.
+    ;(account.state.days as Map<number, unknown>).set(1, { size: clients })
+    return account
+  }
+
+  it('has room up to a bound for one account', () => {
+    const books = new Books(genesisParams, () => 1_000)
+    const max = limits.sumsPerAccountMax
+    expect(books.hasRoomFor(openWith(books, 1, max - 1))).toBe(true)
+    expect(books.hasRoomFor(openWith(books, 2, max))).toBe(false)
+  })
+
+  it('has an equal share when that of all is at its bound, and all again when somebody was forgotten', () => {
+    const books = new Books(genesisParams, () => 1_000)
+    books.open(idOf(0))
+    const count = limits.sumsMax / limits.sumsPerAccountMax
+    const full = Array.from({ length: count }, (_, number) =>
+      openWith(books, 1 + number, limits.sumsPerAccountMax),
+    )
+    expect(full.filter((account) => books.hasRoomFor(account))).toEqual([])
+    const share = Math.floor(limits.sumsMax / (books.size + 1))
+    expect(books.hasRoomFor(openWith(books, 100, share - 1))).toBe(true)
+    expect(books.hasRoomFor(openWith(books, 100, share))).toBe(false)
+    books.ban({ accountId: idOf(1), reason: 'It lied.', epoch: 900 })
+    for (let number = 200; books.get(idOf(1)); number++) openWith(books, number, 0)
+    expect(books.hasRoomFor(openWith(books, 100, share))).toBe(true)
   })
 })

@@ -21,6 +21,8 @@ async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
   const store = await makeStore()
   connect(owner, store)
   const clock = { epoch: 1_000 }
+  /** How often there is room when it is looked for. */
+  const room = { times: Infinity }
   const broken: Broken[] = []
   const quota = new PullQuota(() => clock.epoch, { pullEntriesPerEpochMax: 100, ...bounds })
   const reader = new LogReader({
@@ -29,6 +31,7 @@ async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
     store,
     quota,
     accounts: () => 10,
+    hasRoom: () => room.times-- > 0,
     onBroken: (found) => broken.push(found),
     onReceipt: () => {},
     onPaid: () => {},
@@ -42,7 +45,7 @@ async function createRig(count: number, bounds: Partial<PullBounds> = {}) {
     state: createAccountState(worker.id),
     treeHash: undefined,
   }
-  return { reader, quota, account, clock, broken, remote: store.remote(own.logKey) }
+  return { reader, quota, account, clock, room, broken, remote: store.remote(own.logKey) }
 }
 
 describe('a log that is too much', () => {
@@ -63,6 +66,22 @@ describe('a log that is too much', () => {
     account.head = sampleHead({ length: limits.pullEntriesMax + 1 })
     await reader.read(account)
     expect(await remote.length()).toBe(0)
+    await reader.close()
+  })
+
+  it('is read as far as there is room for what comes of it, and on when there is more', async () => {
+    const count = 100
+    const { reader, account, room, remote } = await createRig(count)
+    room.times = 0
+    await reader.read(account)
+    expect(await remote.length()).toBe(0)
+    // Before it is fetched, and after each 32 entries.
+    room.times = 2
+    await reader.read(account)
+    expect([account.state.length, account.treeHash]).toEqual([64, undefined])
+    room.times = Infinity
+    await reader.read(account)
+    expect([account.state.length, account.treeHash]).toEqual([count, account.head?.treeHash])
     await reader.close()
   })
 
