@@ -130,7 +130,7 @@ export interface QMeshClient {
 export interface QMeshNode extends QMeshClient {
   /**
    * Resolves when every model is loaded or has failed. Rejects when none could be loaded, with the reason of the first;
-   * the node itself goes on as a client.
+   * the node itself goes on as a client. Rejects with `QM_NODE_STOPPED` when the node stops before.
    */
   readonly ready: Promise<void>
   /**
@@ -283,8 +283,15 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     // Two nodes with one identity would harm each other: the one that lost the lock leaves.
     lockLost.signal.addEventListener('abort', () => {
       logger.fatal('another process took the lock of the data directory: stopping')
-      void node.stop()
+      node.stop().catch((error: unknown) => logger.error({ err: error }, 'stopping failed'))
     })
+    // Opening may have taken minutes: the books and the models are looked through.
+    if (lockLost.signal.aborted) {
+      throw new QMeshError(
+        'QM_DATA_DIR_LOCKED',
+        `another process took the lock of the data directory ${config.dataDir} while this node was starting`,
+      )
+    }
     await node.start(control, isGatewayRequired)
     return node
   } catch (error) {
@@ -332,6 +339,7 @@ class Node implements QMeshNode {
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
+  #endWait: () => void = () => {}
 
   constructor({ id, named, system, ...sides }: NodeInput) {
     this.id = id
@@ -344,7 +352,11 @@ class Node implements QMeshNode {
     this.#modelsSide = sides.modelsSide
     this.#tracing = sides.tracing
     this.#gateway?.serve(this)
-    this.ready = modelsSettled(system, named)
+    const leaving = new Promise<never>((_, reject) => {
+      this.#endWait = () =>
+        reject(new QMeshError('QM_NODE_STOPPED', 'the node stopped before its models were loaded'))
+    })
+    this.ready = Promise.race([modelsSettled(system, named), leaving])
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
     this.ready.catch(() => {})
   }
@@ -357,8 +369,8 @@ class Node implements QMeshNode {
         onError: (error) => this.#logger.error({ err: error }, 'a defect in the control socket'),
       })
     }
-    this.#system.start()
     try {
+      this.#system.start()
       await this.#system.opened()
       await this.#gateway?.opened().catch((error: unknown) => {
         if (isGatewayRequired) throw error
@@ -514,6 +526,7 @@ class Node implements QMeshNode {
 
   async #stop(): Promise<void> {
     this.#logger.info('stopping')
+    this.#endWait()
     await this.#modelsSide?.close()
     await this.#system.stop()
     await this.#control?.close()

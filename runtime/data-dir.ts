@@ -21,6 +21,7 @@ export interface DataDir {
   readState<Schema extends z.ZodType>(name: string, schema: Schema): Promise<z.output<Schema> | undefined>
   /** Written whole or not at all; a failure is reported to `onDamaged` and does not reject: state can be rebuilt. */
   writeState(name: string, value: unknown): Promise<void>
+  /** Gives the folder back once everything is written. */
   close(): Promise<void>
 }
 
@@ -40,6 +41,14 @@ export async function openDataDir(path: string, options: DataDirOptions = {}): P
   const { onLost = () => undefined, onDamaged = () => undefined } = options
   const release = await openFolder(path, onLost)
   const file = (name: string): string => join(path, name)
+  const writes = new Set<Promise<void>>()
+  const write = async (name: string, value: unknown): Promise<void> => {
+    try {
+      await writeFileAtomically(file(name), `${JSON.stringify(value)}\n`)
+    } catch (error) {
+      onDamaged(file(name), error as Error)
+    }
+  }
   try {
     const identity = await loadIdentity(file(identityFileName))
     return {
@@ -55,13 +64,16 @@ export async function openDataDir(path: string, options: DataDirOptions = {}): P
         }
       },
       writeState: async (name, value) => {
-        try {
-          await writeFileAtomically(file(name), `${JSON.stringify(value)}\n`)
-        } catch (error) {
-          onDamaged(file(name), error as Error)
-        }
+        const writing = write(name, value)
+        writes.add(writing)
+        await writing
+        writes.delete(writing)
       },
-      close: release,
+      close: async () => {
+        // The next owner of the folder must not find it written to.
+        await Promise.all(writes)
+        await release()
+      },
     }
   } catch (error) {
     await release()

@@ -268,7 +268,9 @@ export class NodeSystem {
     return this.#started()
   }
 
+  /** @throws QMeshError `QM_NODE_STOPPED` after `stop` */
   start(): void {
+    if (this.#stopping) throw new QMeshError('QM_NODE_STOPPED')
     this.#node = this.#createNode(() => performance.now())
     this.#node.start()
   }
@@ -372,12 +374,14 @@ export class NodeSystem {
     else this.worker.dutyChanged(['shutdown'])
     await this.worker.intake.idle(this.#options.config.drainSeconds * 1_000)
     this.worker.intake.refuseAll('QM_DRAINING')
-    const node = this.#started()
-    const stopped = new Promise<void>((resolve) => {
-      node.subscribe({ complete: resolve })
-    })
-    node.send({ type: 'node.stop' })
-    await stopped
+    const node = this.#node
+    if (node) {
+      const stopped = new Promise<void>((resolve) => {
+        node.subscribe({ complete: resolve })
+      })
+      node.send({ type: 'node.stop' })
+      await stopped
+    }
     this.#localWires.close()
     this.#publisher.close()
     await Promise.all([this.#swarm.closed(), this.#options.gateway?.closed(), ...this.worker.closings])

@@ -1,5 +1,6 @@
 import type { AddCommand } from '../command.ts'
 import { configKeyNames, type Config, type LoadedConfig } from '../../runtime/config/index.ts'
+import { QMeshError } from '../../runtime/error-report.ts'
 import { listenForShutdown } from '../../runtime/shutdown.ts'
 import { packageVersion } from '../../runtime/version.ts'
 import { withoutRetry } from '../../runtime/retry-text.ts'
@@ -86,7 +87,7 @@ async function printStart(config: Config, id: string): Promise<void> {
  *
  * @throws QMeshError what the first model failed with, when none of those asked for could be loaded
  */
-async function waitForModels(node: Node): Promise<true> {
+async function waitForModels(node: Node): Promise<boolean> {
   const progress = (): string => {
     const { models } = node.status()
     const names = (wanted: string): string =>
@@ -98,6 +99,8 @@ async function waitForModels(node: Node): Promise<true> {
   const failure = await node.ready.catch((error: unknown) => error)
   clearInterval(timer)
   spinner.stop()
+  // A signal came while they were loading: that is all there is to say.
+  if (failure instanceof QMeshError && failure.code === 'QM_NODE_STOPPED') return false
   const failed = node.status().models.filter(({ state }) => state === 'failed')
   const what = failure === undefined ? ', going on without it' : ''
   for (const { id, error } of failed) {

@@ -53,6 +53,14 @@ describe('a data directory', () => {
     expect(await modeOf(shared)).toBe(0o755)
   })
 
+  it('is closed when what was being written is there', async () => {
+    const path = await tempDir()
+    const dataDir = await openDataDir(path)
+    void dataDir.writeState('state.json', { written: true })
+    await dataDir.close()
+    expect((await readdir(path)).toSorted()).toEqual(['identity', 'state.json'])
+  })
+
   it('leaves nothing but the identity behind', async () => {
     const path = await tempDir()
     const dataDir = await openDataDir(path)
@@ -119,7 +127,8 @@ describe('its lock', () => {
     await kill(child)
     const startedAt = performance.now()
     await opened(path)
-    expect(performance.now() - startedAt).toBeLessThan(1_500)
+    // An owner that says nothing, and may live, is waited for longer than that.
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
   }, 20_000)
 
   it('of a stopped process is not taken, however old it looks', async () => {
