@@ -12,9 +12,10 @@ import {
   standingTerms,
   WorkerDirectory,
   type KindNeeds,
+  type Rejection,
   type ToolNeeds,
 } from '../machines/selection/index.ts'
-import { type Hello, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
+import { type Hello, limits, type PeerId, protocolVersion, type Status } from '../protocol/index.ts'
 import type { RequestTracer } from '../actors/request/request-tracer.port.ts'
 import type { Logger } from './logger.ts'
 import { SilentWorkers } from './silent-workers.ts'
@@ -81,12 +82,12 @@ export function createClientSide({
   }
   const silent = new SilentWorkers((workerId) => dispatcher.signsOf(workerId))
   type Choosing = Omit<WorkerQuery, 'affinityKey'> & Partial<Pick<WorkerQuery, 'affinityKey'>>
-  const choose = ({ localOnly, exclude, requestId: _, ...query }: Choosing) => {
-    const others = localOnly ? directory.list(now()).map(({ workerId }) => workerId) : []
+  const choose = ({ localOnly, exclude, isBehind, requestId: _, ...query }: Choosing) => {
+    const known = localOnly || isBehind ? directory.list(now()).map(({ workerId }) => workerId) : []
     const excluded = new Set([
       ...exclude,
       ...silent.list(),
-      ...others.filter((workerId) => workerId !== selfId),
+      ...known.filter((workerId) => isBehind || workerId !== selfId),
     ])
     return directory.choose({ ...query, exclude: excluded }, randomInt(2 ** 32), now())
   }
@@ -144,15 +145,19 @@ export function createClientSide({
       const unfit = misfit(query)
       if (unfit) return unfit
       const { trace, ...choice } = choose(query)
+      if (choice.workerId !== null) {
+        const message = `Every place at a worker that holds ${toWanted(query)} went to a request of this node that had waited longer.`
+        return { code: 'QM_QUEUE_FULL', message }
+      }
       const { code, barred } = explainNoChoice(trace)
       const wanted = toWanted(query)
-      const counts = [...barred].map(([reason, workers]) => `${workers} ${reason}`)
+      const counts = [...barred].map(([reason, workers]) => `${workers} ${inWords[reason] ?? reason}`)
       const message = query.localOnly
         ? `This node's own worker does not hold ${wanted} and take requests now.`
         : counts.length > 0
           ? `No worker that holds ${wanted} takes requests now (${counts.join(', ')}).`
           : `No worker was found that holds ${wanted}${isOnline() ? '' : ', and no node of the DHT answers: check the network and the bootstrap'}.`
-      return { code, message, retryAfterMs: choice.workerId === null ? choice.retryAfterMs : undefined }
+      return { code, message, retryAfterMs: choice.retryAfterMs }
     },
   })
   return {
@@ -193,6 +198,11 @@ export function createClientSide({
       changed()
     },
   }
+}
+
+/** Reasons whose names alone tell people too little. */
+const inWords: Partial<Record<Rejection, string>> = {
+  'at-limit': `with ${limits.requestsPerPeerMax} requests of this node, the most it takes of one`,
 }
 
 /** What was looked for, for people. */

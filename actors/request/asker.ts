@@ -26,6 +26,7 @@ import { createAttemptLogic, type AttemptPorts } from './attempt.adapter.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { RequestJob, type StandingPort } from './request-job.ts'
 import type { RequestTracer } from './request-tracer.port.ts'
+import { WaitingLines } from './waiting-lines.ts'
 
 /** Which worker would do. */
 export interface WorkerQuery extends KindNeeds {
@@ -38,6 +39,8 @@ export interface WorkerQuery extends KindNeeds {
   readonly localOnly: boolean
   /** Workers this request has tried. */
   readonly exclude: ReadonlySet<PeerId>
+  /** Another request that wants the same waits for longer: nobody is to be chosen for this one yet. */
+  readonly isBehind?: boolean | undefined
   /** Same for every turn of one conversation; undefined where there is none. */
   readonly affinityKey: string | undefined
   /** For the trace. */
@@ -87,6 +90,7 @@ const askDefaults: AskDefaults = { attemptsMax: 5, discoverMs: 15_000, stall: de
 export class Asker {
   readonly #ports: AskerPorts
   readonly #jobs = new Map<RequestId, RequestJob>()
+  readonly #waiting = new WaitingLines()
 
   constructor(ports: AskerPorts) {
     this.#ports = ports
@@ -129,7 +133,10 @@ export class Asker {
       ended: (code) => {
         tracer?.ended(requestId, code)
         this.#jobs.delete(requestId)
+        this.#waiting.leave(requestId)
         signal?.removeEventListener('abort', onAbort)
+        // A worker has one request of ours less: that is a place for whoever waits.
+        if (!this.#waiting.isEmpty) this.#ports.requester()?.send({ type: 'workers.changed' })
       },
       cancel,
     })
@@ -178,9 +185,21 @@ export class Asker {
       return { ...query, contextTokens }
     }
     // Who advertises too little is asked where nobody else is: it refuses at once, and says why.
-    const choose = (exclude: ReadonlySet<PeerId>, smallContext: number): Choice | null => {
+    const chooseAmong = (exclude: ReadonlySet<PeerId>, smallContext: number): Choice | null => {
       const roomy = toRoomyQuery(exclude, smallContext)
       return this.#ports.choose(this.#ports.hasChoice(roomy) ? roomy : toQuery(exclude))
+    }
+    const wanted = toWanted(job.question)
+    const choose: RequestInput['choose'] = (exclude, smallContext) => {
+      // Who may not go to everybody could stand first and let a worker go by that others wait for.
+      const standsInLine = exclude.size === 0 && job.resumeNeeds === undefined
+      const isBehind = standsInLine && this.#waiting.isBehind(requestId, wanted)
+      const choice = isBehind
+        ? this.#ports.choose({ ...toQuery(exclude), isBehind })
+        : chooseAmong(exclude, smallContext)
+      if (choice === null && standsInLine) this.#waiting.join(requestId, wanted)
+      else this.#waiting.leave(requestId)
+      return choice
     }
     return {
       requestId,
@@ -215,3 +234,7 @@ export class Asker {
     for (const job of this.#jobs.values()) job.fail({ code: 'QM_NODE_STOPPED' })
   }
 }
+
+/** Whatever worker would do for one question does for another with the same of these. */
+const toWanted = ({ options, modelId, modelHash, embedding, needsTools }: Question): string =>
+  JSON.stringify([modelId, modelHash, embedding, needsTools, options.localOnly ?? false])

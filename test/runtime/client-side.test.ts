@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createActor } from 'xstate'
 import type { WorkerWire } from '../../actors/peer/wire.ts'
 import type { RequesterCommand } from '../../machines/request/index.ts'
-import type { ClientMessage } from '../../protocol/index.ts'
+import { limits, type ClientMessage } from '../../protocol/index.ts'
 import { createClientSide } from '../../runtime/client-side.ts'
 import { effortNetwork } from '../support/effort.ts'
 import { modelAd, samples } from '../support/messages.ts'
@@ -19,10 +19,10 @@ const alone: Parameters<typeof createClientSide>[0] = {
 }
 
 /** One whose requests run, until the test ends. */
-function startClientSide(over: Partial<typeof alone> = {}) {
+function startClientSide(over: Partial<typeof alone> = {}, input = { requestsMax: 10 }) {
   let requester: { send(command: RequesterCommand): void } | undefined
   const client = createClientSide({ ...alone, requester: () => requester, ...over })
-  const actor = createActor(client.asker.createRequester(), { input: { requestsMax: 10 } }).start()
+  const actor = createActor(client.asker.createRequester(), { input }).start()
   onTestFinished(() => void actor.stop())
   requester = actor
   return client
@@ -173,4 +173,89 @@ test('work that a worker asks for counts for choosing, unless this client is spa
   expect(bits()).toEqual([7, undefined])
   client.status(workerId, samples.status)
   expect(bits()).toEqual([undefined, undefined])
+})
+
+/** A worker that answers when it is told to; the requests it has, in the order in which they came. */
+function createSlowWorker(client: ReturnType<typeof startClientSide>) {
+  const open: string[] = []
+  const heard: ClientMessage[] = []
+  const wire: WorkerWire = {
+    ...createWire(heard),
+    send: (message) => {
+      if (message.type === 'prompt') open.push(message.requestId)
+      return true
+    },
+  }
+  client.dispatcher.opened(wire)
+  client.hello(workerId, { ...samples.hello, models: [modelAd] })
+  client.status(workerId, {
+    ...samples.status,
+    models: [modelAd],
+    slots: 4,
+    slotsBusy: 4,
+    queueLength: 60,
+    queueCapacity: 500,
+  })
+  return {
+    open,
+    answer: () => {
+      const requestId = open.shift() ?? ''
+      client.dispatcher.received(wire, {
+        ...samples.response,
+        requestId,
+        seq: 0,
+        tokens: [1],
+        text: 'a',
+        finish: { ...finish, completionTokens: 1 },
+      })
+    },
+  }
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+test('whoever waits because this client has open all it may goes before those who come later', async () => {
+  const client = startClientSide({ now: () => performance.now() }, { requestsMax: 100 })
+  const worker = createSlowWorker(client)
+  const asked = Array.from({ length: limits.requestsPerPeerMax }, () => client.asker.ask('hello'))
+  await turn()
+  expect(worker.open).toEqual(asked.map(({ requestId }) => requestId))
+  const first = client.asker.ask('first to wait')
+  await turn()
+  const second = client.asker.ask('second to wait')
+  await turn()
+  expect(worker.open).toHaveLength(limits.requestsPerPeerMax)
+
+  worker.answer()
+  const newcomer = client.asker.ask('comes at the moment in which there is room')
+  await expect.poll(() => worker.open).toHaveLength(limits.requestsPerPeerMax)
+  expect(worker.open.at(-1)).toBe(first.requestId)
+  worker.answer()
+  await expect.poll(() => worker.open).toHaveLength(limits.requestsPerPeerMax)
+  expect(worker.open.at(-1)).toBe(second.requestId)
+  // Who leaves holds up nobody.
+  const last = client.asker.ask('last')
+  await turn()
+  newcomer.cancel()
+  worker.answer()
+  await expect.poll(() => worker.open).toHaveLength(limits.requestsPerPeerMax)
+  expect(worker.open.at(-1)).toBe(last.requestId)
+})
+
+test('a request that waited in vain behind others of its own client hears that it was they', async () => {
+  const client = startClientSide({ now: () => performance.now() }, { requestsMax: 100 })
+  createSlowWorker(client)
+  for (let asked = 0; asked < limits.requestsPerPeerMax; asked++) client.asker.ask('hello')
+  await turn()
+  const bound = client.asker.ask('late', { discoverMs: 100 })
+  await expect(bound.result).rejects.toMatchObject({
+    code: 'QM_QUEUE_FULL',
+    message: expect.stringContaining('1 with 64 requests of this node') as string,
+  })
+  // And "why" shows that this one was not to have anybody yet.
+  client.asker.ask('first to wait')
+  await turn()
+  const behind = client.asker.ask('second to wait')
+  await turn()
+  expect(client.traces.why(behind.requestId).search?.reasons).toEqual([{ workerId, rejected: 'excluded' }])
 })
