@@ -55,7 +55,10 @@ export const askOptionsSchema = z.strictObject({
   signal: z.instanceof(AbortSignal).optional(),
   /** Milliseconds for the whole request, from the question to the last token. */
   deadlineMs: durationMs.optional(),
-  /** Milliseconds to wait for a worker to appear: for a first one, or to go on with an answer that was cut off. */
+  /**
+   * Milliseconds to wait for a worker to appear: for a first one, or to go on with an answer that was cut off. They begin
+   * anew while requests that wait for longer get their turn.
+   */
   discoverMs: durationMs.optional(),
   /** Workers tried before giving up. */
   attemptsMax: z.number().int().min(1).max(limits.peersMax).optional(),

@@ -197,7 +197,8 @@ export class Asker {
       const choice = isBehind
         ? this.#ports.choose({ ...toQuery(exclude), isBehind })
         : chooseAmong(exclude, smallContext)
-      if (choice === null && standsInLine) this.#waiting.join(requestId, wanted)
+      if (choice !== null) this.#waiting.served(requestId)
+      else if (standsInLine) this.#waiting.join(requestId, wanted)
       else this.#waiting.leave(requestId)
       return choice
     }
@@ -209,6 +210,7 @@ export class Asker {
         this.#ports.hasChoice(toRoomyQuery(exclude, smallContext)) && job.isMovable,
       watch: { signsOf: (workerId) => dispatcher.signsOf(workerId), isLeaving, now },
       whyNobody: () => this.#ports.whyNobody(toQuery(new Set())),
+      isNearer: () => this.#waiting.isNearer(requestId),
       report: (fact) => {
         // First whoever keeps the story: the job tells the reader that it is over.
         this.#ports.observe?.(requestId, fact)

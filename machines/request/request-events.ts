@@ -22,6 +22,12 @@ export type HasElsewherePort = (exclude: ReadonlySet<PeerId>, smallContext: numb
 /** Says why `ChoosePort` found nobody, once the wait for a worker is over. Never throws. */
 export type WhyNobodyPort = () => Failure
 
+/**
+ * Whether somebody who waited for the same, and for longer, was given a worker since this was asked last: then it has come
+ * nearer to its turn. Never throws.
+ */
+export type IsNearerPort = () => boolean
+
 /** What the `attempt` actor is given. It ends itself never: it is stopped when the machine leaves the attempt. */
 export interface AttemptInput {
   readonly requestId: RequestId

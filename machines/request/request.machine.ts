@@ -22,6 +22,7 @@ import type {
   Choice,
   ChoosePort,
   HasElsewherePort,
+  IsNearerPort,
   ReportPort,
   RequestFact,
   WhyNobodyPort,
@@ -41,6 +42,7 @@ export interface RequestInput {
   readonly hasElsewhere: HasElsewherePort
   readonly watch: WatchPort
   readonly whyNobody: WhyNobodyPort
+  readonly isNearer: IsNearerPort
   readonly report: ReportPort
   /** Milliseconds of any clock that does not jump. */
   readonly now: () => number
@@ -48,7 +50,10 @@ export interface RequestInput {
   readonly promptTokens: number
   /** Workers tried before giving up. */
   readonly attemptsMax: number
-  /** Milliseconds to wait for a worker to appear: for a first one, or for one that goes on with what was cut off. */
+  /**
+   * Milliseconds to wait for a worker to appear: for a first one, or for one that goes on with what was cut off. They begin
+   * anew while others that waited for longer get their turn.
+   */
   readonly discoverMs: number
   /** Milliseconds for the whole request; null for `limits.durationMsMax`. */
   readonly deadlineMs: number | null
@@ -193,6 +198,7 @@ const request = setup({
   guards: {
     hasChoice: ({ context }) => context.choice !== null,
     hasTriedInVain: ({ context }) => isInVain(context.attempts, context.tokens),
+    isNearerToTurn: ({ context }) => context.isNearer(),
     isFirst: (_, position: number) => position === 0,
     isNearer: ({ context: { nearest } }, position: number) => position < nearest,
     isStale: ({ context }, attempt: number) => attempt !== context.attempts.length - 1,
@@ -332,10 +338,10 @@ export const requestMachine = request.createMachine({
     selecting: {
       initial: 'choosing',
       after: {
-        discover: {
-          target: 'failed',
-          actions: 'endSearch',
-        },
+        discover: [
+          { guard: 'isNearerToTurn', target: '.looking', reenter: true },
+          { target: 'failed', actions: 'endSearch' },
+        ],
       },
       states: {
         choosing: {

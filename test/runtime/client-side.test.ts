@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { createActor } from 'xstate'
+import { createActor, SimulatedClock } from 'xstate'
 import type { WorkerWire } from '../../actors/peer/wire.ts'
 import type { RequesterCommand } from '../../machines/request/index.ts'
 import { limits, type ClientMessage } from '../../protocol/index.ts'
@@ -19,10 +19,16 @@ const alone: Parameters<typeof createClientSide>[0] = {
 }
 
 /** One whose requests run, until the test ends. */
-function startClientSide(over: Partial<typeof alone> = {}, input = { requestsMax: 10 }) {
+function startClientSide(
+  over: Partial<typeof alone> = {},
+  { requestsMax = 10, clock }: { requestsMax?: number; clock?: SimulatedClock } = {},
+) {
   let requester: { send(command: RequesterCommand): void } | undefined
   const client = createClientSide({ ...alone, requester: () => requester, ...over })
-  const actor = createActor(client.asker.createRequester(), { input }).start()
+  const actor = createActor(client.asker.createRequester(), {
+    input: { requestsMax },
+    ...(clock && { clock }),
+  }).start()
   onTestFinished(() => void actor.stop())
   requester = actor
   return client
@@ -258,4 +264,27 @@ test('a request that waited in vain behind others of its own client hears that i
   const behind = client.asker.ask('second to wait')
   await turn()
   expect(client.traces.why(behind.requestId).search?.reasons).toEqual([{ workerId, rejected: 'excluded' }])
+})
+
+test('whoever waits for the turn of others goes on waiting while they get it, and no longer', async () => {
+  const clock = new SimulatedClock()
+  const pass = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 50) clock.increment(50)
+  }
+  const client = startClientSide({ now: () => clock.now() }, { requestsMax: 100, clock })
+  const worker = createSlowWorker(client)
+  const ask = (prompt: string, discoverMs: number) => client.asker.ask(prompt, { discoverMs })
+  for (let asked = 0; asked < limits.requestsPerPeerMax; asked++) ask('hello', 1_000)
+  await turn()
+  const before = ask('before', 60_000)
+  const last = ask('last', 1_000)
+  await turn()
+  pass(900)
+  worker.answer()
+  expect(worker.open.at(-1)).toBe(before.requestId)
+  pass(1_000)
+  const state = () => client.traces.why(last.requestId).state
+  expect(state()).toBe('open')
+  pass(200)
+  await expect(last.result).rejects.toMatchObject({ code: 'QM_QUEUE_FULL' })
 })

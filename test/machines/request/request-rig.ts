@@ -78,6 +78,7 @@ export function createRequestRig(over: Partial<RequestInput> = {}, known = 2): R
       now: () => clock.now() + state.jumpedMs,
     },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
+    isNearer: () => false,
     report: (fact) => void facts.push(fact),
     now: () => clock.now(),
     promptTokens: 0,

@@ -54,6 +54,7 @@ test('every state can be reached', () => {
     hasElsewhere: (exclude) => exclude.size < known,
     watch: { signsOf: () => null, isLeaving: () => false, now: () => 0 },
     whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
+    isNearer: () => false,
     report: () => {},
     now: () => 0,
     promptTokens: 0,
@@ -162,6 +163,16 @@ test('no worker known: it says so once, takes the first that appears, and gives 
   const alone = createRequestRig({}, 0)
   alone.pass(2_550)
   expect(codeOf(alone)).toBe('QM_NO_WORKERS')
+})
+
+test('the wait for a worker begins anew while others before it get their turn, and is said once', () => {
+  const turns = [true, true, false]
+  const rig = createRequestRig({ isNearer: () => turns.shift() ?? false }, 0)
+  rig.pass(3 * 2_500)
+  expect(rig.facts).toStrictEqual([{ type: 'request.waiting' }])
+  expect(codeOf(rig)).toBeUndefined()
+  rig.pass(3 * 50)
+  expect(codeOf(rig)).toBe('QM_NO_WORKERS')
 })
 
 test('a worker that becomes eligible by time alone is found without an event', () => {

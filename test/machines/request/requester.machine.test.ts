@@ -43,6 +43,7 @@ function createRequesterRig(requestsMax = 1_024) {
         hasElsewhere: () => false,
         watch: { signsOf: () => null, isLeaving: () => false, now: () => clock.now() },
         whyNobody: () => ({ code: 'QM_NO_WORKERS' }),
+        isNearer: () => false,
         report: (fact) => void facts.push({ ...fact, requestId }),
         now: () => clock.now(),
         promptTokens: 0,
