@@ -30,7 +30,7 @@ async function hold(client: QMeshClient): Promise<Answer> {
 }
 
 describe('a worker that drains', () => {
-  it('says so within a second, sends away who waits, and serves again after resume', async () => {
+  it('says so at once, sends away who waits, and serves again after resume', async () => {
     const mesh = await createTestMesh()
     const first = await mesh.worker({ models: [mesh.model({ slots: 1 })] })
     const client = await mesh.client()
@@ -45,8 +45,12 @@ describe('a worker that drains', () => {
         .map(({ workerId }) => workerId)
     await expect.poll(accepting, { timeout: 20_000 }).toHaveLength(2)
 
+    const acceptingWhenSentAway = new Promise((resolve) => {
+      waiting.on('attemptFailed', () => resolve(accepting()))
+    })
     expect(first.drain().health).toMatchObject({ accepting: false, pausedBy: ['owner'] })
-    await expect.poll(accepting, { timeout: 1_000, interval: 10 }).toEqual([second.id])
+    // Whoever is sent away knows already that there is no coming back: the word was not kept for the next second.
+    expect(await acceptingWhenSentAway).toEqual([second.id])
     const { workerId, attempts } = await waiting.result
     expect(workerId).toBe(second.id)
     expect(attempts[0]).toMatchObject({ workerId: first.id, code: 'QM_DRAINING' })
@@ -57,7 +61,7 @@ describe('a worker that drains', () => {
     expect(own.workerId).toBe(first.id)
 
     expect(first.resume().health.pausedBy).toBeUndefined()
-    await expect.poll(accepting, { timeout: 1_000, interval: 10 }).toHaveLength(2)
+    await expect.poll(accepting).toHaveLength(2)
     await second.stop()
     await expect.poll(accepting, { timeout: 10_000 }).toEqual([first.id])
     expect((await client.ask('again', { maxTokens: 4 }).result).workerId).toBe(first.id)
@@ -80,7 +84,7 @@ describe('a worker that drains', () => {
       // The worker is ahead of its reader by no more than the window: it cannot have finished when it drains.
       if (text === '') {
         workers.find(({ id }) => id === firstId)?.drain()
-        await expect.poll(() => client.why(answer.requestId).tries, { timeout: 5_000 }).toBe(2)
+        await expect.poll(() => client.why(answer.requestId).tries).toBe(2)
       }
       text += chunk.text
     }
@@ -123,7 +127,7 @@ describe('a worker that drains', () => {
 })
 
 describe('a worker whose surroundings change', () => {
-  it('pauses for quiet hours and a low battery within a second or so, and then serves again', async () => {
+  it('pauses for quiet hours and a low battery, and then serves again', async () => {
     const root = mkdtempSync(join(tmpdir(), 'qmesh-test-'))
     const path = writeTinyGguf(join(root, 'tiny.gguf'), { isEndless: true })
     const identity = createEphemeralIdentity()
@@ -163,7 +167,7 @@ describe('a worker whose surroundings change', () => {
     const { worker } = system
     await expect.poll(() => worker.models[0]?.state, { timeout: 20_000 }).toBe('ready')
     const paused = (reasons: readonly string[]) =>
-      expect.poll(() => worker.pauses, { timeout: 2_500, interval: 20 }).toEqual(reasons)
+      expect.poll(() => worker.pauses, { interval: 20 }).toEqual(reasons)
     expect(worker.status()).toMatchObject({ accepting: true })
     expect(worker.status().draining).toBeUndefined()
     world.hour = 23
@@ -194,7 +198,7 @@ describe('a worker whose surroundings change', () => {
     expect(await restarted).toBe('duty')
     expect(worker.pauses).toEqual(['owner'])
     expect(() => system.setDrained(false)).toThrow(expect.objectContaining({ code: 'QM_ACTOR_GAVE_UP' }))
-    await expect.poll(() => system.actor.system.get('duty'), { timeout: 5_000 }).toBeDefined()
+    await expect.poll(() => system.actor.system.get('duty')).toBeDefined()
     system.setDrained(false)
     expect(worker.pauses).toEqual([])
   })
@@ -211,7 +215,7 @@ describe('a worker whose surroundings change', () => {
     await expect(own.result).rejects.toMatchObject({
       code: expect.stringMatching(/^QM_(DRAINING|NODE_STOPPED|OVERLOADED)$/),
     })
-    await expect.poll(() => client.workers()[0]?.accepting, { timeout: 1_000, interval: 10 }).not.toBe(true)
+    await expect.poll(() => client.workers()[0]?.accepting).not.toBe(true)
     await stopped
     // The held answer had until the deadline and no longer.
     expect(performance.now() - startedAtMs).toBeGreaterThan(900)

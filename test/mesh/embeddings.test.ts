@@ -122,7 +122,7 @@ describe('embeddings across the mesh', { timeout: 90_000 }, () => {
       code: 'QM_MODEL_KIND',
     })
     await expect(node.embed('hi', { model: 'tiny' })).rejects.toMatchObject({ code: 'QM_MODEL_KIND' })
-    expect(performance.now() - askedAtMs).toBeLessThan(5_000)
+    expect(performance.now() - askedAtMs).toBeLessThan(15_000)
 
     await expect(node.embed([], {})).rejects.toMatchObject({ code: 'QM_REQUEST_INVALID' })
     await expect(node.embed(['a', ''])).rejects.toThrow(/text 2 of 2: is empty/)

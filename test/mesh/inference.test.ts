@@ -188,7 +188,7 @@ describe('a prompt crosses the mesh', () => {
     await expect.poll(() => serving().length, { timeout: 20_000 }).toBe(2)
     const stopped = first.stop()
     expect((await waiting.result).workerId).toBe(second.id)
-    await expect.poll(() => client.why(running.requestId).tries, { timeout: 5_000 }).toBe(2)
+    await expect.poll(() => client.why(running.requestId).tries).toBe(2)
     while (!(await iterator.next()).done);
     const result = await running.result
     expect(result.attempts[0]).toMatchObject({ workerId: first.id, code: 'QM_DRAINING' })

@@ -78,8 +78,11 @@ describe('traces', { timeout: 120_000 }, () => {
     let from: QMeshNode | undefined
     for await (const _ of answer) {
       const { workerId } = client.requests()[0] ?? {}
-      from ??= workers.find(({ id }) => id === workerId)
+      if (from) continue
+      from = workers.find(({ id }) => id === workerId)
       from?.drain()
+      // The worker is ahead of its reader by no more than the window: it cannot have finished before it is left.
+      await expect.poll(() => client.why(answer.requestId).tries).toBe(2)
     }
     const { handovers } = await answer.result
     expect(handovers).toHaveLength(1)
@@ -158,6 +161,6 @@ describe('traces', { timeout: 120_000 }, () => {
     })
     const beganMs = performance.now()
     await lonely.stop()
-    expect(performance.now() - beganMs).toBeLessThan(8_000)
+    expect(performance.now() - beganMs).toBeLessThan(15_000)
   })
 })

@@ -81,16 +81,23 @@ describe('a model for embeddings', { timeout: 60_000 }, () => {
 
   it('is cancelled between two texts', async () => {
     const host = await rig.load(bert({ contextTokens: 512, layers: 12, size: 256, feedForward: 1_024 }))
-    const request = toEmbed(Array.from({ length: 32 }, () => 'a '.repeat(510)))
-    await host.prepare(request)
-    const generation = host.generate(request.jobId, () => {})
-    const startedAtMs = performance.now()
-    generation.cancel()
-    await expect(generation.finished).rejects.toMatchObject({ code: 'QM_CANCELLED' })
-    const cancelledMs = performance.now() - startedAtMs
-    const { result } = await embed(host, ['a '.repeat(510)])
+    const text = 'a '.repeat(510)
+    const texts = Array.from({ length: 32 }, () => text)
+    // Several times: the machine may be busy with something else at any one of them.
+    let leastTexts = Infinity
+    for (let run = 0; run < 5 && leastTexts >= 8; run++) {
+      const request = toEmbed(texts)
+      await host.prepare(request)
+      const generation = host.generate(request.jobId, () => {})
+      const startedAtMs = performance.now()
+      generation.cancel()
+      await expect(generation.finished).rejects.toMatchObject({ code: 'QM_CANCELLED' })
+      const cancelledMs = performance.now() - startedAtMs
+      const { result } = await embed(host, [text])
+      leastTexts = Math.min(leastTexts, cancelledMs / Math.max(50, result.totalMs))
+    }
     // One text may have been on its way, not thirty-two.
-    expect(cancelledMs).toBeLessThan(8 * Math.max(50, result.totalMs))
+    expect(leastTexts).toBeLessThan(8)
   })
 
   it('does not answer, and one that answers makes no embeddings', async () => {

@@ -98,7 +98,7 @@ describe('a chat with functions, as the model reads it', () => {
       '<|reserved_7|>'.repeat(10_000),
     ])
       template?.render([{ role: 'user', content }], tools)
-    expect(performance.now() - startedAt).toBeLessThan(3_000)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
   })
 })
 

@@ -49,6 +49,7 @@ const refuse = (worker: ScriptedWorker, effort: Effort | undefined) =>
 /** Until the worker has been sent so many prompts. */
 const prompted = (worker: ScriptedWorker, count: number): Promise<void> =>
   vi.waitFor(() => expect(worker.heard.filter(({ type }) => type === 'prompt')).toHaveLength(count), {
+    timeout: 10_000,
     interval: 1,
   })
 
