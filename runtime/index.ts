@@ -1,13 +1,6 @@
 /** What other packages may import from `qmesh`. */
-export {
-  createClient,
-  createNode,
-  type NodeActorInput,
-  type NodeOptions,
-  type QMeshClient,
-  type QMeshNode,
-} from './create-node.ts'
-export type { NodeEvents } from './node-system.ts'
+export { createClient, createNode } from './create-node.ts'
+export type { NodeActorInput, NodeEvents, NodeOptions, QMeshClient, QMeshNode } from './node-api.ts'
 export type { ModelStatus, NodeStatus, PartStatus } from './node-status.ts'
 export type {
   AttemptExplanation,

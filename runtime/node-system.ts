@@ -60,6 +60,7 @@ import type { Config } from './config/index.ts'
 import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
 import { HashTopics } from './hash-topics.ts'
+import type { NodeEvents } from './node-api.ts'
 import type { PartStatus } from './node-status.ts'
 import { toOwnActorError, type OwnActor } from './own-actors.ts'
 import { toPartStatuses } from './part-status.ts'
@@ -99,21 +100,6 @@ export interface NodeSystemOptions {
   readonly tracing?: Pick<Tracing, 'requests' | 'serves'> | undefined
   /** The clock and the battery; replaced in tests. */
   readonly surroundings?: SurroundingsPort | undefined
-}
-
-/** What a program that embeds a node can listen to. */
-export interface NodeEvents {
-  /** The known workers changed, in number or in what they say. */
-  workers: []
-  /** A model is loading, ready, recovering or failed: see `status().models`. */
-  models: []
-  /** The line of those who wait here changed, or the slots they wait for: see `status().queue`. */
-  queue: []
-  network: [state: 'online' | 'offline']
-  /** A part of the node, or an actor that was added to it, failed and is started again. */
-  restarting: [part: SubsystemName, error: QMeshError]
-  /** One of them failed too often and stays down; the rest goes on. */
-  degraded: [part: SubsystemName, error: QMeshError]
 }
 
 interface Commands {
