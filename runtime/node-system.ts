@@ -1,54 +1,29 @@
 import { EventEmitter } from 'node:events'
-import { type Actor, type AnyActorLogic, type AnyActorRef, createActor } from 'xstate'
-import { createInferenceLogic } from '../actors/inference/create-inference.ts'
-import type { Engine, ModelSpec } from '../actors/inference/engine.port.ts'
-import { createLookActor } from '../actors/duty/look.ts'
-import type { SurroundingsPort } from '../actors/duty/surroundings.port.ts'
-import { createSampleActor } from '../actors/health/os-sampler.ts'
+import { type Actor, type AnyActorRef, createActor } from 'xstate'
+import type { ModelSpec } from '../actors/inference/engine.port.ts'
 import { connectLocally, type LocalWires } from '../actors/peer/local-wire.ts'
 import type { AskDefaults } from '../actors/request/asker.ts'
 import { createSwarm, type NodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
-import {
-  dutyMachine,
-  lookIntervalMs,
-  parseQuietHours,
-  type DutyCommand,
-  type DutyEmitted,
-  type DutyInput,
-} from '../machines/duty/index.ts'
-import {
-  healthSamplerMachine,
-  type HealthSamplerCommand,
-  type HealthSamplerEmitted,
-  type HealthSamplerInput,
-} from '../machines/health/index.ts'
-import type { GatewayCommand, GatewayInput } from '../machines/gateway/index.ts'
-import type {
-  InferenceCommand,
-  InferenceEmitted,
-  InferenceInput,
-  LateModel,
-} from '../machines/inference/index.ts'
+import type { DutyCommand, DutyEmitted } from '../machines/duty/index.ts'
+import type { HealthSamplerCommand, HealthSamplerEmitted } from '../machines/health/index.ts'
+import type { GatewayCommand } from '../machines/gateway/index.ts'
+import type { InferenceCommand, InferenceEmitted, LateModel } from '../machines/inference/index.ts'
 import { modelIdOfSlot } from '../machines/inference/model-types.ts'
-import { nodeMachine, type SubsystemSpec } from '../machines/node/node.machine.ts'
-import { defaultRestartPolicy } from '../machines/node/restart-policy.ts'
-import { subsystemMachine, type SubsystemName } from '../machines/node/subsystem.machine.ts'
-import type { RequesterCommand, RequesterInput } from '../machines/request/index.ts'
+import { nodeMachine } from '../machines/node/node.machine.ts'
+import type { SubsystemName } from '../machines/node/subsystem.machine.ts'
+import type { RequesterCommand } from '../machines/request/index.ts'
 import {
   newcomersOnly,
-  schedulerMachine,
   type PrecedencePort,
   type SchedulerCommand,
   type SchedulerEmitted,
-  type SchedulerInput,
 } from '../machines/scheduling/index.ts'
-import type { GossiperCommand, GossiperEmitted, GossiperInput } from '../machines/trust/gossiper.machine.ts'
-import type { SwarmCommand, SwarmEmitted, SwarmInput } from '../machines/swarm/index.ts'
-import { genesisParams, isEffortExempt, toEffortPolicy, type EffortPolicy } from '../machines/trust/index.ts'
+import type { GossiperCommand, GossiperEmitted } from '../machines/trust/gossiper.machine.ts'
+import type { SwarmCommand, SwarmEmitted } from '../machines/swarm/index.ts'
+import { isEffortExempt } from '../machines/trust/index.ts'
 import {
   errorCatalogue,
   inferenceNetwork,
-  limits,
   type ModelHash,
   type ModelId,
   type PeerId,
@@ -56,50 +31,32 @@ import {
   toTopic,
 } from '../protocol/index.ts'
 import { createClientSide, type ClientSide } from './client-side.ts'
-import type { Config } from './config/index.ts'
-import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
 import { HashTopics } from './hash-topics.ts'
+import { InferenceLog } from './inference-log.ts'
 import type { NodeEvents } from './node-api.ts'
+import { createParts, type PartsOptions } from './node-parts.ts'
 import type { PartStatus } from './node-status.ts'
-import { toOwnActorError, type OwnActor } from './own-actors.ts'
 import { toPartStatuses } from './part-status.ts'
 import type { ModelsSide } from './models/models-side.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import type { Tracing } from './tracing/open-tracing.ts'
-import type { TrustSide } from './trust/trust-side.ts'
 import { WorkerSide } from './worker-side.ts'
 
-export interface NodeSystemOptions {
+export interface NodeSystemOptions extends PartsOptions {
   readonly selfId: PeerId
-  readonly config: Config
   readonly swarmSettings: SwarmSettings
-  readonly models: readonly ModelSpec[]
   /** Whether it answers: with these models, or with others that may come. Default: whether there are any. */
   readonly isWorker?: boolean | undefined
-  /** Bytes that loaded models may take together; absent: all are loaded at the start and stay. */
-  readonly memoryBytesMax?: number | undefined
-  readonly engine: Engine
   readonly logger: Logger
   readonly onKnownNodes: (nodes: readonly NodeAddress[]) => void
   readonly askDefaults?: Partial<AskDefaults> | undefined
-  /** Who did what for the mesh; absent: nothing is written down, and everybody is a newcomer. */
-  readonly trust?: TrustSide | undefined
   /** Instead of what `trust` says. */
   readonly precedence?: PrecedencePort | undefined
-  /** When newcomers are asked for work, and for how much, where it differs from what everybody does. */
-  readonly effort?: Partial<EffortPolicy> | undefined
-  /** Answers HTTP; absent: nobody listens. */
-  readonly gateway?: GatewaySide | undefined
   /** Models that are here and that come; absent: only those that are served from where they lie. */
   readonly modelsSide?: ModelsSide | undefined
-  /** Actors that the program adds, and what each is given when it starts. */
-  readonly ownActors?: readonly OwnActor[] | undefined
-  readonly createOwnInput?: (() => unknown) | undefined
   /** Records requests across machines; absent: nothing is traced. */
   readonly tracing?: Pick<Tracing, 'requests' | 'serves'> | undefined
-  /** The clock and the battery; replaced in tests. */
-  readonly surroundings?: SurroundingsPort | undefined
 }
 
 interface Commands {
@@ -112,14 +69,6 @@ interface Commands {
   readonly 'score-gossiper': GossiperCommand
   readonly swarm: SwarmCommand
 }
-
-/** Milliseconds each part has to stop by itself; a thread in the middle of a long batch takes longest. */
-const stopWithinMs = { inference: 16_000, others: 6_000 } as const
-
-const toGossiperInput = ({ epochMs, checkWaitMs, log }: TrustSide): GossiperInput => ({
-  log,
-  timings: { epochMs, checkWaitMs },
-})
 
 /**
  * All actors of one node, wired. What one part emits the next is told here, and nowhere else: the parts do not know
@@ -135,8 +84,7 @@ export class NodeSystem {
   readonly #hashTopics: HashTopics
   readonly #publisher: StatusPublisher
   readonly #localWires: LocalWires
-  /** Why models cannot be loaded now, as it was logged: the same is not said again and again. */
-  readonly #retrying = new Map<ModelId, string>()
+  readonly #inferenceLog: InferenceLog
   /** None before the start: to make the actors is to give them their input, which the program's own use at once. */
   #node: Actor<typeof nodeMachine> | undefined
   /** Models that came after the start. */
@@ -149,6 +97,7 @@ export class NodeSystem {
     const now = (): number => performance.now()
     const network = toTopic({ network: inferenceNetwork, secret: config.secret })
     this.#options = options
+    this.#inferenceLog = new InferenceLog(logger)
     this.worker = new WorkerSide({
       selfId,
       now,
@@ -385,79 +334,16 @@ export class NodeSystem {
   }
 
   #createNode(now: () => number): Actor<typeof nodeMachine> {
-    const { models, engine, config, logger, surroundings, trust, gateway } = this.#options
-    const { ownActors = [], createOwnInput = () => ({}) } = this.#options
-    const { hosts, closings, runJob } = this.worker
-    const part = (child: AnyActorLogic) =>
-      subsystemMachine.provide({
-        actors: { child },
-        actions: { attach: (_, { name, child: ref }) => this.#attach(name, ref) },
-      })
-    const spec = (
-      name: SubsystemName,
-      child: AnyActorLogic,
-      createInput: () => unknown,
-      rest: Partial<SubsystemSpec> = {},
-    ): SubsystemSpec => ({
-      name,
-      logic: part(child),
-      createInput,
-      hasOwnStop: false,
-      mayEnd: false,
-      policy: defaultRestartPolicy,
-      stopWithinMs: stopWithinMs.others,
-      ...rest,
+    const { logger, gateway } = this.#options
+    const subsystems = createParts({
+      options: this.#options,
+      now,
+      worker: this.worker,
+      client: this.client,
+      swarm: this.#swarm.logic,
+      lateModels: () => [...this.#late.values()],
+      attach: (name, ref) => this.#attach(name, ref),
     })
-    const ownStop = { hasOwnStop: true }
-    const subsystems = [
-      spec('duty', dutyMachine.provide({ actors: { look: createLookActor(surroundings) } }), () =>
-        this.#toDutyInput(),
-      ),
-      spec(
-        'health-sampler',
-        healthSamplerMachine.provide({ actors: { sample: createSampleActor() } }),
-        () => ({ intervalMs: 1_000 }) satisfies HealthSamplerInput,
-      ),
-      spec(
-        'inference',
-        createInferenceLogic({ engine, hosts, closings, runJob }),
-        () =>
-          ({
-            models,
-            gpuLayers: config.gpuLayers,
-            mlock: config.mlock,
-            threadsMax: config.threads,
-            memoryBytesMax: this.#options.memoryBytesMax,
-            late: [...this.#late.values()],
-            nowMs: now,
-          }) satisfies InferenceInput,
-        { ...ownStop, stopWithinMs: stopWithinMs.inference },
-      ),
-      spec(
-        'scheduler',
-        schedulerMachine,
-        () =>
-          ({
-            nowMs: now,
-            capacity: config.queueCapacity,
-            effort: toEffortPolicy({ ...genesisParams, ...this.#options.effort }),
-          }) satisfies SchedulerInput,
-      ),
-      ...(trust ? [spec('score-gossiper', trust.gossiper, () => toGossiperInput(trust), ownStop)] : []),
-      spec('swarm', this.#swarm.logic, () => ({}) satisfies SwarmInput, ownStop),
-      spec(
-        'requester',
-        this.client.asker.createRequester(),
-        () => ({ requestsMax: limits.requestsOpenMax }) satisfies RequesterInput,
-        ownStop,
-      ),
-      // Late to start is early to stop: whoever asks through it hears the end of an answer.
-      ...(gateway ? [spec('gateway', gateway.logic, () => ({}) satisfies GatewayInput, ownStop)] : []),
-      // They may use all of the node for as long as they live.
-      ...ownActors.map(({ name, logic }) =>
-        spec(name, logic, createOwnInput, { mayEnd: true, toError: toOwnActorError(name) }),
-      ),
-    ]
     const node = createActor(nodeMachine, { input: { now, subsystems } })
     node.on('node.restarting', ({ name, error, backOffMs }) => {
       logger.warn(
@@ -481,18 +367,6 @@ export class NodeSystem {
       )
     })
     return node
-  }
-
-  /** A part that is started again knows what its forerunner knew. */
-  #toDutyInput(): DutyInput {
-    const { quietHours, batteryMin } = this.#options.config
-    const { pauses, isOverloaded } = this.worker
-    return {
-      policy: { quietHours: quietHours.flatMap((text) => parseQuietHours(text) ?? []), batteryMin },
-      pauses,
-      isOverloaded,
-      intervalMs: lookIntervalMs,
-    }
   }
 
   /** A part was started, restarted, or is down. Listeners are attached before the actor runs: nothing is missed. */
@@ -527,7 +401,7 @@ export class NodeSystem {
           return
         }
         ref.on('*', (event) => {
-          this.#logInference(event as InferenceEmitted)
+          this.#inferenceLog.heard(event as InferenceEmitted)
           this.#noteLoaded(event as InferenceEmitted)
           this.worker.inferred(event as InferenceEmitted)
           if (!event.type.startsWith('model.')) return
@@ -617,34 +491,5 @@ export class NodeSystem {
       modelsSide?.unloaded(event.modelId)
     else if (event.type === 'slot.freed')
       modelsSide?.answered(modelIdOfSlot(event.slotId), event.completionTokens, event.runMs)
-  }
-
-  #logInference(event: InferenceEmitted): void {
-    const { logger } = this.#options
-    switch (event.type) {
-      case 'model.ready': {
-        const { id, contextTokens, slots, backend, threads } = event.model
-        this.#retrying.delete(id)
-        logger.info({ model: id, contextTokens, slots, backend, threads }, 'model ready')
-        return
-      }
-      case 'model.unloading':
-        logger.info({ model: event.modelId }, 'model makes room for another')
-        return
-      case 'model.lost':
-        logger.warn({ model: event.modelId, code: event.code }, 'model lost; loading it again')
-        return
-      case 'model.retrying': {
-        const { modelId, code, message, delayMs } = event
-        const level = this.#retrying.get(modelId) === message ? 'debug' : 'warn'
-        this.#retrying.set(modelId, message)
-        logger[level]({ model: modelId, code, error: message, delayMs }, 'model is loaded again soon')
-        return
-      }
-      case 'model.failed':
-        logger.error({ model: event.modelId, code: event.code, error: event.message }, 'model failed')
-        return
-      default:
-    }
   }
 }
