@@ -5,6 +5,7 @@ import { createLlamaEngine } from '../actors/inference/llama/llama-engine.ts'
 import { type NodeAddress, parseNodeAddress, type SwarmSettings } from '../actors/swarm/index.ts'
 import { entryOf, type PrecedencePort, type Tier } from '../machines/scheduling/index.ts'
 import { type PeerId, QMeshError, toQMeshError } from '../protocol/index.ts'
+import { closeAll } from './close-all.ts'
 import { configFromOptions, withoutEngine, type Config } from './config/index.ts'
 import { openDataDir } from './data-dir.ts'
 import { createHashCache } from './hash-cache.ts'
@@ -176,10 +177,12 @@ export async function createNode(options: NodeOptions = {}): Promise<QMeshNode> 
     await node.start(control, isGatewayRequired)
     return node
   } catch (error) {
-    await tracing?.close()
-    await modelsSide?.close()
-    await trust?.close()
-    await dataDir?.close()
+    await closeAll([
+      () => tracing?.close(),
+      () => modelsSide?.close(),
+      () => trust?.close(),
+      () => dataDir?.close(),
+    ]).catch((closing: unknown) => logger.error({ err: closing }, 'stopping failed'))
     throw error
   }
 }

@@ -48,16 +48,21 @@ export async function lockDataDir(dir: string, onLost: () => void): Promise<Data
       if (isRunning(owner)) refuse(undefined, dir, owner)
       await rm(lockPath, { recursive: true, force: true })
     }
+    let isLost = false
     const release = await lockFile(dir, {
       lockfilePath: lockPath,
       stale: staleMs,
-      onCompromised: onLost,
+      onCompromised: () => {
+        isLost = true
+        onLost()
+      },
     }).catch((error: unknown) => refuse(error, dir, owner))
     const self: Owner = { pid: process.pid, host: hostname(), startedAt: startedAt(process.pid) ?? '' }
     await writeFileAtomically(ownerPath, JSON.stringify(self))
     return {
       release: async () => {
-        await rm(ownerPath, { force: true })
+        // Once it was lost the name there is the next owner's.
+        if (!isLost) await rm(ownerPath, { force: true })
         // Not held any more (lost, or the folder is gone) is as good as released.
         await release().catch(() => undefined)
       },

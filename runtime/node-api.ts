@@ -105,7 +105,10 @@ export interface QMeshClient {
   credit(last?: number): Promise<CreditReport>
   on<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
   off<Name extends keyof NodeEvents>(name: Name, listener: (...event: NodeEvents[Name]) => void): this
-  /** Stops in order: nothing new, what runs may finish, then everything closes. May be called twice. */
+  /**
+   * Stops in order: nothing new, what runs may finish, then everything closes. May be called twice. Rejects with the first
+   * thing that could not be closed, after all others were.
+   */
   stop(): Promise<void>
 }
 

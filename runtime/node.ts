@@ -4,6 +4,7 @@ import type { AskOptions } from '../actors/request/ask-options.ts'
 import type { EmbedOptions } from '../actors/request/embed-options.ts'
 import type { Embeddings } from '../actors/request/embedder.ts'
 import { type ChatMessage, type ModelId, type PeerId, QMeshError } from '../protocol/index.ts'
+import { closeAll } from './close-all.ts'
 import type { Config } from './config/index.ts'
 import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
 import type { DataDir } from './data-dir.ts'
@@ -87,8 +88,9 @@ export class Node implements QMeshNode {
         if (isGatewayRequired) throw error
       })
     } catch (error) {
-      await this.#system.stop()
-      await this.#control?.close()
+      await closeAll([() => this.#system.stop(), () => this.#control?.close()]).catch((closing: unknown) =>
+        this.#logger.error({ err: closing }, 'stopping failed'),
+      )
       throw error
     }
     this.#modelsSide?.transfer.start()
@@ -238,12 +240,14 @@ export class Node implements QMeshNode {
   async #stop(): Promise<void> {
     this.#logger.info('stopping')
     this.#endWait()
-    await this.#modelsSide?.close()
-    await this.#system.stop()
-    await this.#control?.close()
-    await this.#tracing?.close()
-    await this.#trust?.close()
-    await this.#dataDir?.close()
+    await closeAll([
+      () => this.#modelsSide?.close(),
+      () => this.#system.stop(),
+      () => this.#control?.close(),
+      () => this.#tracing?.close(),
+      () => this.#trust?.close(),
+      () => this.#dataDir?.close(),
+    ])
     this.#logger.info('stopped')
     this.#logger.flush()
   }

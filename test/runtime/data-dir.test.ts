@@ -109,6 +109,21 @@ describe('its lock', () => {
     await opened(path)
   })
 
+  it('that was lost is not the former owner’s to tidy up', async () => {
+    const path = await tempDir()
+    let notice = (): void => {}
+    const isLost = new Promise<void>((resolve) => {
+      notice = resolve
+    })
+    const dataDir = await openDataDir(path, { onLost: () => notice() })
+    // Somebody takes it by force: this one looks at it every few seconds.
+    await utimes(join(path, 'lock'), 0, 0)
+    await isLost
+    await writeFile(join(path, 'lock-owner.json'), 'the next one')
+    await dataDir.close()
+    expect(await readdir(path)).toContain('lock-owner.json')
+  }, 30_000)
+
   it('lets one of many that start at once in', async () => {
     const path = await tempDir()
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => openDataDir(path)))
