@@ -12,7 +12,6 @@ import {
   type LoadableModel,
   type RunJobInput,
   type SlotFreed,
-  toSurvey,
 } from '../machines/inference/index.ts'
 import type { PauseReason } from '../machines/duty/index.ts'
 import { type Health, toCapacity } from '../machines/health/index.ts'
@@ -26,17 +25,10 @@ import {
   type SlotId,
   type Tier,
 } from '../machines/scheduling/index.ts'
-import {
-  limits,
-  type ErrorCode,
-  type ModelAd,
-  type ModelId,
-  type PeerId,
-  type QMeshError,
-  type Status,
-} from '../protocol/index.ts'
+import { type ErrorCode, type ModelId, type PeerId, type QMeshError, type Status } from '../protocol/index.ts'
 import type { ModelStatus } from './node-status.ts'
 import { withRetry } from './retry-text.ts'
+import { WorkerModels } from './worker-models.ts'
 
 export interface WorkerSideOptions {
   readonly selfId: PeerId
@@ -71,15 +63,6 @@ const unknownHealth: Health = { score: 50, state: 'moderate', capacityShare: 1 }
 /** Codes with which a request ends when the thread it ran in is gone. */
 const engineLost: ReadonlySet<ErrorCode> = new Set(['QM_ENGINE_CRASHED', 'QM_ENGINE_HUNG'])
 
-const toAd = ({ id, hash, contextTokens, slots, embeddingSize, tools }: ModelAd): ModelAd => ({
-  id,
-  hash,
-  contextTokens,
-  slots,
-  ...(embeddingSize !== undefined && { embeddingSize }),
-  ...(tools && { tools }),
-})
-
 /** What a worker says whose owner wants it to serve whatever else the machine does. */
 const regardless = ({ score, state }: Health): Health => ({
   score,
@@ -101,14 +84,12 @@ export class WorkerSide {
   readonly #options: WorkerSideOptions
   readonly #effort: EffortGate | undefined
   readonly #limiter = new RateLimiter()
-  readonly #models = new Map<ModelId, ModelStatus>()
+  readonly #models = new WorkerModels(this.hosts)
   /** Slots that exist, and whether the current scheduler knows them. */
   readonly #slots = new Map<SlotId, { readonly modelId: ModelId; isKnown: boolean; isBusy: boolean }>()
-  /** Models that come and go, and what they are while they are not loaded. */
-  readonly #visitors = new Map<ModelId, LoadableModel>()
-  /** Those of them that requests wait for. */
+  /** Models that requests wait for. */
   readonly #wanted = new Set<ModelId>()
-  /** Those of them that make room for another. */
+  /** Models that make room for another. */
   readonly #holds = new Map<ModelId, Extract<SchedulerCommand, { type: 'model.hold' }>>()
   #health: Health = unknownHealth
   #queue: QueueReport = { length: 0, capacity: 0, slotsBusy: 0, slots: 0 }
@@ -121,7 +102,7 @@ export class WorkerSide {
     this.intake = new Intake({
       hosts: this.hosts,
       now: options.now,
-      loadable: (modelId) => this.#loadable(modelId),
+      loadable: (modelId) => this.#models.loadable(modelId),
       queue: {
         submit: (job) => this.#submit(job),
         cancel: (jobId) => options.scheduler()?.send({ type: 'request.cancel', jobId }),
@@ -144,7 +125,7 @@ export class WorkerSide {
   }
 
   get models(): readonly ModelStatus[] {
-    return [...this.#models.values()]
+    return this.#models.list
   }
 
   get health(): Health {
@@ -184,7 +165,7 @@ export class WorkerSide {
       queueCapacity: capacity,
       slotsBusy,
       slots,
-      models: this.#ads(),
+      models: this.#models.ads(),
       ...(effort && { effort }),
     }
   }
@@ -220,7 +201,7 @@ export class WorkerSide {
 
   /** Models that are to be loaded, so that they are shown from the start. */
   expect(modelId: ModelId, path: string): void {
-    this.#models.set(modelId, { id: modelId, state: 'loading', path })
+    this.#models.expect(modelId, path)
   }
 
   schedulerStarted(): void {
@@ -228,7 +209,7 @@ export class WorkerSide {
       slot.isKnown = !slot.isBusy
       if (slot.isKnown) this.#options.scheduler()?.send({ type: 'slot.added', slotId, modelId: slot.modelId })
     }
-    for (const modelId of this.#visitors.keys()) this.#tellLoadable(this.#loadable(modelId))
+    for (const model of this.#models.allLoadable) this.#tellLoadable(model)
     for (const hold of this.#holds.values()) this.#options.scheduler()?.send(hold)
     this.#tellCapacity()
   }
@@ -290,13 +271,13 @@ export class WorkerSide {
   inferred(event: InferenceEmitted): void {
     switch (event.type) {
       case 'model.loading':
-        this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'loading' })
+        this.#models.loading(event.modelId)
         break
       case 'model.ready':
         this.#ready(event.model, event.slotIds)
         break
       case 'model.surveyed':
-        this.#visitors.set(event.survey.id, { ...event.survey, loadMs: 0 })
+        this.#models.surveyed(event.survey)
         break
       case 'model.unloaded':
         break
@@ -304,7 +285,8 @@ export class WorkerSide {
         this.#removed(event.modelId)
         break
       case 'model.loadable':
-        this.#goes(event.model, 'loadable')
+        this.#models.unloaded(event.model)
+        this.#tellLoadable(event.model)
         // Inference that was started again does not know who waits.
         if (this.#wanted.has(event.model.id))
           this.#options.inference()?.send({ type: 'model.want', modelId: event.model.id })
@@ -315,8 +297,7 @@ export class WorkerSide {
         this.#options.scheduler()?.send(event)
         break
       case 'model.hold': {
-        const visitor = this.#visitors.get(event.modelId)
-        if (visitor) this.#visitors.set(event.modelId, { ...visitor, loadMs: event.loadMs })
+        this.#models.held(event.modelId, event.loadMs)
         this.#holds.set(event.modelId, event)
         this.#options.scheduler()?.send(event)
         break
@@ -324,25 +305,22 @@ export class WorkerSide {
       case 'model.unloading': {
         this.#holds.delete(event.modelId)
         this.#removeSlots(event.modelId)
-        const visitor = this.#visitors.get(event.modelId)
-        if (visitor) this.#goes(visitor, 'unloading')
+        this.#tellLoadable(this.#models.unloading(event.modelId))
         break
       }
       case 'model.lost':
-        this.#models.set(event.modelId, { ...this.#known(event.modelId), state: 'recovering' })
+        this.#models.lost(event.modelId)
         this.#removeSlots(event.modelId)
         break
       case 'model.retrying': {
         const { modelId, code, delayMs } = event
-        const error = { code, message: withRetry(event.message, delayMs) }
-        this.#models.set(modelId, { ...this.#known(modelId), state: 'recovering', error })
+        this.#models.lost(modelId, { code, message: withRetry(event.message, delayMs) })
         break
       }
       case 'model.failed': {
         const { modelId, code, retryMs } = event
         const message = retryMs === undefined ? event.message : withRetry(event.message, retryMs)
-        this.#models.set(modelId, { ...this.#known(modelId), state: 'failed', error: { code, message } })
-        this.#visitors.delete(modelId)
+        this.#models.failed(modelId, { code, message })
         this.#removeSlots(modelId)
         this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
         break
@@ -362,9 +340,8 @@ export class WorkerSide {
 
   /** Every thread is gone at once; what ran has failed by itself. */
   inferenceLost(): void {
-    for (const [modelId, model] of this.#models) {
-      if (model.state === 'failed') continue
-      this.#models.set(modelId, { ...model, state: 'recovering' })
+    for (const modelId of this.#models.alive()) {
+      this.#models.lost(modelId)
       this.#removeSlots(modelId)
     }
     this.hosts.clear()
@@ -376,9 +353,8 @@ export class WorkerSide {
 
   /** Inference will not come back: who waits for it is told, and nobody is invited. */
   inferenceGaveUp({ code, message }: QMeshError): void {
-    for (const [modelId, model] of this.#models) {
-      if (model.state === 'failed') continue
-      this.#models.set(modelId, { ...model, state: 'failed', error: { code, message } })
+    for (const modelId of this.#models.alive()) {
+      this.#models.failed(modelId, { code, message })
       this.#options.scheduler()?.send({ type: 'model.gone', modelId, code: 'QM_MODEL_UNKNOWN' })
     }
     this.#options.onChanged()
@@ -447,23 +423,8 @@ export class WorkerSide {
   }
 
   #ready(model: LoadedModel, slotIds: readonly SlotId[]): void {
-    const { id, hash, contextTokens, slots, backend, threads, memoryMb, embeddingSize, tools } = model
-    const { path } = this.#known(id)
-    this.#models.set(id, {
-      id,
-      state: 'ready',
-      ...(path !== undefined && { path }),
-      hash,
-      contextTokens,
-      slots,
-      backend,
-      threads,
-      memoryMb,
-      ...(embeddingSize !== undefined && { embeddingSize }),
-      ...(tools && { tools }),
-    })
-    // One that was loaded without a look at its file before may have to make room, too.
-    if (!this.#visitors.has(id)) this.#visitors.set(id, { ...toSurvey(model), loadMs: 0 })
+    const { id } = model
+    this.#models.ready(model)
     for (const slotId of slotIds) {
       const scheduler = this.#options.scheduler()
       this.#slots.set(slotId, { modelId: id, isKnown: scheduler !== undefined, isBusy: false })
@@ -472,8 +433,7 @@ export class WorkerSide {
   }
 
   #removed(modelId: ModelId): void {
-    this.#models.delete(modelId)
-    this.#visitors.delete(modelId)
+    this.#models.removed(modelId)
     this.#holds.delete(modelId)
     this.#wanted.delete(modelId)
     this.#removeSlots(modelId)
@@ -504,52 +464,11 @@ export class WorkerSide {
     if (this.#slots.delete(slotId)) this.#options.scheduler()?.send({ type: 'slot.removed', slotId })
   }
 
-  /** A model is not in memory any more, or not yet; requests for it wait. */
-  #goes(model: LoadableModel, state: 'loadable' | 'unloading'): void {
-    const { id, hash, contextTokens, slots, loadMs, embeddingSize, tools } = model
-    const { path } = this.#known(id)
-    this.#visitors.set(id, model)
-    this.#models.set(id, {
-      id,
-      state,
-      ...(path !== undefined && { path }),
-      hash,
-      contextTokens,
-      slots,
-      loadMs,
-      ...(embeddingSize !== undefined && { embeddingSize }),
-      ...(tools && { tools }),
-    })
-    this.#tellLoadable(model)
-  }
-
+  /** Requests for it wait. */
   #tellLoadable(model: LoadableModel | undefined): void {
     if (!model) return
     const { id: modelId, slots, loadMs } = model
     this.#options.scheduler()?.send({ type: 'model.loadable', modelId, slots, loadMs })
-  }
-
-  /** What a model is that is not in memory and that requests may wait for. */
-  #loadable(modelId: ModelId): LoadableModel | undefined {
-    const { state } = this.#known(modelId)
-    const isAway = state === 'loadable' || state === 'unloading' || state === 'loading'
-    const model = this.#visitors.get(modelId)
-    // One that has not been loadable yet is on its way because it belongs to the start.
-    return isAway && model && model.loadMs > 0 ? model : undefined
-  }
-
-  #known(modelId: ModelId): ModelStatus {
-    return this.#models.get(modelId) ?? { id: modelId, state: 'loading' }
-  }
-
-  #ads(): ModelAd[] {
-    const loaded = [...this.hosts.values()].map(({ model }) => toAd(model))
-    const loadable = [...this.#visitors.keys()].flatMap((modelId): ModelAd[] => {
-      const model = this.hosts.has(modelId) ? undefined : this.#loadable(modelId)
-      if (!model) return []
-      return [{ ...toAd(model), state: 'loadable', loadMs: Math.min(model.loadMs, limits.durationMsMax) }]
-    })
-    return [...loaded, ...loadable]
   }
 
   #tellCapacity(): void {
