@@ -86,10 +86,13 @@ export class OpenAiHost implements EngineHost {
     this.#prepared.delete(jobId)
     const reading = new Reading(prepared?.request.resume?.tokens.length ?? 0)
     const heard = (): void => this.#watch.heard()
-    const finished = this.#run(jobId, prepared && { ...prepared, reading, onChunk, heard })
+    // Whoever hears of the end finds the slot free, and may use it at once.
+    const finished = this.#run(jobId, prepared && { ...prepared, reading, onChunk, heard }).finally(() =>
+      this.#running.delete(reading),
+    )
     this.#running.set(reading, finished)
     // Whoever only reads chunks must not end the process by not looking here.
-    finished.catch(() => undefined).finally(() => this.#running.delete(reading))
+    finished.catch(() => undefined)
     return {
       finished,
       cancel: () => reading.cancel(),

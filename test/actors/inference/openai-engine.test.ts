@@ -107,6 +107,16 @@ describe('an engine that another program is', () => {
     expect(body).not.toHaveProperty('min_p')
   })
 
+  it('has room the moment an answer has ended', async () => {
+    const { load } = await createRig({ slots: 1 })
+    const host = await load()
+    const [first, second] = [toRequest(), toRequest()]
+    for (const request of [first, second]) await host.prepare(request)
+    const generation = host.generate(first.jobId, () => {})
+    const next = generation.finished.then(() => host.generate(second.jobId, () => {}).finished)
+    await expect(next).resolves.toMatchObject({ reason: 'stop' })
+  })
+
   it('continues a raw prompt, and takes a schema along', async () => {
     const { server, load } = await createRig()
     server.talk = (stream) => {
