@@ -206,8 +206,11 @@ export class MeshNetwork {
     return this.#settings.roles.includes('worker')
   }
 
-  /** Looks for peers under a topic of another network, and is found under it, until `leaveTopic`. */
-  /** @param isFound whether others find this node there, too */
+  /**
+   * Looks for peers under a topic of another network until `leaveTopic`.
+   *
+   * @param isFound whether others find this node there, too
+   */
   joinTopic(topic: Buffer, isFound: boolean): void {
     const name = topic.toString('hex')
     if (this.#swarm && !this.#topics.has(name))
