@@ -135,8 +135,9 @@ export class Asker {
         this.#jobs.delete(requestId)
         this.#waiting.leave(requestId)
         signal?.removeEventListener('abort', onAbort)
-        // A worker has one request of ours less: that is a place for whoever waits.
-        if (!this.#waiting.isEmpty) this.#ports.requester()?.send({ type: 'workers.changed' })
+        // A worker has one request of ours less: that is a place for whoever waits. Not before the machine has tidied up: the
+        // worker must hear of a cancel before it is sent one more.
+        if (!this.#waiting.isEmpty) queueMicrotask(() => this.#wake())
       },
       cancel,
     })
@@ -148,6 +149,10 @@ export class Asker {
       if (!job.isSettled) this.#start(job)
     })
     return job.answer
+  }
+
+  #wake(): void {
+    this.#ports.requester()?.send({ type: 'workers.changed' })
   }
 
   #start(job: RequestJob): void {

@@ -186,8 +186,9 @@ function createSlowWorker(client: ReturnType<typeof startClientSide>) {
   const open: string[] = []
   const heard: ClientMessage[] = []
   const wire: WorkerWire = {
-    ...createWire(heard),
+    ...createWire(),
     send: (message) => {
+      heard.push(message)
       if (message.type === 'prompt') open.push(message.requestId)
       return true
     },
@@ -204,6 +205,7 @@ function createSlowWorker(client: ReturnType<typeof startClientSide>) {
   })
   return {
     open,
+    heard,
     answer: () => {
       const requestId = open.shift() ?? ''
       client.dispatcher.received(wire, {
@@ -248,6 +250,24 @@ test('whoever waits because this client has open all it may goes before those wh
   expect(worker.open.at(-1)).toBe(last.requestId)
 })
 
+test('the worker hears that a request is cancelled before it is sent the one that takes its place', async () => {
+  const clock = new SimulatedClock()
+  const client = startClientSide({ now: () => clock.now() }, { requestsMax: 100, clock })
+  const worker = createSlowWorker(client)
+  const [cancelled] = Array.from({ length: limits.requestsPerPeerMax }, () => client.asker.ask('hello'))
+  const waiting = client.asker.ask('waits')
+  await turn()
+  // Long enough that those who wait hear of news at once.
+  for (let step = 0; step < 4; step++) clock.increment(50)
+  worker.heard.length = 0
+  cancelled?.cancel()
+  await turn()
+  expect(worker.heard).toMatchObject([
+    { type: 'cancel', requestId: cancelled?.requestId },
+    { type: 'prompt', requestId: waiting.requestId },
+  ])
+})
+
 test('a request that waited in vain behind others of its own client hears that it was they', async () => {
   const client = startClientSide({ now: () => performance.now() }, { requestsMax: 100 })
   createSlowWorker(client)
@@ -281,6 +301,7 @@ test('whoever waits for the turn of others goes on waiting while they get it, an
   await turn()
   pass(900)
   worker.answer()
+  await turn()
   expect(worker.open.at(-1)).toBe(before.requestId)
   pass(1_000)
   const state = () => client.traces.why(last.requestId).state
