@@ -38,8 +38,10 @@ it.skipIf(hasNoBrowser)(
     // Nothing is lost or doubled, and the mark stands where the text was cut.
     expect([parts[0], parts[2]].join('')).toBe(said)
     const why = node.why()
-    expect(why).toMatchObject({ handovers: 1, attempts: [{ code: 'QM_WORKER_LOST' }, {}] })
-    const before = await node.ask(question, { temperature: 0, maxTokens: why.attempts[0]?.tokens }).result
+    // On a busy computer a worker may seem lost before it has said anything: that is a try, and no part of the answer.
+    const gave = why.attempts.filter(({ tokens }) => tokens > 0)
+    expect(gave).toMatchObject([{ code: 'QM_WORKER_LOST', workerId: dying?.id }, { workerId: living?.id }])
+    const before = await node.ask(question, { temperature: 0, maxTokens: gave[0]?.tokens }).result
     // The first worker may have sent tokens whose text was not certain yet: never more text than tokens.
     expect(before.text.startsWith(parts[0]?.trimEnd() ?? '-')).toBe(true)
     expect(parts[0]?.length).toBeGreaterThanOrEqual(20)
@@ -60,5 +62,4 @@ it.skipIf(hasNoBrowser)(
     await expect.poll(() => node.workers().every(({ inFlight }) => inFlight === 0)).toBe(true)
     expect(trouble).toEqual([])
   },
-  120_000,
 )

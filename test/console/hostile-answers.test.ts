@@ -118,5 +118,4 @@ it.skipIf(hasNoBrowser)(
     await main.getByText('A request id has 32 hexadecimal digits').waitFor()
     expect(trouble.filter((text) => !/40[01]/.test(text))).toEqual([])
   },
-  60_000,
 )

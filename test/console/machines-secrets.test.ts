@@ -47,9 +47,7 @@ it('what a node shows of its machines holds no prompt, no answer and no key, on 
   const dirs = [await mesh.tempDir(), await mesh.tempDir()] as const
   const worker = await mesh.worker({ ...front, dataDir: dirs[0] })
   const client = await mesh.client({ ...front, dataDir: dirs[1] })
-  await expect
-    .poll(() => client.workers().filter(({ models }) => models.length > 0).length, { timeout: 20_000 })
-    .toBe(1)
+  await expect.poll(() => client.workers().filter(({ models }) => models.length > 0).length).toBe(1)
   const watched = await Promise.all(
     [worker, client].map((node) => watch(node.status().gateway?.url ?? '', key)),
   )

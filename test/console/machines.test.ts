@@ -38,7 +38,7 @@ it.skipIf(hasNoBrowser)(
     await tree.getByRole('treeitem', { name: 'attempting.' }).click()
     // What watches its worker has ten events a second, which a slow machine would have push the others out of the list.
     await page.getByRole('button', { name: 'This actor' }).click()
-    await expect.poll(() => litStates(page), { timeout: 20_000 }).toContain('attempting.streaming')
+    await expect.poll(() => litStates(page)).toContain('attempting.streaming')
     const served = node.why().attempts[0]?.workerId
     workers.find(({ id }) => id === served)?.child.kill('SIGKILL')
     const failed = page
@@ -49,7 +49,7 @@ it.skipIf(hasNoBrowser)(
     const rest = (async () => {
       while (!(await reader.next()).done);
     })()
-    await expect.poll(() => shownState(page), { timeout: 20_000 }).toBe('done')
+    await expect.poll(() => shownState(page)).toBe('done')
     await rest
     const { handovers, text } = await answer.result
     expect(handovers).toHaveLength(1)
@@ -94,7 +94,6 @@ it.skipIf(hasNoBrowser)(
     expect(trouble).toEqual([])
     expect(other.trouble).toEqual([])
   },
-  120_000,
 )
 
 const door = setup({

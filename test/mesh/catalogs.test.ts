@@ -13,7 +13,7 @@ const heldBy = (node: QMeshClient) =>
     .library.catalogs()
     .map(({ version, models }) => ({ version, models }))
 
-describe('a signed catalog among nodes', { timeout: 120_000 }, () => {
+describe('a signed catalog among nodes', () => {
   it('reaches whoever trusts its publisher through others, wins when it is newer, and never goes back', async () => {
     const mesh = await createTestMesh()
     const publisher = await mesh.client()
@@ -27,7 +27,7 @@ describe('a signed catalog among nodes', { timeout: 120_000 }, () => {
     await library.add(mesh.modelPath, { id: 'the-shared-one', isTried: false })
     await modelsOf(publisher).publish('the-shared-one')
     for (const node of [relay, behind])
-      await expect.poll(() => heldBy(node), { timeout: 20_000 }).toEqual([{ version: 1, models: 1 }])
+      await expect.poll(() => heldBy(node)).toEqual([{ version: 1, models: 1 }])
     // It is the file that the relay has to give later on.
     expect(await modelsOf(relay).pull('the-shared-one')).toMatchObject({
       id: 'the-shared-one',
@@ -36,12 +36,12 @@ describe('a signed catalog among nodes', { timeout: 120_000 }, () => {
     await behind.stop()
 
     await modelsOf(publisher).publish('the-shared-one', { description: 'better' })
-    await expect.poll(() => heldBy(relay), { timeout: 20_000 }).toEqual([{ version: 2, models: 1 }])
+    await expect.poll(() => heldBy(relay)).toEqual([{ version: 2, models: 1 }])
     expect(heldBy(stranger)).toEqual([])
     await publisher.stop()
 
     const late = await mesh.client({ ...trusting, dataDir: dirs.late })
-    await expect.poll(() => heldBy(late), { timeout: 20_000 }).toEqual([{ version: 2, models: 1 }])
+    await expect.poll(() => heldBy(late)).toEqual([{ version: 2, models: 1 }])
     expect(modelsOf(late).library.search('the-shared-one')).toMatchObject([
       {
         id: 'the-shared-one',
@@ -62,7 +62,7 @@ describe('a signed catalog among nodes', { timeout: 120_000 }, () => {
       mesh.client({ ...trusting, dataDir: dirs.late }),
     ])
     expect(heldBy(lateAgain)).toEqual([{ version: 2, models: 1 }])
-    await expect.poll(() => heldBy(again), { timeout: 20_000 }).toEqual([{ version: 2, models: 1 }])
+    await expect.poll(() => heldBy(again)).toEqual([{ version: 2, models: 1 }])
     expect([relay, lateAgain].map(heldBy)).toEqual([[{ version: 2, models: 1 }], [{ version: 2, models: 1 }]])
   })
 
@@ -72,13 +72,13 @@ describe('a signed catalog among nodes', { timeout: 120_000 }, () => {
     await modelsOf(publisher).library.add(mesh.modelPath, { id: 'mine', isTried: false })
     await modelsOf(publisher).publish('mine')
     await modelsOf(reader).library.trust(publisher.id)
-    await expect.poll(() => heldBy(reader), { timeout: 20_000 }).toEqual([{ version: 1, models: 1 }])
+    await expect.poll(() => heldBy(reader)).toEqual([{ version: 1, models: 1 }])
     expect(await modelsOf(publisher).unpublish('mine')).toEqual({
       publisher: publisher.id,
       catalogVersion: 2,
       models: [],
     })
-    await expect.poll(() => heldBy(reader), { timeout: 20_000 }).toEqual([{ version: 2, models: 0 }])
+    await expect.poll(() => heldBy(reader)).toEqual([{ version: 2, models: 0 }])
     expect(modelsOf(reader).library.search('mine')).toEqual([])
     await expect(modelsOf(publisher).unpublish('mine')).rejects.toMatchObject({ code: 'QM_MODEL_NOT_FOUND' })
     await modelsOf(reader).library.distrust(publisher.id)

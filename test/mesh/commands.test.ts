@@ -36,7 +36,7 @@ it('the command line drains a node, resumes it, and asks it why', async () => {
       .workers()
       .filter(({ accepting, models }) => accepting && models.length > 0)
       .map(({ workerId }) => workerId)
-  await expect.poll(accepting, { timeout: 20_000 }).toHaveLength(2)
+  await expect.poll(accepting).toHaveLength(2)
 
   const drained = await node.run('drain', '--wait', '--timeout', '20')
   expect(drained).toMatchObject({ code: 0, stdout: 'paused: drained; "qmesh-node resume" serves again\n' })
@@ -58,7 +58,7 @@ it('the command line drains a node, resumes it, and asks it why', async () => {
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error QM_REQUEST_UNKNOWN: /) })
 
   expect(await node.run('resume')).toMatchObject({ code: 0, stdout: 'serving\n' })
-  await expect.poll(accepting, { timeout: 20_000 }).toHaveLength(2)
+  await expect.poll(accepting).toHaveLength(2)
   node.child.kill('SIGTERM')
   expect(await once(node.child, 'exit')).toEqual([0, null])
 }, 180_000)

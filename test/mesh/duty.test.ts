@@ -43,7 +43,7 @@ describe('a worker that drains', () => {
         .workers()
         .filter(({ accepting, models }) => accepting && models.length > 0)
         .map(({ workerId }) => workerId)
-    await expect.poll(accepting, { timeout: 20_000 }).toHaveLength(2)
+    await expect.poll(accepting).toHaveLength(2)
 
     const acceptingWhenSentAway = new Promise((resolve) => {
       waiting.on('attemptFailed', () => resolve(accepting()))
@@ -63,7 +63,7 @@ describe('a worker that drains', () => {
     expect(first.resume().health.pausedBy).toBeUndefined()
     await expect.poll(accepting).toHaveLength(2)
     await second.stop()
-    await expect.poll(accepting, { timeout: 10_000 }).toEqual([first.id])
+    await expect.poll(accepting).toEqual([first.id])
     expect((await client.ask('again', { maxTokens: 4 }).result).workerId).toBe(first.id)
   })
 
@@ -72,7 +72,7 @@ describe('a worker that drains', () => {
     const workers = [await mesh.worker(), await mesh.worker()]
     const client = await mesh.client()
     const known = () => client.workers().filter(({ models }) => models.length > 0)
-    await expect.poll(known, { timeout: 20_000 }).toHaveLength(2)
+    await expect.poll(known).toHaveLength(2)
     const options = { maxTokens: 300, temperature: 0 }
     const answer = client.ask('move me', options)
     let firstId = ''
@@ -165,7 +165,7 @@ describe('a worker whose surroundings change', () => {
     })
     system.start()
     const { worker } = system
-    await expect.poll(() => worker.models[0]?.state, { timeout: 20_000 }).toBe('ready')
+    await expect.poll(() => worker.models[0]?.state).toBe('ready')
     const paused = (reasons: readonly string[]) =>
       expect.poll(() => worker.pauses, { interval: 20 }).toEqual(reasons)
     expect(worker.status()).toMatchObject({ accepting: true })

@@ -59,7 +59,7 @@ const toPrompt = (over: Partial<typeof samples.prompt> & { effortNonce?: string 
 
 const workerAsSeenBy = (client: QMeshClient) => client.workers()[0]
 
-describe('a flood', { timeout: 60_000 }, () => {
+describe('a flood', () => {
   it('fills the queue, has to pay from then on, and honest prompts still come through', async () => {
     const mesh = await createTestMesh()
     const worker = await mesh.worker({ models: [mesh.model({ slots: 1 })], queueCapacity: 5, effort })

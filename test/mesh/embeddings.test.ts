@@ -18,9 +18,7 @@ async function bert(mesh: TestMesh, options: TinyBertOptions = {}) {
 }
 
 const seen = (node: QMeshClient, workers: number): Promise<void> =>
-  expect
-    .poll(() => node.workers().filter(({ models }) => models.length > 0).length, { timeout: 20_000 })
-    .toBe(workers)
+  expect.poll(() => node.workers().filter(({ models }) => models.length > 0).length).toBe(workers)
 
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a).reduce((sum, number, index) => sum + number * (b[index] ?? 0), 0)
@@ -51,7 +49,7 @@ const withResults =
     },
   })
 
-describe('embeddings across the mesh', { timeout: 90_000 }, () => {
+describe('embeddings across the mesh', () => {
   it('OpenAI’s client gets them from another node, in both encodings, and each kind of model its own requests', async () => {
     const mesh = await createTestMesh()
     const node = await mesh.client({ gateway: true, gatewayPort: 0 })
@@ -130,7 +128,7 @@ describe('embeddings across the mesh', { timeout: 90_000 }, () => {
     const cancelled = node.embed(texts, { signal: aborted.signal })
     aborted.abort()
     await expect(cancelled).rejects.toMatchObject({ code: 'QM_CANCELLED' })
-    await expect.poll(() => worker.status().queue.slotsBusy, { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => worker.status().queue.slotsBusy).toBe(0)
   })
 
   it('a list of a newcomer that needs more requests than a worker takes at once is paced, not failed', async () => {

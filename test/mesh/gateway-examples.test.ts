@@ -34,7 +34,7 @@ it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY
   // The small built-in model knows no functions; another node's does.
   await mesh.worker({ models: [await writeToolModel(mesh, 4_096)] })
   const listed = async (): Promise<string> => (await fetch(`${url}/v1/models`)).text()
-  await expect.poll(listed, { timeout: 20_000 }).toContain('"tools":true')
+  await expect.poll(listed).toContain('"tools":true')
 
   expect(examples.length).toBeGreaterThanOrEqual(9)
   const outputs = await Promise.all(
@@ -56,4 +56,4 @@ it('`qmesh-node up` says where its gateway is, and every example of docs/GATEWAY
   const exited = once(up, 'exit')
   up.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
-}, 120_000)
+})

@@ -76,14 +76,11 @@ async function ended(url: string, outcome: string): Promise<number> {
 /** Nothing waits, nothing runs, and nobody is connected any more. */
 async function untilIdle(node: QMeshNode, url: string): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        const metrics = await (await fetch(`${url}/metrics`, { headers: { connection: 'close' } })).text()
-        const { length, slotsBusy } = node.status().queue
-        return [length, slotsBusy, /^qmesh_requests_open (\d+)$/m.exec(metrics)?.[1]]
-      },
-      { timeout: 10_000 },
-    )
+    .poll(async () => {
+      const metrics = await (await fetch(`${url}/metrics`, { headers: { connection: 'close' } })).text()
+      const { length, slotsBusy } = node.status().queue
+      return [length, slotsBusy, /^qmesh_requests_open (\d+)$/m.exec(metrics)?.[1]]
+    })
     .toEqual([0, 0, '0'])
 }
 

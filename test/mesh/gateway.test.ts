@@ -15,9 +15,7 @@ async function createFront(mesh: TestMesh, options: NodeOptions = {}) {
 }
 
 const seen = (node: QMeshClient, workers: number): Promise<void> =>
-  expect
-    .poll(() => node.workers().filter(({ models }) => models.length > 0).length, { timeout: 20_000 })
-    .toBe(workers)
+  expect.poll(() => node.workers().filter(({ models }) => models.length > 0).length).toBe(workers)
 
 const user = (content: string) => [{ role: 'user' as const, content }]
 
@@ -165,10 +163,8 @@ it('a caller that aborts in the middle frees the slot, and one that is slow keep
     if (++chunks === 5) stream.controller.abort()
   }
   slow.controller.abort()
-  await expect.poll(() => worker.status().queue.slotsBusy, { timeout: 10_000 }).toBe(0)
-  await expect
-    .poll(() => node.requests().filter(({ state }) => state === 'open').length, { timeout: 10_000 })
-    .toBe(0)
+  await expect.poll(() => worker.status().queue.slotsBusy).toBe(0)
+  await expect.poll(() => node.requests().filter(({ state }) => state === 'open').length).toBe(0)
 })
 
 it('a stream survives the kill -9 of its worker, and is the one it would have been', async () => {

@@ -169,7 +169,7 @@ describe('a prompt crosses the mesh', () => {
     const node = await mesh.worker({ bootstrap: ['127.0.0.1:9'] })
     const result = await node.ask('alone', { maxTokens: 8 }).result
     expect(result.workerId).toBe(node.id)
-    await expect.poll(() => node.status().network.state, { timeout: 10_000 }).toBe('offline')
+    await expect.poll(() => node.status().network.state).toBe('offline')
   })
 
   it('moves waiting and running requests on when their worker stops politely', async () => {
@@ -185,7 +185,7 @@ describe('a prompt crosses the mesh', () => {
     })
     const second = await mesh.worker()
     const serving = () => client.workers().filter(({ models }) => models.length > 0)
-    await expect.poll(() => serving().length, { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => serving().length).toBe(2)
     const stopped = first.stop()
     expect((await waiting.result).workerId).toBe(second.id)
     await expect.poll(() => client.why(running.requestId).tries).toBe(2)

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { inferenceNetwork, toTopic } from '../../protocol/index.ts'
 import { createTestMesh } from './support/mesh.ts'
 
-describe('models between nodes', { timeout: 120_000 }, () => {
+describe('models between nodes', () => {
   test('one adds a model, two fetch it at once and serve it, and a client that names only its id is answered', async () => {
     const mesh = await createTestMesh()
     const [giver, ...takers] = await Promise.all([mesh.client(), mesh.client(), mesh.client()])
@@ -14,7 +14,7 @@ describe('models between nodes', { timeout: 120_000 }, () => {
     const { hash } = await library.add(mesh.modelPath, { id: 'shared-model' })
     if (hash === null) throw new Error('what was added has a hash')
     await giver.models?.seed([])
-    await expect.poll(() => giver.models?.seeds(), { timeout: 20_000 }).toMatchObject([{ state: 'offering' }])
+    await expect.poll(() => giver.models?.seeds()).toMatchObject([{ state: 'offering' }])
 
     const pulled = await Promise.all(takers.map(async (taker) => taker.models?.pull(hash)))
     const expected = { id: 'shared-model', hash, wasHere: false }
@@ -62,14 +62,14 @@ describe('models between nodes', { timeout: 120_000 }, () => {
       return [...found]
     }
     try {
-      await expect.poll(holders, { timeout: 20_000 }).toEqual([worker.id])
+      await expect.poll(holders).toEqual([worker.id])
       const client = await mesh.client()
       const answer = client.ask('the er on an', { modelHash: sha256, maxTokens: 4 })
       expect((await answer.result).workerId).toBe(worker.id)
       // Who asked by the hash does not hold it, and is not found by those who ask next.
       expect(await holders()).toEqual([worker.id])
       await worker.stop()
-      await expect.poll(holders, { timeout: 20_000 }).not.toContain(worker.id)
+      await expect.poll(holders).not.toContain(worker.id)
     } finally {
       await dht.destroy()
     }

@@ -54,7 +54,7 @@ describe('models between processes', () => {
     third.order({ type: 'pull', manifest })
     const pulled = await third.until('pulled')
     expect(readFileSync(pulled.path).equals(file)).toBe(true)
-  }, 120_000)
+  })
 
   it('goes on after kill -9 with what a web server gave', async () => {
     const file = createModelFile(8 * 1024 * 1024)

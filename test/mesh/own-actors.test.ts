@@ -82,7 +82,7 @@ it('one that fails is started again with new input, a bounded number of times, a
   })
   client.on('restarting', (part, { message }) => restarting.push(`${part}: ${message}`))
   const flaky = () => client.status().parts.find(({ name }) => name === 'flaky')
-  await expect.poll(() => flaky()?.restarts, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => flaky()?.restarts).toBe(2)
   expect(flaky()).toMatchObject({ error: { code: 'QM_INTERNAL' } })
   expect(restarting[0]).toBe(
     'flaky: The actor "flaky" of this program failed. (told to fail at 64 characters)',
@@ -101,7 +101,7 @@ it('one that fails with what no text can be made of takes nobody with it', async
     actors: { odd: fromPromise<void, NodeActorInput>(() => Promise.reject(rejected)) },
   })
   const odd = () => client.status().parts.find(({ name }) => name === 'odd')
-  await expect.poll(() => odd()?.restarts, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => odd()?.restarts).toBe(2)
   expect(odd()?.error?.message).toMatch(/"odd" of this program failed/)
   const others = client.status().parts.filter(({ name }) => name !== 'odd')
   expect(others.every(({ state }) => state === 'running')).toBe(true)

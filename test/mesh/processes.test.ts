@@ -30,7 +30,7 @@ describe('nodes in processes of their own', () => {
     const mesh = await createTestMesh()
     const [first, second] = await Promise.all([forkWorker(mesh), forkWorker(mesh)])
     const client = await mesh.client()
-    await expect.poll(() => client.workers().length, { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => client.workers().length).toBe(2)
     const results = await Promise.all(
       [1, 2, 3, 4].map((seed) => client.ask('across processes', { maxTokens: 16, seed }).result),
     )
@@ -48,7 +48,7 @@ describe('nodes in processes of their own', () => {
     const mesh = await createTestMesh()
     const workers = await Promise.all([forkWorker(mesh), forkWorker(mesh)])
     const client = await mesh.client()
-    await expect.poll(() => client.workers().length, { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => client.workers().length).toBe(2)
     const asked = { maxTokens: 400, temperature: 0, resume: 'exact' } as const
     const whole = await client.ask('about to die', asked).result
     const answer = client.ask('about to die', asked)

@@ -74,7 +74,7 @@ async function createRig() {
   const { asker } = system.client
   let reader: AsyncIterator<unknown> | undefined
   const state = () => system.worker.models[0]?.state
-  await expect.poll(state, { timeout: 20_000 }).toBe('ready')
+  await expect.poll(state).toBe('ready')
   return {
     system,
     asker,
@@ -113,16 +113,14 @@ async function createRig() {
       await expect.poll(() => restarted).toContain(part)
     },
     expectAnswer: async () => {
-      await expect.poll(state, { timeout: 20_000 }).toBe('ready')
+      await expect.poll(state).toBe('ready')
       const ask = () => asker.ask('after', { maxTokens: 4, temperature: 0 }).result
       await expect
-        .poll(
-          () =>
-            ask().then(
-              ({ usage }) => usage.completionTokens,
-              () => 0,
-            ),
-          { timeout: 20_000 },
+        .poll(() =>
+          ask().then(
+            ({ usage }) => usage.completionTokens,
+            () => 0,
+          ),
         )
         .toBe(4)
       expect(system.worker.intake.size).toBe(0)
@@ -148,7 +146,7 @@ test('an inference thread that dies is replaced, who waited is answered, and the
   expect(handovers).toMatchObject([{ code: 'QM_ENGINE_CRASHED' }])
   expect(threads).toHaveLength(2)
   expect(system.worker.intake.size).toBe(0)
-}, 60_000)
+})
 
 test('a requester that crashes fails the open answers and frees their slot; the next one is answered', async () => {
   const { hold, crash, expectAnswer } = await createRig()
@@ -156,7 +154,7 @@ test('a requester that crashes fails the open answers and frees their slot; the 
   await crash('requester', 'request.open', 'request')
   await expect(held.result).rejects.toMatchObject({ code: 'QM_NODE_STOPPED' })
   await expectAnswer()
-}, 60_000)
+})
 
 test('a scheduler that crashes refuses who waits, and knows the slots again', async () => {
   const { hold, wait, crash, expectAnswer } = await createRig()
@@ -166,7 +164,7 @@ test('a scheduler that crashes refuses who waits, and knows the slots again', as
   await expect(waiting.result).rejects.toMatchObject({ code: 'QM_OVERLOADED' })
   held.cancel()
   await expectAnswer()
-}, 60_000)
+})
 
 test('inference that crashes leaves no thread behind and loads its models again', async () => {
   const { hold, readOn, crash, expectAnswer, threads } = await createRig()
@@ -180,13 +178,13 @@ test('inference that crashes leaves no thread behind and loads its models again'
   expect((await held.result).handovers).toHaveLength(1)
   await expectAnswer()
   expect(threads).toHaveLength(2)
-}, 60_000)
+})
 
 test('a swarm that crashes opens the same port again', async () => {
   const { crash, system, expectAnswer } = await createRig()
   await system.opened()
   const before = system.address
   await crash('swarm', 'peer.greeted', 'connectionId')
-  await expect.poll(() => system.address, { timeout: 10_000 }).toEqual(before)
+  await expect.poll(() => system.address).toEqual(before)
   await expectAnswer()
-}, 60_000)
+})

@@ -24,12 +24,12 @@ async function createGiver(mesh: TestMesh, id: string, seed: number) {
   const giver = await mesh.client()
   const { hash } = await modelsOf(giver).library.add(path, { id, isTried: false })
   await modelsOf(giver).seed([])
-  await expect.poll(() => modelsOf(giver).seeds(), { timeout: 20_000 }).toMatchObject([{ state: 'offering' }])
+  await expect.poll(() => modelsOf(giver).seeds()).toMatchObject([{ state: 'offering' }])
   if (hash === null) throw new Error('what was added has a hash')
   return { giver, hash, path }
 }
 
-describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
+describe('a worker that serves all that is here', () => {
   it('answers with a model that it fetched after its start, and no more when that is removed', async () => {
     const mesh = await createTestMesh()
     const { hash } = await createGiver(mesh, 'fetched', 7)
@@ -43,7 +43,7 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     const answer = await client.ask('the er on an', { ...greedy, model: 'fetched' }).result
     expect(answer).toMatchObject({ modelId: 'fetched', workerId: worker.id })
     // The cores are shared anew: the first one comes back with fewer threads, and says the same as before.
-    await expect.poll(() => states(worker), { timeout: 20_000 }).toEqual({ tiny: 'ready', fetched: 'ready' })
+    await expect.poll(() => states(worker)).toEqual({ tiny: 'ready', fetched: 'ready' })
     const threads = worker.status().models.map((model) => model.threads)
     expect(threads).toEqual([1, 1])
     const again = await client.ask('the er on an', { ...greedy, model: 'tiny' }).result
@@ -56,7 +56,7 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     await expect(stat(path ?? '')).rejects.toMatchObject({ code: 'ENOENT' })
     expect(states(worker)).toEqual({ tiny: 'ready' })
     await expect
-      .poll(() => client.workers().flatMap(({ models }) => models.map(({ id }) => id)), { timeout: 20_000 })
+      .poll(() => client.workers().flatMap(({ models }) => models.map(({ id }) => id)))
       .toEqual(['tiny'])
   })
 
@@ -76,7 +76,7 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
       const { hash } = await library.add(path, { id: 'mine', isTried: false })
       hashes.push(hash)
       await expect
-        .poll(() => worker.status().models.find(({ id }) => id === 'mine'), { timeout: 20_000 })
+        .poll(() => worker.status().models.find(({ id }) => id === 'mine'))
         .toMatchObject({ state: 'loadable', hash })
     }
     expect(hashes[0]).not.toBe(hashes[1])
@@ -95,7 +95,7 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     const { library } = modelsOf(worker)
     const added = await library.add(path, { id: 'mine', how: 'copy', isTried: false })
     const mine = () => worker.status().models.find(({ id }) => id === 'mine')?.state
-    await expect.poll(mine, { timeout: 20_000 }).toBe('loadable')
+    await expect.poll(mine).toBe('loadable')
 
     const home = await mesh.tempDir()
     const command = (...args: string[]) => runMain(home, ['models', ...args, '--data-dir', dataDir])
@@ -105,12 +105,12 @@ describe('a worker that serves all that is here', { timeout: 120_000 }, () => {
     wrong.writeUInt8(wrong.readUInt8(70_000) ^ 1, 70_000)
     await writeFile(blob, wrong)
     expect(await command('verify', 'mine')).toMatchObject({ code: 1 })
-    await expect.poll(mine, { timeout: 20_000 }).toBeUndefined()
+    await expect.poll(mine).toBeUndefined()
     await writeFile(blob, bytes)
     expect(await command('verify', 'mine')).toMatchObject({ code: 0 })
-    await expect.poll(mine, { timeout: 20_000 }).toBe('loadable')
+    await expect.poll(mine).toBe('loadable')
     expect(await command('cache', '--prune', '--limit-gb', '0')).toMatchObject({ code: 0 })
-    await expect.poll(mine, { timeout: 20_000 }).toBeUndefined()
+    await expect.poll(mine).toBeUndefined()
   })
 
   it('may start with none at all', async () => {

@@ -32,7 +32,7 @@ it('OpenAI’s client and the AI SDK have functions called by a model of another
     models: [await writeToolModel(mesh), { ...mesh.model(), id: 'plain' }],
     tiers: { [node.id]: 'master' },
   })
-  await expect.poll(() => node.workers()[0]?.models.length, { timeout: 20_000 }).toBe(2)
+  await expect.poll(() => node.workers()[0]?.models.length).toBe(2)
   expect(worker.status().models).toMatchObject([{ id: 'caller', tools: 'hermes' }, { id: 'plain' }])
   expect((await openai.models.list()).data).toMatchObject([
     { id: 'caller', tools: true },
@@ -234,7 +234,7 @@ it('a call survives the kill -9 of its worker, and is the one it would have been
     createFront(mesh),
   ])
   const isSeen = () => node.workers().filter(({ models }) => models.some(({ tools }) => tools)).length
-  await expect.poll(isSeen, { timeout: 20_000 }).toBe(2)
+  await expect.poll(isSeen).toBe(2)
   const letter = {
     type: 'object',
     properties: { text: { type: 'string', minLength: 200 } },

@@ -14,15 +14,13 @@ async function createRig(clientOptions: NodeOptions = {}) {
   const client = await mesh.client({ tracesEndpoint, ...clientOptions })
   const worker = (): Promise<QMeshNode> => mesh.worker({ tracesEndpoint, tiers: { [client.id]: 'master' } })
   const known = (count: number): Promise<void> =>
-    expect
-      .poll(() => client.workers().filter(({ models }) => models.length > 0).length, { timeout: 20_000 })
-      .toBe(count)
+    expect.poll(() => client.workers().filter(({ models }) => models.length > 0).length).toBe(count)
   /** What they recorded is sent at the latest when they stop. */
   const stop = (...nodes: QMeshClient[]) => Promise.all([client, ...nodes].map((node) => node.stop()))
   return { collector, client, worker, known, stop }
 }
 
-describe('traces', { timeout: 120_000 }, () => {
+describe('traces', () => {
   test('one goes from the caller of the gateway over the client to the worker', async () => {
     const { collector, client, worker, known, stop } = await createRig({ gateway: true, gatewayPort: 0 })
     const server = await worker()

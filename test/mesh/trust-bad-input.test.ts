@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Books } from '../../actors/trust/books.ts'
 import { Deals } from '../../actors/trust/dealing/deals.ts'
 import { Earnings } from '../../actors/trust/dealing/earnings.ts'
@@ -26,6 +26,7 @@ import {
   toTestNetworkId,
   toTestParams,
 } from '../support/trust-receipts.ts'
+import { eventually } from '../support/eventually.ts'
 
 const headOf = ({ signer }: TestAccount, epoch: number, length: number, mark = '11'): Head =>
   headFormat.sign(signer, { accountId: signer.id, epoch, length, treeHash: mark.repeat(32) })
@@ -212,7 +213,7 @@ describe('the books', () => {
     ledger.checked()
     ledger.file(makeReceipt({ client: client.signer, worker: account.signer, epoch: ledger.epoch }))
     expect(ledger.books.bans.size).toBe(0)
-    const own = await vi.waitFor(() => {
+    const own = await eventually(() => {
       const statement = ledger.statementOf(ledger.ownId, ledger.epoch)
       if (!statement) throw new Error('not written yet')
       return statement
@@ -237,10 +238,10 @@ describe('the books', () => {
       makeReceipt({ client, worker: account.signer, epoch: ledger.epoch, offer: { spendSeq } })
     ledger.checked()
     for (const spendSeq of [5, 6, 7]) ledger.file(receipt(spendSeq))
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4))
+    await eventually(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4))
     expect(banned).toEqual([])
     ledger.file(receipt(6))
-    await vi.waitFor(() => expect(banned).toMatchObject([{ accountId: client.id }]))
+    await eventually(() => expect(banned).toMatchObject([{ accountId: client.id }]))
     expect(banned[0]?.proof?.kind).toBe('double-spend')
   })
 

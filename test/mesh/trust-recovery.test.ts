@@ -59,7 +59,7 @@ async function createPair(mesh: TestMesh) {
   return { worker, workerDir, client, dataDir }
 }
 
-describe('a node whose data directory', { timeout: 120_000 }, () => {
+describe('a node whose data directory', () => {
   it('was restored from a backup takes up the longer log, says so, and is not banned', async () => {
     const mesh = await createTestMesh()
     const { worker, client, dataDir } = await createPair(mesh)
@@ -156,7 +156,7 @@ describe('a node whose data directory', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a node that was given another name', { timeout: 120_000 }, () => {
+describe('a node that was given another name', () => {
   it('introduces itself anew, and everybody shows it', async () => {
     const mesh = await createTestMesh()
     const dataDir = await mesh.tempDir()
@@ -179,7 +179,7 @@ describe('a node that was given another name', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a node of imported keys', { timeout: 120_000 }, () => {
+describe('a node of imported keys', () => {
   /** A worker and a client with a log of three entries, whose keys are in a data directory without anything else. */
   async function createEmigrant(mesh: TestMesh) {
     const { worker, workerDir, client, dataDir } = await createPair(mesh)

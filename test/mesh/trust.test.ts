@@ -60,7 +60,7 @@ describe('work is evidence', { timeout }, () => {
   })
 })
 
-describe('the books of a mesh', { timeout: 120_000 }, () => {
+describe('the books of a mesh', () => {
   it('are the same on every node, and who served is ahead', async () => {
     const mesh = await createTestMesh()
     const options = { epochSeconds: 1 }

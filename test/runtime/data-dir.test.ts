@@ -122,7 +122,7 @@ describe('its lock', () => {
     await writeFile(join(path, 'lock-owner.json'), 'the next one')
     await dataDir.close()
     expect(await readdir(path)).toContain('lock-owner.json')
-  }, 30_000)
+  })
 
   it('lets one of many that start at once in', async () => {
     const path = await tempDir()
@@ -130,7 +130,7 @@ describe('its lock', () => {
     const winners = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
     await Promise.all(winners.map((winner) => winner.close()))
     expect(winners).toHaveLength(1)
-  }, 20_000)
+  })
 
   it('names the other process, and is taken over at once when that was killed', async () => {
     const path = await tempDir()
@@ -144,7 +144,7 @@ describe('its lock', () => {
     await opened(path)
     // An owner that says nothing, and may live, is waited for longer than that.
     expect(performance.now() - startedAt).toBeLessThan(10_000)
-  }, 20_000)
+  })
 
   it('of a stopped process is not taken, however old it looks', async () => {
     const path = await tempDir()
@@ -154,7 +154,7 @@ describe('its lock', () => {
     await expect(openDataDir(path)).rejects.toMatchObject({ code: 'QM_DATA_DIR_LOCKED' })
     child.kill('SIGCONT')
     await kill(child)
-  }, 20_000)
+  })
 
   it.runIf(process.platform === 'linux')(
     'of a process id that another program got since is taken',
@@ -167,7 +167,6 @@ describe('its lock', () => {
       await writeFile(join(path, 'lock-owner.json'), JSON.stringify(owner))
       expect((await opened(path)).path).toBe(path)
     },
-    20_000,
   )
 
   it('of another machine counts while it is fresh, and not when it is stale', async () => {

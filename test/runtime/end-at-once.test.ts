@@ -34,5 +34,4 @@ it.skipIf(process.platform === 'win32')(
     }
     expect(await exit).toEqual([null, 'SIGTERM'])
   },
-  30_000,
 )

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MeshFeed } from '../../../actors/gateway/mesh-feed.ts'
 import { QMeshError } from '../../../protocol/index.ts'
 import { createGatewayRig, sampleWorker } from '../../support/gateway-rig.ts'
+import { eventually } from '../../support/eventually.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
 afterEach(() => void vi.useRealTimers())
@@ -42,7 +43,7 @@ describe('the feed of the mesh', () => {
     vi.advanceTimersByTime(50 * 500)
     expect(stream.readableLength).toBe(waiting)
     expect(read(stream).includes('"answers":1,')).toBe(true)
-    await vi.waitFor(() => expect(stream.readableLength).toBeGreaterThan(0))
+    await eventually(() => expect(stream.readableLength).toBeGreaterThan(0))
     const next = read(stream)
     expect(next.match(/^event: /gm)).toEqual(['event: '])
     // Waiting for it lets the feed look once more.
@@ -91,7 +92,7 @@ describe('the feed of the mesh', () => {
     isUp = false
     vi.advanceTimersByTime(500)
     expect(await failed).toMatchObject([{ code: 'QM_NODE_STOPPED' }])
-    await vi.waitFor(() => expect(feed.watchers).toBe(0))
+    await eventually(() => expect(feed.watchers).toBe(0))
     isUp = true
     expect(feed.watch()).toBeDefined()
   })
@@ -104,7 +105,7 @@ describe('the feed of the mesh', () => {
     vi.advanceTimersByTime(500)
     expect(looks.count).toBe(2)
     for (const stream of streams) stream.destroy()
-    await vi.waitFor(() => expect(feed.watchers).toBe(0))
+    await eventually(() => expect(feed.watchers).toBe(0))
     vi.advanceTimersByTime(5_000)
     expect(looks.count).toBe(2)
     read(feed.watch())

@@ -37,7 +37,7 @@ async function embed(host: EngineHost, texts: readonly string[]) {
   return { promptTokens, result, vectors }
 }
 
-describe('a model for embeddings', { timeout: 60_000 }, () => {
+describe('a model for embeddings', () => {
   it('makes vectors of length 1, equal for equal texts, in the order of the texts', async () => {
     const host = await rig.load(bert())
     expect(host.model).toMatchObject({ embeddingSize: 32, slots: 1, contextTokens: 128 })

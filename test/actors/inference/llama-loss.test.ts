@@ -39,7 +39,7 @@ describe('a thread that dies', () => {
     await victim?.terminate()
     await again.lost
     await expect(unharmed.generation.finished).resolves.toMatchObject({ completionTokens: 120 })
-  }, 60_000)
+  })
 })
 
 describe('a thread that makes no progress', () => {
@@ -51,7 +51,7 @@ describe('a thread that makes no progress', () => {
     const running = start(host, { prompt, maxTokens: 9 }).then(({ generation }) => generation.finished)
     await expect(running).rejects.toMatchObject({ code: 'QM_ENGINE_HUNG' })
     expect(await host.lost).toMatchObject({ code: 'QM_ENGINE_HUNG' })
-  }, 60_000)
+  })
 })
 
 describe('closing', () => {
@@ -64,5 +64,5 @@ describe('closing', () => {
     await expect(host.prepare(toRequest('late', {}))).rejects.toMatchObject({ code: 'QM_CANCELLED' })
     const lost = await Promise.race([host.lost, Promise.resolve('closed in order')])
     expect(lost).toBe('closed in order')
-  }, 60_000)
+  })
 })

@@ -122,19 +122,19 @@ describe('a bad model file is refused before native code sees it', () => {
     const unknown = rig.load({ id: 'bad', path: alien })
     await expect(unknown).rejects.toMatchObject({ code: 'QM_MODEL_UNSUPPORTED' })
     await expect(unknown).rejects.toThrow(/zzzzz/)
-  }, 60_000)
+  })
 
   it('too large for memory', async () => {
     const spec = rig.model({ contextTokens: 16_000_000, slots: 64 })
     const loading = rig.load(spec)
     await expect(loading).rejects.toMatchObject({ code: 'QM_MODEL_TOO_LARGE' })
     await expect(loading).rejects.toThrow(/needs about \d+ MB, \d+ MB are available/)
-  }, 60_000)
+  })
 
   it('other than its manifest says', async () => {
     const loading = rig.load(rig.model({ expectedHash: 'a'.repeat(64) }))
     await expect(loading).rejects.toMatchObject({ code: 'QM_MODEL_HASH_MISMATCH' })
-  }, 60_000)
+  })
 })
 
 describe.skipIf(process.platform === 'win32')('what is no file at all', () => {
@@ -176,7 +176,7 @@ describe('the hash of a model', () => {
       expect(hits).toBe(expectedHits)
       await host.close()
     }
-  }, 60_000)
+  })
 })
 
 describe('a sound file', () => {
@@ -192,11 +192,11 @@ describe('a sound file', () => {
     const { id, path } = rig.model()
     const host = await rig.load({ id, path })
     expect(host.model).toMatchObject({ contextTokens: 2_048, slots: 4 })
-  }, 60_000)
+  })
 
   it('without a usable chat template still chats', async () => {
     const host = await rig.load(rig.model({ chatTemplate: '{{ broken' }))
     const answer = await ask(host, { messages: [{ role: 'user', content: 'hello' }], maxTokens: 4 })
     expect(answer.result.completionTokens).toBeGreaterThan(0)
-  }, 60_000)
+  })
 })

@@ -196,7 +196,7 @@ describe('the way that a worker chooses itself', () => {
     }
     expect(await modeBeside(8_000, 1)).toBe('fast')
     expect(await modeBeside(0, limits.unackedTokensMax)).toBe('exact')
-  }, 60_000)
+  })
 
   it('is not the fast one because a reader made it wait', async () => {
     const host = await rig.load(rig.model({ slots: 2 }))
@@ -214,7 +214,7 @@ describe('the way that a worker chooses itself', () => {
     const tokens = Array.from({ length: count }, () => 5)
     const rest = await ask(host, { maxTokens: count + 1, resume: { tokens, chars: 0 } })
     expect(rest.result.resumeMode).toBe('exact')
-  }, 60_000)
+  })
 })
 
 describe('a resume that cannot be', () => {

@@ -96,7 +96,7 @@ describe.each(toolStyles)('a model that writes calls as %s', (style) => {
 /** Everything is about as likely as everything else. */
 const wild = (seed: number) => ({ temperature: 5, topK: 0, topP: 1, minP: 0, seed })
 
-describe.each(['hermes', 'mistral'] as const)('a model that may call as %s', { timeout: 30_000 }, (style) => {
+describe.each(['hermes', 'mistral'] as const)('a model that may call as %s', (style) => {
   const asked: Asked = { messages, tools: [weather, nap], maxTokens: 400 }
 
   let found: ReturnType<typeof lookForCaller> | undefined

@@ -28,4 +28,4 @@ test('a file whose header ends the engine is refused, and this process lives; on
   const untried = createLlamaEngine({ workerUrl: inferenceWorkerUrl, trialDir: '/dev/null/trials' })
   const host = await untried.load({ id: 'tiny', path, expectedHash }, options)
   await host.close()
-}, 60_000)
+})

@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { AccountCache } from '../../../actors/trust/cache/account-cache.ts'
 import { IndexStore } from '../../../actors/trust/cache/index-store.ts'
 import type { AccountLog } from '../../../actors/trust/log/account-log.ts'
@@ -15,7 +15,7 @@ import {
 import { openLedger, type LedgerRig } from '../../support/trust-ledger.ts'
 import { makeCard, makeReceipt, type TestAccount } from '../../support/trust-receipts.ts'
 import { connect, makeFolder, makeStore, MemoryCounter } from './log/log-rig.ts'
-import { patience } from '../../support/patience.ts'
+import { eventually } from '../../support/eventually.ts'
 
 const payment = (spendSeq: number, amount = 1_050) =>
   ({
@@ -58,7 +58,7 @@ async function meet({ ledger, store, stranger }: LedgerRig) {
     await log.append(entries.map(encodeEntry))
     expect(ledger.learnHead(await headOf(other, log, ledger.epoch))).toBe('new')
     await ledger.catchUp()
-    await vi.waitFor(() => expect(ledger.books.get(other.id)?.state.length).toBe(log.length), patience)
+    await eventually(() => expect(ledger.books.get(other.id)?.state.length).toBe(log.length))
   }
   await write({ type: 'card', card: makeCard(other, ledger.epoch) })
   return { other, write, remote: store.remote(log.logKey) }
@@ -76,7 +76,7 @@ describe('what a node may spend', () => {
     ledger.append(payment(5, 300))
     expect(ledger.funds()).toMatchObject({ balance: -1_000, spentSeq: 2_000_000_000_000 })
     ledger.checked()
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3), patience)
+    await eventually(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3))
     expect(ledger.funds()).toMatchObject({ balance: -1_000, spentSeq: 2_000_000_000_000 })
   })
 })
@@ -96,7 +96,7 @@ describe('what the log has not taken', () => {
     ledger.append(payment(1))
     file.isFull = true
     ledger.sweep()
-    await vi.waitFor(() => expect(file.refused).toBe(1), patience)
+    await eventually(() => expect(file.refused).toBe(1))
     file.isFull = false
     await ledger.close()
     expect(file.entries.map(decodeEntry)).toEqual([payment(1)])
@@ -111,7 +111,7 @@ describe('what the log has not taken', () => {
     const { ledger } = await openLedger({ unwritten: port })
     expect([file.writes, ledger.funds().balance]).toEqual([0, -2_100])
     ledger.checked()
-    await vi.waitFor(() => expect(file.entries).toEqual([]), patience)
+    await eventually(() => expect(file.entries).toEqual([]))
     expect(ledger.headOf(ledger.ownId)?.length).toBe(3)
     await ledger.close()
     expect(file.writes).toBe(1)
@@ -122,7 +122,7 @@ describe('what the log has not taken', () => {
     const { ledger } = await openLedger({ unwritten: port })
     ledger.append(payment(1))
     ledger.sweep()
-    await vi.waitFor(() => expect(file.entries).toHaveLength(1), patience)
+    await eventually(() => expect(file.entries).toHaveLength(1))
     ledger.sweep()
     await ledger.close()
     expect(file.writes).toBe(1)
@@ -142,7 +142,7 @@ describe('a banned account', () => {
         treeHash: mark.repeat(32),
       })
     expect(rig.ledger.learnProof({ kind: 'fork', a: head('11'), b: head('22') })).toBe('new')
-    await vi.waitFor(async () => expect(await remote.length()).toBe(0), patience)
+    await eventually(async () => expect(await remote.length()).toBe(0))
   })
 
   it('keeps the log there that is the evidence itself', async () => {
@@ -155,7 +155,7 @@ describe('a banned account', () => {
     })
     const entry = { type: 'receipt', epoch: rig.ledger.epoch, receipt } as const
     await write(entry, entry)
-    await vi.waitFor(() => expect(rig.banned).toMatchObject([{ accountId: other.id }]), patience)
+    await eventually(() => expect(rig.banned).toMatchObject([{ accountId: other.id }]))
     expect(await remote.length()).toBe(3)
   })
 })
@@ -200,7 +200,7 @@ describe('a payment that is missing in a client’s log', () => {
     rig.ledger.checked()
     rig.ledger.file(receipt)
     await write({ ...payment(1, toAmount(receipt, rig.params)), epoch })
-    await vi.waitFor(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(2), patience)
+    await eventually(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(2))
     await new AccountCache(index, rig.ledger.ownId).save(rig.ledger.books)
     const again = await Ledger.open({ ...rig.options, cache: new AccountCache(index, rig.ledger.ownId) })
     expect(again.books.get(client.id)?.state.payments).toBe(1)
@@ -219,11 +219,11 @@ describe('a payment that is missing in a client’s log', () => {
     if (!paid || !lost) throw new Error('there are two')
     rig.ledger.checked()
     rig.ledger.append(payment(1, toAmount(paid, rig.params)))
-    await vi.waitFor(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(2), patience)
+    await eventually(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(2))
     await write({ type: 'receipt', epoch, receipt: paid }, { type: 'receipt', epoch, receipt: lost })
     rig.advance(windowOf(rig))
     for (let times = 0; times < 3; times++) rig.ledger.sweep()
-    await vi.waitFor(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(3), patience)
+    await eventually(() => expect(rig.ledger.headOf(rig.ledger.ownId)?.length).toBe(3))
     const own = rig.ledger.books.get(rig.ledger.ownId)
     expect(own?.state).toMatchObject({ payments: 2, paid: 4_200, faultCount: 0 })
     expect(rig.ledger.spending.overdueOf(rig.ledger.ownId)).toBe(0)

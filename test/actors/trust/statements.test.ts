@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Books } from '../../../actors/trust/books.ts'
 import { Statements } from '../../../actors/trust/statements.ts'
 import { applyEntry } from '../../../machines/trust/index.ts'
@@ -13,7 +13,7 @@ import {
   toTestParams,
 } from '../../support/trust-receipts.ts'
 import { connect, makeStore, MemoryCounter } from './log/log-rig.ts'
-import { patience } from '../../support/patience.ts'
+import { eventually } from '../../support/eventually.ts'
 
 const params = toTestParams(60)
 const networkId = toTestNetworkId(params, 'test')
@@ -83,9 +83,9 @@ describe('what a node states about scores', () => {
       const write = await showLog(rig, forker)
       const books = () => rig.ledger.books.get(forker.id)
       await write({ type: 'card', card })
-      await vi.waitFor(() => expect(books()?.treeHash).toBeDefined(), patience)
+      await eventually(() => expect(books()?.treeHash).toBeDefined())
       await write(entry, 'garbage')
-      await vi.waitFor(() => expect(rig.ledger.books.isBanned(forker.id)).toBe(true), patience)
+      await eventually(() => expect(rig.ledger.books.isBanned(forker.id)).toBe(true))
       expect(books()?.state.length).toBe(2)
       rig.advance(params.finalityEpochs)
     }

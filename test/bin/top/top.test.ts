@@ -88,7 +88,7 @@ describe('top', { timeout }, () => {
     const child = startCli(home, args('--every', '0.1'))
     let said = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await expect.poll(() => said.split('\n').length, { timeout: 20_000 }).toBeGreaterThan(3)
+    await expect.poll(() => said.split('\n').length).toBeGreaterThan(3)
     const exited = once(child, 'exit')
     child.kill('SIGTERM')
     expect(await exited).toEqual([143, null])
@@ -105,7 +105,7 @@ describe('top', { timeout }, () => {
     let complained = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (complained += text))
-    await expect.poll(() => said.split('\n').length, { timeout: 20_000 }).toBeGreaterThan(3)
+    await expect.poll(() => said.split('\n').length).toBeGreaterThan(3)
     const closed = once(child, 'close')
     await node.close()
     expect(await closed).toEqual([1, null])
@@ -159,7 +159,7 @@ describe.skipIf(!hasScript)('top on a terminal', { timeout }, () => {
     onTestFinished(() => void terminal.kill('SIGKILL'))
     let said = ''
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
-    await expect.poll(() => said, { timeout: 20_000 }).toContain('q leaves')
+    await expect.poll(() => said).toContain('q leaves')
     return {
       node,
       terminal,

@@ -78,7 +78,7 @@ describe('whatever comes over the control socket', () => {
     }, 10_000)
     await vi.waitFor(async () => expect(await client.status()).toEqual(sampleStatus), 10_000)
     expect(defects).toEqual([])
-  }, 30_000)
+  })
 
   it('may be an answer without a token, whose notices nobody reads', async () => {
     const events = new AnswerEmitter()
@@ -115,7 +115,7 @@ describe('whatever comes over the control socket', () => {
     // Whoever reads on before the connection is cut learns why.
     expect((await readReplies(socket)).at(-1)).toMatchObject({ code: 'QM_READER_TOO_SLOW' })
     expect(defects).toEqual([])
-  }, 30_000)
+  })
 
   it('may be one too many: it is told so, until another one ends', async () => {
     const { raw: connect, client, defects } = await createControlRig({ requestTimeoutMs: 600_000 })
@@ -124,7 +124,7 @@ describe('whatever comes over the control socket', () => {
     first?.destroy()
     await vi.waitFor(async () => expect(await client.status()).toEqual(sampleStatus), 20_000)
     expect(defects).toEqual([])
-  }, 30_000)
+  })
 
   it('may end before it said anything', async () => {
     const { raw: connect, client, defects } = await createControlRig()

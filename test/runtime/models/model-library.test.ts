@@ -19,7 +19,7 @@ async function openLibrary(
 const untried = { isTried: false } as const
 
 // The engine takes seconds to import on a busy machine.
-describe('the library', { timeout: 30_000 }, () => {
+describe('the library', () => {
   it('adds, lists, finds, checks, pins and removes a model, and says so', async () => {
     const library = await openLibrary()
     const { path, hash, bytes } = tinyFile(tempFolder())
@@ -66,7 +66,7 @@ describe('the library', { timeout: 30_000 }, () => {
     await expect(library.add(path, { how: 'move' })).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
     expect(existsSync(path)).toBe(true)
     expect(library.list()).toEqual([])
-  }, 60_000)
+  })
 
   it('tells near names, what is only in a catalog, and what is not clear', async () => {
     const library = await openLibrary()

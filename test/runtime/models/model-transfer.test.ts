@@ -25,7 +25,7 @@ async function createTransfer(options: Partial<ModelTransferOptions> = {}) {
 }
 
 // A trial imports the engine, which takes seconds on a busy machine.
-describe('a pulled model', { timeout: 60_000 }, () => {
+describe('a pulled model', () => {
   it('that was never tried is tried before it is given out, though it was here already', async () => {
     const { library, transfer } = await createTransfer()
     const { path } = tinyFile(tempFolder())
@@ -88,7 +88,7 @@ async function announce(library: ModelLibrary, seed: number, version: number, ur
   return { hash, bytes, manifest }
 }
 
-describe('a name', { timeout: 30_000 }, () => {
+describe('a name', () => {
   it('means the file of the publisher who is trusted, whatever version a stranger claims', async () => {
     const { library, transfer } = await createTransfer()
     await library.trust(trusted.id)
@@ -243,7 +243,7 @@ describe('a SHA-256', () => {
     })
     expect(failed).toEqual(['hf:no/body/x.gguf'])
     expect(pulled).toMatchObject({ id: 'honest', hash, wasHere: false })
-  }, 60_000)
+  })
 
   it('costs two wrong files at most for each word of a stranger, however many sources that names', async () => {
     const { bytes, hash } = tinyFile(tempFolder())
@@ -261,7 +261,7 @@ describe('a SHA-256', () => {
     meetLiar(transfer, lie)
     await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
     expect(garbage.sentBytes).toBe(2 * bytes.length)
-  }, 60_000)
+  })
 
   /** Strangers who agree in pairs on lies, and one who is honest and alone. */
   async function createLiars(count: number, hub: ModelServer) {
@@ -302,7 +302,7 @@ describe('a SHA-256', () => {
     onTestFinished(() => hub.stop())
     const { transfer, hash } = await createLiars(12, hub)
     expect(await transfer.pull(hash)).toMatchObject({ id: 'honest', hash })
-  }, 60_000)
+  })
 
   it('is given up after eight lies that cost a file, and found by the next pull, which believes none of them', async () => {
     const { bytes } = tinyFile(tempFolder())
@@ -315,38 +315,34 @@ describe('a SHA-256', () => {
     expect(cost).toBeLessThanOrEqual(16 * bytes.length + 16)
     expect(await transfer.pull(hash)).toMatchObject({ id: 'honest', hash })
     expect(hub.sentBytes - cost).toBeLessThanOrEqual(2 * bytes.length + 2)
-  }, 60_000)
+  })
 
-  it.each([-1, 0])(
-    'keeps what came by an honest way, though a stranger says %i bytes more',
-    async (more) => {
-      const { bytes, hash } = tinyFile(tempFolder())
-      const garbage = await ModelServer.start({ data: Buffer.alloc(bytes.length + more, 7) })
-      onTestFinished(() => garbage.stop())
-      const endpoint = new URL(garbage.url()).origin
-      const { library, transfer } = await createTransfer({
-        joinTopic: () => () => undefined,
-        sources: { hf: { endpoint } },
-      })
-      const begun = await library.store.partial(hash, bytes.length)
-      await begun.write(0, bytes.subarray(0, 100_000))
-      await begun.release()
-      const artifact = { bytes: bytes.length + more, sha256: hash, core: null }
-      const lie: ModelManifest = {
-        ...manifestOf('liar', artifact),
-        sources: [{ kind: 'hf', repo: 'no/body', file: 'x.gguf', revision: 'main' }],
-      }
-      meetLiar(transfer, lie)
-      await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
-      const kept = await library.store.partial(hash, bytes.length)
-      expect(kept.doneBytes).toBe(100_000)
-      await kept.release()
-    },
-    60_000,
-  )
+  it.each([-1, 0])('keeps what came by an honest way, though a stranger says %i bytes more', async (more) => {
+    const { bytes, hash } = tinyFile(tempFolder())
+    const garbage = await ModelServer.start({ data: Buffer.alloc(bytes.length + more, 7) })
+    onTestFinished(() => garbage.stop())
+    const endpoint = new URL(garbage.url()).origin
+    const { library, transfer } = await createTransfer({
+      joinTopic: () => () => undefined,
+      sources: { hf: { endpoint } },
+    })
+    const begun = await library.store.partial(hash, bytes.length)
+    await begun.write(0, bytes.subarray(0, 100_000))
+    await begun.release()
+    const artifact = { bytes: bytes.length + more, sha256: hash, core: null }
+    const lie: ModelManifest = {
+      ...manifestOf('liar', artifact),
+      sources: [{ kind: 'hf', repo: 'no/body', file: 'x.gguf', revision: 'main' }],
+    }
+    meetLiar(transfer, lie)
+    await expect(transfer.pull(hash)).rejects.toMatchObject({ code: 'QM_MODEL_INVALID' })
+    const kept = await library.store.partial(hash, bytes.length)
+    expect(kept.doneBytes).toBe(100_000)
+    await kept.release()
+  })
 })
 
-describe('a model that is offered', { timeout: 60_000 }, () => {
+describe('a model that is offered', () => {
   /** A transfer that counts the topics under which it is found. */
   async function createSeeder() {
     const topics = new Set<string>()
@@ -400,7 +396,7 @@ describe('a model that is offered', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a transfer that is closed', { timeout: 60_000 }, () => {
+describe('a transfer that is closed', () => {
   it('ends what is repaired, too, and takes no more', async () => {
     const { library, transfer } = await createTransfer({ joinTopic: () => () => undefined })
     const { path, bytes, manifest } = tinyFile(tempFolder())
@@ -419,7 +415,7 @@ describe('a transfer that is closed', { timeout: 60_000 }, () => {
   })
 })
 
-describe('what cannot be the name of a model', { timeout: 60_000 }, () => {
+describe('what cannot be the name of a model', () => {
   it('is asked of no peer', async () => {
     const { transfer } = await createTransfer({ joinTopic: () => () => undefined, askMs: 60_000 })
     const violations: string[] = []

@@ -45,12 +45,12 @@ async function serve() {
   return { library, node, served, ids }
 }
 
-describe('models that are served because they are here', { timeout: 30_000 }, () => {
+describe('models that are served because they are here', () => {
   it('keep nobody waiting who stops, and none is taken up afterwards', async () => {
     const { library, node, served, ids } = await serve()
     const { path } = tinyFile(tempFolder())
     await library.add(path, { isTried: false })
-    await expect.poll(ids, { timeout: 20_000 }).toEqual(['tiny'])
+    await expect.poll(ids).toEqual(['tiny'])
     // It is looked at still, for 15 s at most; whoever waits is told now.
     const updating = served.update()
     const startMs = performance.now()
@@ -68,11 +68,11 @@ describe('models that are served because they are here', { timeout: 30_000 }, ()
     const { path, hash } = tinyFile(tempFolder())
     await library.store.adopt(path, tinyFile(tempFolder()).manifest, 'copy')
     library.emit('verified', hash, { isSound: true, damaged: [] })
-    await expect.poll(ids, { timeout: 20_000 }).toEqual(['tiny'])
+    await expect.poll(ids).toEqual(['tiny'])
     node.become([{ id: 'tiny', state: 'loadable' }])
     const { writeFile } = await import('node:fs/promises')
     await writeFile(library.store.get(hash)?.path ?? '', Buffer.alloc(tinyFile(tempFolder()).bytes.length))
     expect(await library.verify('tiny')).toMatchObject({ isSound: false })
-    await expect.poll(ids, { timeout: 20_000 }).toEqual([])
+    await expect.poll(ids).toEqual([])
   })
 })

@@ -5,7 +5,7 @@ import { createHashNotary } from '../../../runtime/simulator/notary.ts'
 import { pump } from '../../../runtime/simulator/sybils.ts'
 import { pause } from './simulate-small.ts'
 
-describe('what an account can gain', { timeout: 60_000 }, () => {
+describe('what an account can gain', () => {
   test('Sybils lift nobody out of Bronze where unfunded clients are capped', () => {
     const { mature, genesis } = pump(30, 1, createHashNotary())
     expect(mature).toEqual({ score: 50, tier: 'bronze' })

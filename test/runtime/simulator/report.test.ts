@@ -4,13 +4,13 @@ import { defaultOptions, simulate, toReport, toTargets } from '../../../runtime/
 const options = { ...defaultOptions, nodes: [10], rounds: 4 }
 const report = async (seed: number): Promise<string> => toReport(await simulate({ ...options, seed }))
 
-test('the same seed gives the same report, another one another', { timeout: 60_000 }, async () => {
+test('the same seed gives the same report, another one another', async () => {
   const first = await report(1)
   expect(await report(1)).toBe(first)
   expect(await report(2)).not.toBe(first)
 })
 
-test('a target that was missed says so', { timeout: 60_000 }, async () => {
+test('a target that was missed says so', async () => {
   const result = await simulate(options)
   const [run] = result.mixed
   if (!run) throw new Error('nothing was run')

@@ -3,7 +3,7 @@ import { createRealNotary } from '../../../runtime/simulator/notary.ts'
 import { nodeStrategies, provableStrategies } from '../../../runtime/simulator/options.ts'
 import { resultOf, runSmall } from './simulate-small.ts'
 
-describe('a simulated mesh', { timeout: 60_000 }, () => {
+describe('a simulated mesh', () => {
   test.each(nodeStrategies)(
     'agrees in spite of %s, and bans whom it can prove it and nobody else',
     async (strategy) => {

@@ -22,4 +22,4 @@ it('what traces is loaded by a node that traces, and by no other', async () => {
   expect(isLoaded()).toBe(false)
   await start('http://127.0.0.1:9/v1/traces')
   expect(isLoaded()).toBe(true)
-}, 30_000)
+})

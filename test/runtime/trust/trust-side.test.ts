@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createActor, toPromise } from 'xstate'
 import type { PeerId, Prompt } from '../../../protocol/index.ts'
 import { createSigner, type FraudProof, headFormat } from '../../../protocol/trust/index.ts'
@@ -15,7 +15,7 @@ import { adoptLog } from '../../../runtime/trust/adopt-log.ts'
 import { toOwnAccount } from '../../../runtime/trust/own-account.ts'
 import { openTrustSide } from '../../../runtime/trust/trust-side.ts'
 import { createAccount, makeCard, makeReceipt, type TestAccount } from '../../support/trust-receipts.ts'
-import { patience } from '../../support/patience.ts'
+import { eventually } from '../../support/eventually.ts'
 
 const requestId = 'ab'.repeat(16)
 
@@ -155,13 +155,13 @@ describe('the own log', () => {
     const { epoch } = ledger
     ledger.append({ type: 'paid', epoch, workerId: '0b'.repeat(32), requestId, spendSeq: 1, amount: 1_050 })
     ledger.checked()
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(2), patience)
+    await eventually(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(2))
     await started.close()
     const { trust, close } = await openSide(folder)
     expect(trust.log).toBe('elsewhere')
     const gossiper = createActor(trust.gossiper, { input: { timings: { checkWaitMs: 1 } } }).start()
     onTestFinished(() => void gossiper.stop())
-    await vi.waitFor(() => expect(trust.log).toBe('begun'), patience)
+    await eventually(() => expect(trust.log).toBe('begun'))
     gossiper.send({ type: 'score-gossiper.stop' })
     await toPromise(gossiper)
     await close()

@@ -62,4 +62,4 @@ it('memory is counted by the engine, more for a longer context', async () => {
   expect(needs.map(({ contextTokens }) => contextTokens)).toEqual([512, 1_024])
   expect(needs[0]?.bytes).toBeGreaterThan(2_400_000)
   expect(needs[1]?.bytes).toBeGreaterThan(needs[0]?.bytes ?? 0)
-}, 30_000)
+})

@@ -5,7 +5,7 @@ import { repairModel } from '../../../../actors/models/fetch/repair.ts'
 import { ModelServer } from '../../../support/model-server.ts'
 import { createManifest, createModelFile, ModelsRig } from '../../../support/models-rig.ts'
 
-describe('repair', { timeout: 60_000 }, () => {
+describe('repair', () => {
   let rig = new ModelsRig()
   beforeEach(() => {
     rig = new ModelsRig()

@@ -307,7 +307,7 @@ describe('two processes', { timeout }, () => {
   })
 })
 
-describe('reading what others changed', { timeout: 60_000 }, () => {
+describe('reading what others changed', () => {
   it('never takes back what this process changes meanwhile', async () => {
     const [dir, folder] = [tempFolder(), tempFolder()]
     const store = await openStore(dir)

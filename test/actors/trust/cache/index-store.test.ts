@@ -103,7 +103,7 @@ describe('IndexStore', () => {
     expect([...reasons, ...again.reasons]).toEqual(['There was no index.'])
   })
 
-  it('does so, too, when few writes have many bytes', { timeout: 30_000 }, async () => {
+  it('does so, too, when few writes have many bytes', async () => {
     const compactBytes = 2_000_000
     const { index, folder } = await makeIndex({ compactBytes })
     for (let round = 0; round < 20; round++) await index.put('same', randomBytes(600_000))

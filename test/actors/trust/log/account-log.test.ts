@@ -1,9 +1,9 @@
 import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { limits } from '../../../../protocol/index.ts'
 import { connect, entriesOf, makeFolder, makeKeyPair, makeStore, MemoryCounter, readAll } from './log-rig.ts'
-import { patience } from '../../../support/patience.ts'
+import { eventually } from '../../../support/eventually.ts'
 
 describe('AccountLog', () => {
   it('keeps 1,000 entries in the order in which they were appended', async () => {
@@ -124,7 +124,7 @@ describe('a restored backup', () => {
         .remote(makeKeyPair().publicKey.toString('hex'))
         .pull(1, { signal: stop.signal, timeoutMs: 300_000 }),
     )
-    await vi.waitFor(() => expect(store.logsOpen).toBe(9), patience)
+    await eventually(() => expect(store.logsOpen).toBe(9))
     connect(store, peer)
     expect(await log.catchUp(head)).toEqual({ kind: 'current', length: 30 })
     stop.abort()

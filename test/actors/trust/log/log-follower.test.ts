@@ -11,7 +11,7 @@ import {
 import { type LedgerRig, openLedger } from '../../../support/trust-ledger.ts'
 import { makeCard, type TestAccount } from '../../../support/trust-receipts.ts'
 import { connect, makeStore, MemoryCounter } from './log-rig.ts'
-import { patience } from '../../../support/patience.ts'
+import { eventually } from '../../../support/eventually.ts'
 
 const payment = (spendSeq: number) =>
   ({
@@ -43,11 +43,11 @@ describe('the entries of a banned account that claimed another’s log', () => {
     const { ledger, options } = rig
     ledger.checked()
     for (const spendSeq of [1, 2]) ledger.append(payment(spendSeq))
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3), patience)
+    await eventually(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(3))
     await condemnThief(rig, { logKey: options.keys.log })
     // What deletes them has its turn before the next entry is on the disk.
     ledger.append(payment(3))
-    await vi.waitFor(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4), patience)
+    await eventually(() => expect(ledger.headOf(ledger.ownId)?.length).toBe(4))
     const kept: string[] = []
     for await (const slice of options.log.read(0, 4)) kept.push(...slice.map((one) => decodeEntry(one).type))
     expect(kept).toEqual(['card', 'paid', 'paid', 'paid'])
@@ -68,15 +68,14 @@ describe('the entries of a banned account that claimed another’s log', () => {
       headFormat.sign(victim.signer, { accountId: victim.id, epoch: ledger.epoch, length, treeHash }),
     )
     await ledger.catchUp()
-    await vi.waitFor(() => expect(ledger.books.get(victim.id)?.state.length).toBe(2), patience)
+    await eventually(() => expect(ledger.books.get(victim.id)?.state.length).toBe(2))
     const forget = vi.spyOn(RemoteLog.prototype, 'forget')
     onTestFinished(() => forget.mockRestore())
     await condemnThief(rig, card)
     const ownLog = makeCard(stranger(), 0)
     await condemnThief(rig, ownLog)
-    await vi.waitFor(
-      () => expect(forget.mock.contexts.map((log) => (log as RemoteLog).logKey)).toEqual([ownLog.logKey]),
-      patience,
+    await eventually(() =>
+      expect(forget.mock.contexts.map((log) => (log as RemoteLog).logKey)).toEqual([ownLog.logKey]),
     )
     const remote = store.remote(card.logKey)
     expect(await remote.length()).toBe(2)
@@ -105,9 +104,9 @@ it('looks how much room all logs take: at the start, and once an epoch', async (
   const measured = vi.spyOn(PullQuota.prototype, 'measured')
   onTestFinished(() => measured.mockRestore())
   const { ledger } = await openLedger()
-  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(1), patience)
+  await eventually(() => expect(measured).toHaveBeenCalledTimes(1))
   ledger.sweep()
-  await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(2), patience)
+  await eventually(() => expect(measured).toHaveBeenCalledTimes(2))
   expect(measured.mock.lastCall?.[0]).toBeGreaterThan(0)
 })
 
@@ -120,12 +119,12 @@ it('says once that there is no more room for logs, and that there is some again'
   })
   const told: boolean[] = []
   const { ledger } = await openLedger({ onRoom: (isFull) => told.push(isFull) })
-  await vi.waitFor(() => expect(told).toEqual([true]), patience)
+  await eventually(() => expect(told).toEqual([true]))
   for (const times of [2, 3]) {
     ledger.sweep()
-    await vi.waitFor(() => expect(measured).toHaveBeenCalledTimes(times), patience)
+    await eventually(() => expect(measured).toHaveBeenCalledTimes(times))
   }
   isFull.mockReturnValue(false)
   ledger.sweep()
-  await vi.waitFor(() => expect(told).toEqual([true, false]), patience)
+  await eventually(() => expect(told).toEqual([true, false]))
 })

@@ -2,7 +2,7 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type Hypercore from 'hypercore'
 import Protomux from 'protomux'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { LogStore } from '../../../../actors/trust/log/log-store.ts'
 import { closeStore, openStore } from '../../../../actors/trust/log/open-store.ts'
 import {
@@ -15,7 +15,7 @@ import {
   MemoryCounter,
   readAll,
 } from './log-rig.ts'
-import { patience } from '../../../support/patience.ts'
+import { eventually } from '../../../support/eventually.ts'
 
 const randomKey = (): string => makeKeyPair().publicKey.toString('hex')
 
@@ -147,7 +147,7 @@ describe('a hostile peer', () => {
       // Whatever the handshake, it is not even looked at.
       channel?.open()
     }
-    await vi.waitFor(() => expect(refused).toBe(300), patience)
+    await eventually(() => expect(refused).toBe(300))
     expect(store.logsOpen).toBe(1)
     const storage = await store.use('00'.repeat(32), async (core) => core as unknown as StoredCore)
     const stored = []
@@ -171,7 +171,7 @@ describe('a hostile peer', () => {
       core.setActive(true)
     }
     const opened = (): number => cores.filter(({ peers }) => peers.length > 0).length
-    await vi.waitFor(() => expect(opened()).toBe(24), patience)
+    await eventually(() => expect(opened()).toBe(24))
     const { length } = mux._remote
     expect(length).toBe(24)
     // The last one asked for was refused, so all were looked at.
@@ -194,7 +194,7 @@ describe('a hostile peer', () => {
     const stop = new AbortController()
     const pulling = remote.pull(11, { signal: stop.signal })
     const core = await hostile.use(log.logKey, async (each) => each)
-    await vi.waitFor(() => expect(core.peers).toHaveLength(1), patience)
+    await eventually(() => expect(core.peers).toHaveLength(1))
     const [peer] = core.peers as unknown as Wire[]
     for (const start of [1, 11, 2 ** 49]) peer?.wireRange.send({ drop: false, start, length: 2 ** 50 })
     peer?.wireRange.send({ drop: false, start: 2 ** 50, length: 1 })

@@ -41,4 +41,4 @@ it('logs travel over real connections of a swarm, from a node that was restored 
   expect(await again.append(entriesOf(1_000, 1_001))).toBe(1_001)
   expect(await peer.remote(log.logKey).pull(1_001)).toMatchObject({ kind: 'complete', length: 1_001 })
   expect(await readAll(peer.remote(log.logKey))).toEqual(entriesOf(0, 1_001).map(String))
-}, 30_000)
+})

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Books } from '../../../../actors/trust/books.ts'
 import { OwnLog } from '../../../../actors/trust/log/own-log.ts'
 import { genesisParams } from '../../../../machines/trust/index.ts'
@@ -6,7 +6,7 @@ import { QMeshError } from '../../../../protocol/index.ts'
 import { createSigner, type Head, headFormat, type PaidEntry } from '../../../../protocol/trust/index.ts'
 import { networkId, sampleCard, worker } from '../../../protocol/trust/samples.ts'
 import { makeKeyPair, makeStore, MemoryCounter } from './log-rig.ts'
-import { patience } from '../../../support/patience.ts'
+import { eventually } from '../../../support/eventually.ts'
 
 const epoch = 1_000
 const params = { ...genesisParams, stampBits: 0 }
@@ -81,7 +81,7 @@ describe('the own log', () => {
     expect(account.state.length).toBe(0)
     own.checked()
     own.append(payment(3))
-    await vi.waitFor(() => expect(heads.at(-1)?.length).toBe(4), patience)
+    await eventually(() => expect(heads.at(-1)?.length).toBe(4))
     expect(account.state).toMatchObject({ length: 4, payments: 3, faultCount: 0 })
     expect(own.waiting).toEqual([])
   })
@@ -91,11 +91,11 @@ describe('the own log', () => {
     own.checked()
     fail(times)
     for (const spendSeq of [1, 2, 3]) own.append(payment(spendSeq))
-    await vi.waitFor(() => {
+    await eventually(() => {
       own.retry()
       expect(account.state.payments).toBe(3)
       expect(own.waiting).toEqual([])
-    }, patience)
+    })
     expect(account.state).toMatchObject({ length: 4, faultCount: 0, paid: 3_150 })
     expect(problems).toEqual(['the disk is full'])
   })
@@ -106,10 +106,10 @@ describe('the own log', () => {
     own.append(payment(1))
     own.append(payment(1))
     own.append(payment(2))
-    await vi.waitFor(() => expect(account.state.payments).toBe(2), patience)
+    await eventually(() => expect(account.state.payments).toBe(2))
     own.append(payment(1))
     own.append(payment(3))
-    await vi.waitFor(() => expect(account.state.payments).toBe(3), patience)
+    await eventually(() => expect(account.state.payments).toBe(3))
     expect(account.state.faultCount).toBe(0)
   })
 
@@ -133,10 +133,10 @@ describe('the own log', () => {
     expect([own.owed, own.spentSeq]).toEqual([1_050, 1])
     fail(2)
     own.checked()
-    await vi.waitFor(() => {
+    await eventually(() => {
       own.retry()
       expect(own.waiting).toEqual([])
-    }, patience)
+    })
     expect([own.owed, own.spentSeq, account.state.paid]).toEqual([0, 1, 1_050])
   })
 

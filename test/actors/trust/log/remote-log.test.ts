@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type Hypercore from 'hypercore'
 import type { LogConflict } from '../../../../actors/trust/log/log-access.ts'
 import type { PullOptions, PullOutcome, RemoteLog } from '../../../../actors/trust/log/remote-log.ts'
@@ -15,7 +15,7 @@ import {
   MemoryCounter,
   readAll,
 } from './log-rig.ts'
-import { patience } from '../../../support/patience.ts'
+import { eventually } from '../../../support/eventually.ts'
 
 /** A log of somebody, and a store that is connected to it. */
 async function makePair(count: number) {
@@ -117,7 +117,7 @@ describe('RemoteLog', () => {
     }
     const hold = new AbortController()
     const first = Array.from({ length: 8 }, () => pull('first', { signal: hold.signal }))
-    await vi.waitFor(() => expect(store.logsOpen).toBe(8), patience)
+    await eventually(() => expect(store.logsOpen).toBe(8))
     const ninth = pull('ninth', { timeoutMs: 10 })
     const tenth = pull('tenth', { signal: stop.signal })
     stop.abort()
@@ -132,7 +132,7 @@ describe('RemoteLog', () => {
   it('ends with `broken` when the store is closed meanwhile', async () => {
     const store = await makeStore()
     const pulling = store.remote(makeKeyPair().publicKey.toString('hex')).pull(1)
-    await vi.waitFor(() => expect(store.logsOpen).toBe(1), patience)
+    await eventually(() => expect(store.logsOpen).toBe(1))
     await store.close()
     expect(await pulling).toMatchObject({ kind: 'partial', reason: 'broken' })
   })
@@ -170,7 +170,7 @@ describe('a hostile owner', () => {
     const stop = new AbortController()
     const pulling = remote.pull(3, { signal: stop.signal })
     const core = await reader.use(own.logKey, async (each) => each)
-    await vi.waitFor(() => expect(core.length).toBe(length), patience)
+    await eventually(() => expect(core.length).toBe(length))
     for (const { wireRange } of wires) wireRange.send({ drop: false, start: 1, length })
     // What comes behind it over this connection has to wait until it was looked at.
     const other = await owner.own(makeKeyPair(), new MemoryCounter())
@@ -191,11 +191,11 @@ describe('a hostile owner', () => {
       await core.append(entriesOf(0, 20, 'rewritten'), { keyPair })
     })
     const pull = (log: RemoteLog, length: number) =>
-      vi.waitFor(async () => {
+      eventually(async () => {
         const outcome = await log.pull(25, { timeoutMs: 200 })
         // What a peer says of the log has to come within that time.
         expect(outcome).toEqual({ kind: 'refused', reason: 'fork', length })
-      }, patience)
+      })
     await pull(remote, 10)
     expect(await readAll(remote)).toEqual(entriesOf(0, 10).map(String))
     expect(await reader.use(own.logKey, async (core) => core.fork)).toBe(0)
@@ -223,7 +223,7 @@ describe('a hostile owner', () => {
     expect(await remote.pull(5)).toMatchObject({ kind: 'complete' })
     connect(reader, two)
     expect(await remote.pull(8)).toMatchObject({ kind: 'refused', reason: 'conflict' })
-    await vi.waitFor(() => expect(conflicts).toHaveLength(1), patience)
+    await eventually(() => expect(conflicts).toHaveLength(1))
     const [conflict] = conflicts
     const length = conflict?.length ?? 0
     const hashes = await Promise.all([ownOne, ownTwo].map((log) => log.treeHash(length)))
