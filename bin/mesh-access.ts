@@ -1,11 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   isModelId,
   isModelPath,
   toModelId,
   withoutEngine,
+  describeOrigin,
   type Config,
+  type ConfigKey,
   type LoadedConfig,
 } from '../runtime/config/index.ts'
+import { toMeshTopic } from '../runtime/mesh-topic.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
 import { findRunningNode, type ControlClient, type MeshPort } from '../runtime/control/index.ts'
@@ -70,7 +74,7 @@ export async function openMeshAccess(request: AccessRequest): Promise<MeshAccess
 }
 
 /**
- * The node that runs on the data directory, unless the command line asks for what that node was not started with: who
+ * The node that runs on the data directory, unless something else is asked for than that node was started with: who
  * names a mesh, or those who may read the question, must not be answered past it.
  */
 export async function findNodeToAsk(loaded: LoadedConfig): Promise<ControlClient | undefined> {
@@ -81,12 +85,30 @@ export async function findNodeToAsk(loaded: LoadedConfig): Promise<ControlClient
     note(`a node runs here; for ${flags.join(', ')} a client of its own asks instead of it`)
     return undefined
   }
+  const elsewhere = toOtherMesh(loaded, (await running.status()).network)
+  if (elsewhere.length > 0) {
+    const where = elsewhere.map((key) => describeOrigin(loaded.origins[key])).join(' and ')
+    note(
+      `the node that runs here is in another mesh than ${where} says; a client of its own asks instead of it`,
+    )
+    return undefined
+  }
   if (loaded.origins.logLevel.kind === 'flag') {
     note(
       '--log-level has no effect here: the node that runs on this machine asks, and writes a log of its own',
     )
   }
   return running
+}
+
+/** What is given here, in a file or a variable, and names another mesh than the one that a running node is in. */
+function toOtherMesh({ config, origins }: LoadedConfig, running: NodeStatus['network']): ConfigKey[] {
+  const { topic, bootstrap } = running
+  const isOther = {
+    secret: topic !== undefined && topic !== toMeshTopic(config.secret),
+    bootstrap: bootstrap !== undefined && !isDeepStrictEqual(bootstrap, config.bootstrap),
+  }
+  return (['secret', 'bootstrap'] as const).filter((key) => isOther[key] && origins[key].kind !== 'default')
 }
 
 function checkModelId(model: string): void {

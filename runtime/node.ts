@@ -19,6 +19,7 @@ import type { Tracing } from './tracing/open-tracing.ts'
 import { toCreditReport, toLeaderboard, toNodeAccount, toScoreReport } from './trust/report-maker.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from './trust/reports.ts'
 import type { TrustSide } from './trust/trust-side.ts'
+import { toMeshTopic } from './mesh-topic.ts'
 import { packageVersion } from './version.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from './why/request-explanation.ts'
 
@@ -149,6 +150,8 @@ export class Node implements QMeshNode {
         state: this.#stopped ? 'stopping' : network.state,
         peers: network.peers,
         isPrivate: this.#config.secret !== undefined,
+        topic: toMeshTopic(this.#config.secret),
+        bootstrap: [...this.#config.bootstrap],
         ...address,
       },
       ...(this.#gateway && { gateway: this.#gateway.status() }),

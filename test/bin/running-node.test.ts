@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import { QMeshError } from '../../protocol/index.ts'
+import { toMeshTopic } from '../../runtime/mesh-topic.ts'
 import type { WorkerSummary } from '../../runtime/index.ts'
 import {
   createControlRig,
@@ -85,6 +86,37 @@ describe('with a running node', { timeout }, () => {
     expect(run.stderr).toContain(`a node runs here; for ${flags} a client of its own asks instead of it\n`)
     expect(run.stderr).toContain('error QM_NO_WORKERS')
     expect(node.asked).toEqual([])
+  })
+
+  describe('that says in which mesh it is', () => {
+    const { network } = sampleStatus
+    const inMesh = (secret: string, bootstrap: string[]) =>
+      rig({
+        port: {
+          status: () => ({ ...sampleStatus, network: { ...network, topic: toMeshTopic(secret), bootstrap } }),
+        },
+      })
+    const env = { QMESH_SECRET: 'of this mesh', QMESH_BOOTSTRAP: '127.0.0.1:1', QMESH_HOST: '127.0.0.1' }
+    const ask = ['--wait', '0.2', '--model', 'other', 'hi']
+
+    it('ask goes through it when a variable names the same one, or nothing does', async () => {
+      const { home, args } = await inMesh(env.QMESH_SECRET, [env.QMESH_BOOTSTRAP])
+      const told = { code: 0, stdout: 'hello world\n', stderr: '' }
+      expect(await runMain(home, args('ask', ...ask), { env })).toEqual(told)
+      expect(await runMain(home, args('ask', ...ask))).toEqual(told)
+    })
+
+    it.each([
+      ['QMESH_SECRET', 'of another mesh', ['127.0.0.1:1']],
+      ['QMESH_BOOTSTRAP', 'of this mesh', ['127.0.0.1:2']],
+      ['QMESH_SECRET and QMESH_BOOTSTRAP', 'of another mesh', []],
+    ])('ask does not go past %s', async (names, secret, bootstrap) => {
+      const { node, home, args } = await inMesh(secret, bootstrap)
+      const run = await runMain(home, args('ask', ...ask), { env: { ...env, QMESH_MDNS: 'false' } })
+      expect(run).toMatchObject({ code: 1, stdout: '' })
+      expect(run.stderr).toContain(`in another mesh than ${names} says; a client of its own asks`)
+      expect(node.asked).toEqual([])
+    })
   })
 
   it('workers shows those of the mesh that was named', async () => {
