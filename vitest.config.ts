@@ -20,12 +20,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: {
-          name: 'unit',
-          include: ['test/{protocol,machines,actors,runtime,bin,docs}/**/*.test.ts'],
-          // Files share a process and the modules it has loaded, which takes a third of the time: loading them is most of it.
-          isolate: false,
-        },
+        test: { name: 'unit', include: ['test/{protocol,machines,actors,runtime,bin,docs}/**/*.test.ts'] },
       },
       {
         extends: true,

@@ -64,9 +64,14 @@ export function decodeEmbeddings(block: string, count: number, size: number): Fl
  * @returns undefined where there is none: all numbers are 0, or one is not finite
  */
 export function toUnitVector(numbers: ArrayLike<number>): Float32Array | undefined {
-  const length = lengthOf(numbers)
-  if (!(length > 0 && length < Infinity)) return undefined
-  return Float32Array.from(numbers, (number) => number / length)
+  // Squares of very small and very large numbers are 0 and infinite: those of their shares are neither.
+  let largest = 0
+  for (let index = 0; index < numbers.length; index++)
+    largest = Math.max(largest, Math.abs(numbers[index] ?? 0))
+  if (!(largest > 0 && largest < Infinity)) return undefined
+  const shares = Float64Array.from(numbers, (number) => number / largest)
+  const length = lengthOf(shares)
+  return Float32Array.from(shares, (share) => share / length)
 }
 
 /** The numbers of a vector with no more digits than it takes to tell them apart: as text they are half as long. */

@@ -94,3 +94,15 @@ test('the most and widest vectors there may be fit one frame', () => {
   expect(encodeFrame(message).length).toBeLessThan(limits.frameBytesMax)
   expect(embeddingBlockSchema.safeParse(`${embeddings}AAAA`).success).toBe(false)
 })
+
+test.each([
+  ['of one number, the smallest there is', [-Number.MIN_VALUE], [-1]],
+  ['whose squares are 0', [3e-200, -4e-200], [0.6, -0.8]],
+  ['whose squares are infinite', [3e200, -4e200], [0.6, -0.8]],
+  ['of nothing', [], undefined],
+  ['without a direction', [0, -0], undefined],
+  ['that is not finite', [1, -Infinity], undefined],
+  ['with what is no number', [1, Number.NaN], undefined],
+])('a vector %s', (_, numbers, unit) => {
+  expect(toUnitVector(numbers)).toEqual(unit && Float32Array.from(unit))
+})
