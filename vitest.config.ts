@@ -7,8 +7,8 @@ process.env['QMESH_TEST_SEED'] ??= process.env['CI'] === 'true' ? '20240229' : S
 export default defineConfig({
   test: {
     globalSetup: ['test/support/print-seed.ts'],
-    // Most tests wait more than they compute: a machine of two cores runs three files at a time.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    // Most tests wait more than they compute: a machine of two cores runs two files at a time, not one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Here and below many times what a slow computer takes: who hangs fails, and nobody else does.
     testTimeout: 60_000,
     hookTimeout: 60_000,
