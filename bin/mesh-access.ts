@@ -12,7 +12,7 @@ import {
 import { toMeshTopic } from '../runtime/mesh-topic.ts'
 import { builtInModelId } from '../runtime/built-in-model.ts'
 import type { NodeStatus, QMeshNode } from '../runtime/index.ts'
-import { findRunningNode, type ControlClient, type MeshPort } from '../runtime/control/index.ts'
+import { findRunningNode, type ControlClient, type Meeting, type MeshPort } from '../runtime/control/index.ts'
 import { QMeshError } from '../runtime/error-report.ts'
 import { toFinalFailure } from './final-failure.ts'
 import { embeddingHint, namedMeshHint } from './no-worker.ts'
@@ -85,7 +85,7 @@ export async function findNodeToAsk(loaded: LoadedConfig): Promise<ControlClient
     note(`a node runs here; for ${flags.join(', ')} a client of its own asks instead of it`)
     return undefined
   }
-  const elsewhere = toOtherMesh(loaded, (await running.status()).network)
+  const elsewhere = await toOtherMesh(loaded, running)
   if (elsewhere.length > 0) {
     const where = elsewhere.map((key) => describeOrigin(loaded.origins[key])).join(' and ')
     note(
@@ -102,13 +102,25 @@ export async function findNodeToAsk(loaded: LoadedConfig): Promise<ControlClient
 }
 
 /** What is given here, in a file or a variable, and names another mesh than the one that a running node is in. */
-function toOtherMesh({ config, origins }: LoadedConfig, running: NodeStatus['network']): ConfigKey[] {
-  const { topic, bootstrap } = running
+async function toOtherMesh({ config, origins }: LoadedConfig, running: ControlClient): Promise<ConfigKey[]> {
+  const given = (['secret', 'bootstrap'] as const).filter((key) => origins[key].kind !== 'default')
+  const meeting = given.length > 0 ? await meetingOf(running) : undefined
+  if (!meeting) return []
   const isOther = {
-    secret: topic !== undefined && topic !== toMeshTopic(config.secret),
-    bootstrap: bootstrap !== undefined && !isDeepStrictEqual(bootstrap, config.bootstrap),
+    secret: meeting.topic !== toMeshTopic(config.secret),
+    bootstrap: !isDeepStrictEqual(meeting.bootstrap, config.bootstrap),
   }
-  return (['secret', 'bootstrap'] as const).filter((key) => isOther[key] && origins[key].kind !== 'default')
+  return given.filter((key) => isOther[key])
+}
+
+/** Undefined for a node of an earlier version, which does not say. */
+async function meetingOf(running: ControlClient): Promise<Meeting | undefined> {
+  try {
+    return await running.meeting()
+  } catch (error) {
+    if (error instanceof QMeshError && error.code === 'QM_MESSAGE_INVALID') return undefined
+    throw error
+  }
 }
 
 function checkModelId(model: string): void {

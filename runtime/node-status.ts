@@ -97,10 +97,6 @@ export const nodeStatusSchema = z.object({
     peers: count,
     /** Whether a mesh secret is set. */
     isPrivate: z.boolean(),
-    /** Under what the nodes of this mesh find each other, see `toMeshTopic`; absent in what an earlier version says. */
-    topic: z.string().max(64).optional(),
-    /** The DHT nodes it starts from, as they were given; none for the public ones. */
-    bootstrap: z.array(z.string().max(300)).max(64).optional(),
     host: z.string().optional(),
     port: count.optional(),
   }),

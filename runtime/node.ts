@@ -6,7 +6,7 @@ import type { Embeddings } from '../actors/request/embedder.ts'
 import { type ChatMessage, type ModelId, type PeerId, QMeshError } from '../protocol/index.ts'
 import { closeAll } from './close-all.ts'
 import type { Config } from './config/index.ts'
-import { startControlServer, type ControlServer, type WorkerSummary } from './control/index.ts'
+import { startControlServer, type ControlServer, type Meeting, type WorkerSummary } from './control/index.ts'
 import type { DataDir } from './data-dir.ts'
 import type { GatewaySide } from './gateway-side.ts'
 import type { Logger } from './logger.ts'
@@ -150,8 +150,6 @@ export class Node implements QMeshNode {
         state: this.#stopped ? 'stopping' : network.state,
         peers: network.peers,
         isPrivate: this.#config.secret !== undefined,
-        topic: toMeshTopic(this.#config.secret),
-        bootstrap: [...this.#config.bootstrap],
         ...address,
       },
       ...(this.#gateway && { gateway: this.#gateway.status() }),
@@ -179,6 +177,12 @@ export class Node implements QMeshNode {
         fetchedModelBytes: fetchedBytes,
       },
     }
+  }
+
+  /** For the owner's own commands only, see `Meeting`. */
+  meeting(): Meeting {
+    const { secret, bootstrap } = this.#config
+    return { topic: toMeshTopic(secret), bootstrap: [...bootstrap] }
   }
 
   requests(): RequestSummary[] {

@@ -59,6 +59,7 @@ export function createControlClient(path: string): ControlClient {
     workers: () => call('workers', {}),
     requests: () => call('requests', {}),
     why: (requestId, { replay } = {}) => call('why', { requestId, replay }),
+    meeting: () => call('meeting', {}),
     drain: () => call('drain', {}),
     resume: () => call('resume', {}),
     scores: () => call('scores', {}),

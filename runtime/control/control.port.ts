@@ -9,6 +9,7 @@ import type { ModelsPort } from '../models/models.port.ts'
 import type { NodeStatus } from '../node-status.ts'
 import type { CreditReport, ScoreReport, ScoreRow } from '../trust/reports.ts'
 import type { RequestExplanation, RequestSummary, WhyOptions } from '../why/request-explanation.ts'
+import type { Meeting } from './commands/meeting.ts'
 import type { WorkerSummary } from './commands/workers.ts'
 
 /** The part of an answer that the control socket passes on: chunks once, in order, as fast as they are read. */
@@ -35,6 +36,7 @@ export interface MeshPort {
 
 /** What it does with a running one besides. */
 export interface ControlPort extends MeshPort {
+  meeting(): Meeting | Promise<Meeting>
   drain(): NodeStatus | Promise<NodeStatus>
   resume(): NodeStatus | Promise<NodeStatus>
   scores(): readonly ScoreRow[] | Promise<readonly ScoreRow[]>

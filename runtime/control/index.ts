@@ -1,4 +1,5 @@
 export { createControlClient, findRunningNode, requireRunningNode, type ControlClient } from './client.ts'
+export type { Meeting } from './commands/meeting.ts'
 export type { WorkerSummary } from './commands/workers.ts'
 export type { ControlAnswer, ControlPort, MeshPort } from './control.port.ts'
 export { toNumbers } from '../../protocol/messages/embeddings.ts'

@@ -89,13 +89,8 @@ describe('with a running node', { timeout }, () => {
   })
 
   describe('that says in which mesh it is', () => {
-    const { network } = sampleStatus
     const inMesh = (secret: string, bootstrap: string[]) =>
-      rig({
-        port: {
-          status: () => ({ ...sampleStatus, network: { ...network, topic: toMeshTopic(secret), bootstrap } }),
-        },
-      })
+      rig({ port: { meeting: () => ({ topic: toMeshTopic(secret), bootstrap }) } })
     const env = { QMESH_SECRET: 'of this mesh', QMESH_BOOTSTRAP: '127.0.0.1:1', QMESH_HOST: '127.0.0.1' }
     const ask = ['--wait', '0.2', '--model', 'other', 'hi']
 
@@ -104,6 +99,13 @@ describe('with a running node', { timeout }, () => {
       const told = { code: 0, stdout: 'hello world\n', stderr: '' }
       expect(await runMain(home, args('ask', ...ask), { env })).toEqual(told)
       expect(await runMain(home, args('ask', ...ask))).toEqual(told)
+    })
+
+    it('ask goes through one of an earlier version, which does not say', async () => {
+      const { home, args } = await rig({
+        port: { meeting: () => Promise.reject(new QMeshError('QM_MESSAGE_INVALID', 'knows no command')) },
+      })
+      expect(await runMain(home, args('ask', ...ask), { env })).toMatchObject({ code: 0, stderr: '' })
     })
 
     it.each([

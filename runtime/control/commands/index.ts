@@ -1,6 +1,7 @@
 import { askCommand } from './ask.ts'
 import { drainCommand, resumeCommand } from './duty.ts'
 import { embedCommand } from './embed.ts'
+import { meetingCommand } from './meeting.ts'
 import { modelsCommands } from './models.ts'
 import { creditCommand, scoresCommand, whyScoreCommand } from './scores.ts'
 import { statusCommand } from './status.ts'
@@ -13,6 +14,7 @@ export const controlCommands = {
   credit: creditCommand,
   drain: drainCommand,
   embed: embedCommand,
+  meeting: meetingCommand,
   ...modelsCommands,
   requests: requestsCommand,
   resume: resumeCommand,

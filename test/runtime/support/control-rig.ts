@@ -13,6 +13,7 @@ import {
   type ControlAnswer,
   type ControlPort,
 } from '../../../runtime/control/index.ts'
+import { toMeshTopic } from '../../../runtime/mesh-topic.ts'
 import type { NodeStatus } from '../../../runtime/node-status.ts'
 import type { RequestExplanation } from '../../../runtime/why/request-explanation.ts'
 import { tempDir } from './temp-dir.ts'
@@ -144,6 +145,7 @@ export async function createControlRig(options: RigOptions = {}): Promise<Contro
   const defects: Error[] = []
   const port: ControlPort = {
     status: () => sampleStatus,
+    meeting: () => ({ topic: toMeshTopic(undefined), bootstrap: [] }),
     workers: () => [],
     requests: () => [],
     why: () => sampleExplanation,
