@@ -114,7 +114,7 @@ function findCommand(
 function refuseUnknownTopic(program: Command, args: readonly string[]): void {
   const { command, rest } = findCommand(program, args)
   const [help, topic] = rest
-  if (help !== 'help' || topic === undefined || command.commands.length === 0) return
+  if (help !== 'help' || topic === undefined || topic.startsWith('-') || command.commands.length === 0) return
   if (topic === 'help' || command.commands.some((known) => known.name() === topic)) return
   throw new QMeshError('QM_USAGE', `there is no command '${topic}' to be helped with`)
 }

@@ -63,6 +63,12 @@ describe('help', { timeout }, () => {
     expect(stderr).toContain('Usage: qmesh-node')
   })
 
+  it.each([[['help', '--help']], [['models', 'help', '--help']]])('is what %j gets', async (args) => {
+    const { code, stdout, stderr } = await runMain(await tempDir(), args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain('Usage: qmesh-node')
+  })
+
   it.each(['models', 'keys'])('is what "%s" alone gets, as a mistake', async (name) => {
     const { code, stdout, stderr } = await runMain(await tempDir(), [name])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
