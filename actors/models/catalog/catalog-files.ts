@@ -70,7 +70,8 @@ export class CatalogFiles {
   offer(manifest: ModelManifest, origin: Exclude<ManifestOrigin, 'built-in'>): Promise<CatalogChange> {
     return this.#inTurn(async () => {
       const change = this.catalog.offer(manifest, origin)
-      if (change.kind === 'added' || change.kind === 'replaced')
+      // What a publisher says as well is the owner's word from now on, too: without a file it would count as taken back.
+      if (change.kind !== 'refused' && (change.kind !== 'known' || origin === 'own'))
         await writeFileAtomically(this.#path(manifest, origin), `${JSON.stringify(manifest, null, 2)}\n`)
       return change
     })

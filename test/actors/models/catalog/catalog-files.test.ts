@@ -188,6 +188,17 @@ describe('what others recommend', () => {
     expect((await open(dir, [alice.id])).catalog.resolve('theirs')).toBeDefined()
   })
 
+  it('stays known when the owner says the same', async () => {
+    const dir = tempFolder()
+    const files = await open(dir)
+    const theirs = manifestBy(alice, { id: 'theirs' })
+    await files.offer(theirs, 'network')
+    expect(await files.offer(theirs, 'own')).toEqual({ kind: 'known' })
+    await files.refresh()
+    expect(files.catalog.resolve('theirs')).toMatchObject({ origin: 'own' })
+    expect((await open(dir, [])).catalog.resolve('theirs')).toBeDefined()
+  })
+
   it('what the owner said is theirs to forget', async () => {
     const dir = tempFolder()
     const files = await open(dir)
