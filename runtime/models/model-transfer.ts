@@ -188,7 +188,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     if (this.#options.seeds === false || !this.#exchange) return
     const models = this.library.store.list()
     if (models.length > 0) this.#meet()
-    const left = models.filter(({ hash }) => !this.#manager.seed(hash))
+    const left = models.filter(({ hash }) => !this.#manager.keepSeeding(hash))
     if (left.length > 0)
       this.emit('warning', `${left.length} models are not offered: no more than ${seedersMax} are at once`)
   }
@@ -224,7 +224,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     // One that is here, too: whoever fetched it may have been killed before it was tried.
     await this.#welcome(stored, options.signal)
     if (found.isChosen) await library.own(stored.hash)
-    if (seeds) this.#manager.seed(stored.hash)
+    if (seeds) this.#manager.keepSeeding(stored.hash)
     const pulled = await this.#toPulled(stored, before !== undefined)
     this.emit('pulled', pulled)
     return pulled
@@ -250,7 +250,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
 
   async unseed(names: readonly string[]): Promise<readonly SeedStatus[]> {
     const seeds = await this.seeds()
-    if (names.length === 0) for (const { hash } of seeds) this.#manager.unseed(hash)
+    if (names.length === 0) this.#manager.unseedAll()
     for (const name of names) {
       const wanted = this.library.find(name)?.hash
       const seed = seeds.find(({ id, hash }) => (wanted === undefined ? id === name : hash === wanted))
@@ -296,7 +296,7 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     const { sha256, core } = manifest.artifact
     if (sha256 === null || core === null) throw new QMeshError('QM_INTERNAL')
     this.#meet()
-    if (this.#exchange) this.#manager.seed(sha256)
+    if (this.#exchange) this.#manager.keepSeeding(sha256)
     return {
       id: manifest.id,
       version: manifest.version,

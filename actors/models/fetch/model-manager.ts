@@ -3,6 +3,7 @@ import { fetchMachine, type FetchOutput } from '../../../machines/models/fetch.m
 import { modelManagerMachine } from '../../../machines/models/model-manager.machine.ts'
 import {
   type OfferFact,
+  type SeederContext,
   seederMachine,
   type SeedPauseReason,
 } from '../../../machines/models/seeder.machine.ts'
@@ -57,13 +58,19 @@ interface Running {
   readonly settle: (output: FetchOutput) => void
 }
 
+/** A model that is offered, as its actor has it. */
+interface Seeding {
+  readonly value: string
+  readonly context: Omit<SeederContext, 'core'> & { readonly core?: CoreKey }
+}
+
 /** Pulls and offers models: the machines of `machines/models` with the disk and the network under them. */
 export class ModelManager {
   readonly #options: ModelManagerOptions
   readonly #pulls = new Map<string, Running>()
   readonly #download: RateLimit
-  /** Models that were offered and are not here for the moment. */
-  readonly #lapsed = new Set<ModelHash>()
+  /** Models that were offered and are not here for the moment, with the bytes that were left to give. */
+  readonly #lapsed = new Map<ModelHash, number | undefined>()
   readonly #actor
   #count = 0
   #fetchedBytes = 0
@@ -168,8 +175,14 @@ export class ModelManager {
    */
   seed(hash: ModelHash, options: { readonly giveBytesMax?: number | undefined } = {}): boolean {
     if (!this.#options.exchange) return false
+    this.#lapsed.delete(hash)
     this.#actor.send({ type: 'model.seed', hash, ...options })
-    return this.#actor.getSnapshot().context.seeding.includes(hash)
+    return this.#isSeeding(hash)
+  }
+
+  /** The same, but of one that is offered already what was said before stays, a cap as well. */
+  keepSeeding(hash: ModelHash): boolean {
+    return this.#isSeeding(hash) || this.seed(hash)
   }
 
   unseed(hash: ModelHash): void {
@@ -177,18 +190,21 @@ export class ModelManager {
     this.#actor.send({ type: 'model.unseed', hash })
   }
 
+  /** Offers nothing any more, nor what is not here for the moment when it is here again. */
+  unseedAll(): void {
+    this.#lapsed.clear()
+    for (const hash of this.#actor.getSnapshot().context.seeding)
+      this.#actor.send({ type: 'model.unseed', hash })
+  }
+
   /** Offers no more what is not here any more, or is damaged, until it is here again. To be called when the store changed. */
   review(): void {
     const { store } = this.#options
-    for (const hash of this.#lapsed) {
-      if (!store.get(hash)) continue
-      this.#lapsed.delete(hash)
-      this.seed(hash)
-    }
+    for (const [hash, giveBytesMax] of this.#lapsed) if (store.get(hash)) this.seed(hash, { giveBytesMax })
     for (const hash of this.#actor.getSnapshot().context.seeding) {
       if (store.get(hash)) continue
+      this.#lapsed.set(hash, this.#bytesLeft(hash))
       this.#actor.send({ type: 'model.unseed', hash })
-      this.#lapsed.add(hash)
     }
   }
 
@@ -204,9 +220,7 @@ export class ModelManager {
   seeds(): readonly SeedStatus[] {
     const { children, context } = this.#actor.getSnapshot()
     return context.seeding.flatMap((hash) => {
-      const seeder = children[`seed.${hash}`]?.getSnapshot() as
-        | { readonly value: string; readonly context: { core?: CoreKey; pausedBy: SeedPauseReason[] } }
-        | undefined
+      const seeder = children[`seed.${hash}`]?.getSnapshot() as Seeding | undefined
       const stored = this.#options.store.get(hash)
       if (!seeder || !stored) return []
       const { core, pausedBy } = seeder.context
@@ -238,6 +252,19 @@ export class ModelManager {
     await Promise.all(jobs.map((job) => job.close()))
     this.#actor.stop()
     for (const { settle } of this.#pulls.values()) settle({ kind: 'cancelled' })
+  }
+
+  #isSeeding(hash: ModelHash): boolean {
+    return this.#actor.getSnapshot().context.seeding.includes(hash)
+  }
+
+  /** Bytes that the owner still lets a model give; undefined for no end. */
+  #bytesLeft(hash: ModelHash): number | undefined {
+    const seeder = this.#actor.getSnapshot().children[`seed.${hash}`]?.getSnapshot() as Seeding | undefined
+    if (!seeder) return undefined
+    const { giveBytesMax, givenBytes, pausedBy } = seeder.context
+    if (pausedBy.includes('cap')) return 0
+    return giveBytesMax === undefined ? undefined : Math.max(0, giveBytesMax - givenBytes)
   }
 
   #watch(pullId: string): void {

@@ -347,6 +347,7 @@ describe('a model that is offered', () => {
   async function createSeeder() {
     const topics = new Set<string>()
     const { library, transfer } = await createTransfer({
+      signer: trusted,
       joinTopic: (topic) => {
         topics.add(topic.toString('hex'))
         return () => void topics.delete(topic.toString('hex'))
@@ -393,6 +394,69 @@ describe('a model that is offered', () => {
     await transfer.refresh()
     await expect.poll(() => topics.size, poll).toBe(1)
     expect(await transfer.seeds()).toMatchObject([{ hash: broken.hash }])
+  })
+
+  /** Another flips a byte of a stored file, and puts it right again. */
+  async function createAccident(library: ModelLibrary, path: string, hash: string) {
+    const command = await ModelLibrary.open({ dir: library.store.dir })
+    onTestFinished(() => command.close())
+    const bytes = readFileSync(path)
+    return {
+      damage: async () => {
+        const wrong = Buffer.from(bytes)
+        wrong.writeUInt8(wrong.readUInt8(70_000) ^ 1, 70_000)
+        writeFileSync(path, wrong)
+        await command.verify(hash)
+      },
+      repair: () => command.store.repairBlock(hash, 65_536, bytes.subarray(65_536, 131_072)),
+    }
+  }
+
+  it('is so no more after all were stopped, also where it was damaged just then', async () => {
+    const { library, transfer } = await createSeeder()
+    const { path, manifest } = tinyFile(tempFolder())
+    const stored = await library.store.adopt(path, manifest, 'copy')
+    const accident = await createAccident(library, stored.path, stored.hash)
+    await transfer.seed([])
+    await accident.damage()
+    await transfer.refresh()
+    expect(await transfer.unseed([])).toEqual([])
+    await accident.repair()
+    await transfer.refresh()
+    expect(await transfer.seeds()).toEqual([])
+  })
+
+  it('keeps the end that its owner set when it is published, fetched, or damaged and whole again', async () => {
+    const { library, transfer } = await createSeeder()
+    vi.spyOn(library.trial, 'check').mockResolvedValue(undefined)
+    const { path, hash, manifest } = tinyFile(tempFolder())
+    const stored = await library.store.adopt(path, manifest, 'copy')
+    const accident = await createAccident(library, stored.path, hash)
+    await transfer.seed([], 1)
+    await expect.poll(() => transfer.seeds(), poll).toMatchObject([{ state: 'offering' }])
+    const reader = await createTransfer({ joinTopic: () => () => undefined })
+    const ends = createConnection()
+    onTestFinished(() => ends.close())
+    const [left, right] = [ends.left.publicKey.toString('hex'), ends.right.publicKey.toString('hex')]
+    transfer.connect(left, ends.right, { capabilities: [modelsCapability] })
+    reader.transfer.connect(right, ends.left, { capabilities: [modelsCapability] })
+    reader.transfer.pull(hash).catch(() => undefined)
+    const spent = [{ state: 'paused', pausedBy: ['cap'] }]
+    await expect.poll(() => transfer.seeds(), poll).toMatchObject(spent)
+
+    await transfer.publish(hash)
+    expect(await transfer.seeds()).toMatchObject(spent)
+    const file = join(tempFolder(), 'it.json')
+    writeFileSync(file, JSON.stringify(library.store.get(hash)?.manifest))
+    expect(await transfer.pull(file)).toMatchObject({ hash, wasHere: true })
+    expect(await transfer.seeds()).toMatchObject(spent)
+
+    await accident.damage()
+    await transfer.refresh()
+    expect(await transfer.seeds()).toEqual([])
+    await accident.repair()
+    await transfer.refresh()
+    await expect.poll(() => transfer.seeds(), poll).toMatchObject(spent)
   })
 })
 
