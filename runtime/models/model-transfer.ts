@@ -282,10 +282,15 @@ export class ModelTransfer extends EventEmitter<ModelTransferEvents> implements 
     await library.refresh()
     const { hash } = library.names.here(name)
     const { store } = library
-    const repaired = await repairModel(hash, { store, exchange: this.#exchange, sources, ...options })
-    this.#repairedBytes += repaired.fetchedBytes
-    library.emit('verified', hash, { isSound: true, damaged: [] })
-    return repaired
+    try {
+      const repaired = await repairModel(hash, { store, exchange: this.#exchange, sources, ...options })
+      this.#repairedBytes += repaired.fetchedBytes
+      return repaired
+    } finally {
+      // Also where it failed: it has found what is wrong, and may have put some of it right.
+      const damaged = store.broken().find((model) => model.hash === hash)?.damaged ?? []
+      library.emit('verified', hash, { isSound: store.get(hash) !== undefined, damaged })
+    }
   }
 
   async publish(name: string, changes: PublishChanges = {}): Promise<Published> {

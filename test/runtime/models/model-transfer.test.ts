@@ -412,6 +412,20 @@ describe('a model that is offered', () => {
     }
   }
 
+  it('is known to be damaged when a repair finds that, and cannot put it right', async () => {
+    const { library, transfer } = await createTransfer()
+    const { path, hash, manifest } = tinyFile(tempFolder())
+    const stored = await library.store.adopt(path, manifest, 'copy')
+    const bytes = readFileSync(stored.path)
+    bytes.writeUInt8(bytes.readUInt8(70_000) ^ 1, 70_000)
+    writeFileSync(stored.path, bytes)
+    const told: unknown[] = []
+    library.on('verified', (...event) => told.push(event))
+    await expect(transfer.repair(hash)).rejects.toMatchObject({ code: 'QM_SOURCE_FAILED' })
+    const damaged = [{ start: 65_536, end: Math.min(131_072, bytes.length) }]
+    expect(told).toEqual([[hash, { isSound: false, damaged }]])
+  })
+
   it('is so no more after all were stopped, also where it was damaged just then', async () => {
     const { library, transfer } = await createSeeder()
     const { path, manifest } = tinyFile(tempFolder())
