@@ -52,6 +52,12 @@ export class ModelLookup {
     if (first) return { manifests: [first, ...others], isHearsay: true }
     const told = await this.#here(name)
     if (told) return told
+    const broken = library.names.findAny(name)
+    if (broken && 'reason' in broken)
+      throw new QMeshError(
+        'QM_MODEL_NOT_FOUND',
+        `nobody who was asked knows a model "${name}"; its file that was here is ${broken.reason}`,
+      )
     throw library.names.unknown(name)
   }
 

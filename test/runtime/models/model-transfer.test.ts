@@ -472,6 +472,17 @@ describe('a model that is offered', () => {
     await transfer.refresh()
     await expect.poll(() => transfer.seeds(), poll).toMatchObject(spent)
   })
+
+  it('is not said to be unknown when its file was damaged, and nobody else has it', async () => {
+    const { library, transfer } = await createTransfer()
+    const { path, hash, manifest } = tinyFile(tempFolder())
+    const stored = await library.store.adopt(path, manifest, 'copy')
+    await (await createAccident(library, stored.path, hash)).damage()
+    await expect(transfer.pull(manifest.id)).rejects.toMatchObject({
+      code: 'QM_MODEL_NOT_FOUND',
+      message: expect.stringContaining('its file that was here is damaged'),
+    })
+  })
 })
 
 describe('a transfer that is closed', () => {
