@@ -52,7 +52,9 @@ export class Node implements QMeshNode {
   readonly #startedAtMs = performance.now()
   #control: ControlServer | undefined
   #stopped: Promise<void> | undefined
-  #endWait: () => void = () => {}
+  /** Rejects when the node stops: nothing that it waits for may come then. */
+  readonly #leaving: Promise<never>
+  #leave: () => void = () => {}
 
   constructor({ id, named, system, ...sides }: NodeInput) {
     this.id = id
@@ -65,11 +67,10 @@ export class Node implements QMeshNode {
     this.#modelsSide = sides.modelsSide
     this.#tracing = sides.tracing
     this.#gateway?.serve(this)
-    const leaving = new Promise<never>((_, reject) => {
-      this.#endWait = () =>
-        reject(new QMeshError('QM_NODE_STOPPED', 'the node stopped before its models were loaded'))
+    this.#leaving = new Promise<never>((_, reject) => {
+      this.#leave = () => reject(new QMeshError('QM_NODE_STOPPED', 'the node stopped before it was ready'))
     })
-    this.ready = Promise.race([modelsSettled(system, named), leaving])
+    this.ready = Promise.race([modelsSettled(system, named), this.#leaving])
     // Whoever does not wait for the models is not to be ended by one that failed: `status` and the log say so.
     this.ready.catch(() => {})
   }
@@ -85,9 +86,8 @@ export class Node implements QMeshNode {
     try {
       this.#system.start()
       await this.#system.opened()
-      await this.#gateway?.opened().catch((error: unknown) => {
-        if (isGatewayRequired) throw error
-      })
+      await Promise.race([this.#gatewayOpened(isGatewayRequired), this.#leaving])
+      if (this.#stopped) await this.#leaving
     } catch (error) {
       await closeAll([() => this.#system.stop(), () => this.#control?.close()]).catch((closing: unknown) =>
         this.#logger.error({ err: closing }, 'stopping failed'),
@@ -230,6 +230,14 @@ export class Node implements QMeshNode {
     return this.#stopped
   }
 
+  async #gatewayOpened(isRequired: boolean): Promise<void> {
+    try {
+      await this.#gateway?.opened()
+    } catch (error) {
+      if (isRequired) throw error
+    }
+  }
+
   #requireTrust(): TrustSide {
     if (this.#trust) return this.#trust
     throw new QMeshError(
@@ -246,7 +254,7 @@ export class Node implements QMeshNode {
 
   async #stop(): Promise<void> {
     this.#logger.info('stopping')
-    this.#endWait()
+    this.#leave()
     await closeAll([
       () => this.#modelsSide?.close(),
       () => this.#system.stop(),
