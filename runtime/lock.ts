@@ -59,14 +59,15 @@ export async function lockDataDir(dir: string, onLost: () => void): Promise<Data
     }).catch((error: unknown) => refuse(error, dir, owner))
     const self: Owner = { pid: process.pid, host: hostname(), startedAt: startedAt(process.pid) ?? '' }
     await writeFileAtomically(ownerPath, JSON.stringify(self))
-    return {
-      release: async () => {
-        // Once it was lost the name there is the next owner's.
-        if (!isLost) await rm(ownerPath, { force: true })
-        // Not held any more (lost, or the folder is gone) is as good as released.
-        await release().catch(() => undefined)
-      },
+    const give = async (): Promise<void> => {
+      // Once it was lost the name there is the next owner's.
+      if (!isLost) await rm(ownerPath, { force: true })
+      // Not held any more (lost, or the folder is gone) is as good as released.
+      await release().catch(() => undefined)
     }
+    let given: Promise<void> | undefined
+    // Given back twice it would be the next owner's name that goes.
+    return { release: () => (given ??= give()) }
   } finally {
     await leaveGuard().catch(() => undefined)
   }

@@ -124,6 +124,19 @@ describe('its lock', () => {
     expect(await readdir(path)).toContain('lock-owner.json')
   })
 
+  it('that was given back is not given back again', async () => {
+    const path = await tempDir()
+    const dataDir = await openDataDir(path)
+    await dataDir.close()
+    const next = await openDataDir(path)
+    await dataDir.close()
+    await expect(openDataDir(path)).rejects.toMatchObject({
+      code: 'QM_DATA_DIR_LOCKED',
+      message: expect.stringContaining(`process ${process.pid}`) as string,
+    })
+    await next.close()
+  })
+
   it('lets one of many that start at once in', async () => {
     const path = await tempDir()
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => openDataDir(path)))
