@@ -143,8 +143,13 @@ export class Books {
     this.#countSums(account.id, toSums(account.state))
   }
 
-  /** Whether more of the account's log may be read: what comes of it is kept in memory, and may be a sum an entry. */
-  hasRoomFor({ id, state }: Account): boolean {
+  /**
+   * Whether more of the account's log may be read: what comes of it is kept in memory, and may be a sum an entry. Of one
+   * that was forgotten while it was read there is nothing to keep.
+   */
+  hasRoomFor(account: Account): boolean {
+    const { id, state } = account
+    if (this.#accounts.get(id) !== account) return false
     const sums = toSums(state)
     this.#countSums(id, sums)
     if (sums >= limits.sumsPerAccountMax) return false

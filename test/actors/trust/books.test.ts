@@ -90,4 +90,16 @@ describe('what comes of a log', () => {
     for (let number = 200; books.get(idOf(1)); number++) openWith(books, number, 0)
     expect(books.hasRoomFor(openWith(books, 100, share))).toBe(true)
   })
+
+  it('is not counted, and not read, for somebody who was forgotten while it was read', () => {
+    const books = fillBooks((account, number) => {
+      if (number !== 7) isOnRecord(account)
+    })
+    const forgotten = books.get(idOf(7)) as Account
+    openWith(books, 2_000, 0)
+    ;(forgotten.state.days as Map<number, unknown>).set(1, { size: limits.sumsMax })
+    expect(books.hasRoomFor(forgotten)).toBe(false)
+    const share = Math.floor(limits.sumsMax / books.size)
+    expect(books.hasRoomFor(openWith(books, 3, share))).toBe(true)
+  })
 })
