@@ -1,6 +1,6 @@
 /** Why a worker was out, for people. */
 const rejections: Readonly<Record<string, string>> = {
-  excluded: 'tried before',
+  excluded: 'tried before, or kept for one of ours that waited longer',
   protocol: 'speaks another version',
   model: 'does not hold the model',
   'model-hash': 'holds other weights of that name',
