@@ -1,5 +1,5 @@
 import type { EngineHost, LoadedModel, ModelSurvey } from '../actors/inference/engine.port.ts'
-import { type LoadableModel, toSurvey } from '../machines/inference/index.ts'
+import { type LoadableModel, toAd, toSurvey } from '../machines/inference/index.ts'
 import { type ErrorCode, limits, type ModelAd, type ModelId } from '../protocol/index.ts'
 import type { ModelStatus } from './node-status.ts'
 
@@ -8,15 +8,6 @@ interface Trouble {
   readonly code: ErrorCode
   readonly message: string
 }
-
-const toAd = ({ id, hash, contextTokens, slots, embeddingSize, tools }: ModelAd): ModelAd => ({
-  id,
-  hash,
-  contextTokens,
-  slots,
-  ...(embeddingSize !== undefined && { embeddingSize }),
-  ...(tools && { tools }),
-})
 
 /** What each model of a worker is doing, as its owner sees it and as others are told. */
 export class WorkerModels {
@@ -75,21 +66,8 @@ export class WorkerModels {
   }
 
   ready(model: LoadedModel): void {
-    const { id, hash, contextTokens, slots, backend, threads, memoryMb, embeddingSize, tools } = model
-    const { path } = this.#known(id)
-    this.#models.set(id, {
-      id,
-      state: 'ready',
-      ...(path !== undefined && { path }),
-      hash,
-      contextTokens,
-      slots,
-      backend,
-      threads,
-      memoryMb,
-      ...(embeddingSize !== undefined && { embeddingSize }),
-      ...(tools && { tools }),
-    })
+    const { id, backend, threads, memoryMb } = model
+    this.#models.set(id, { ...this.#at(id, 'ready'), ...toAd(model), backend, threads, memoryMb })
     // One that was loaded without a look at its file before may have to make room, too.
     if (!this.#visitors.has(id)) this.surveyed(toSurvey(model))
   }
@@ -133,20 +111,15 @@ export class WorkerModels {
   }
 
   #goes(model: LoadableModel, state: 'loadable' | 'unloading'): void {
-    const { id, hash, contextTokens, slots, loadMs, embeddingSize, tools } = model
-    const { path } = this.#known(id)
+    const { id, loadMs } = model
     this.#visitors.set(id, model)
-    this.#models.set(id, {
-      id,
-      state,
-      ...(path !== undefined && { path }),
-      hash,
-      contextTokens,
-      slots,
-      loadMs,
-      ...(embeddingSize !== undefined && { embeddingSize }),
-      ...(tools && { tools }),
-    })
+    this.#models.set(id, { ...this.#at(id, state), ...toAd(model), loadMs })
+  }
+
+  /** Nothing but where its file is stays true of a model in another state. */
+  #at(id: ModelId, state: ModelStatus['state']): ModelStatus {
+    const { path } = this.#known(id)
+    return { id, state, ...(path !== undefined && { path }) }
   }
 
   #known(modelId: ModelId): ModelStatus {

@@ -34,11 +34,14 @@ export interface EngineOptions {
   readonly memoryBytesMax?: number | undefined
 }
 
-/** What a model that is not loaded would turn out to be, as far as its file and the memory it may take tell. */
-export type ModelSurvey = Pick<
+/** What others are told of a model. */
+export type AdvertisedModel = Pick<
   LoadedModel,
   'id' | 'hash' | 'contextTokens' | 'slots' | 'embeddingSize' | 'tools'
-> & {
+>
+
+/** What a model that is not loaded would turn out to be, as far as its file and the memory it may take tell. */
+export type ModelSurvey = AdvertisedModel & {
   /** Bytes that weights and context take. */
   readonly bytes: number
 }
@@ -59,23 +62,22 @@ export interface LoadedModel {
   readonly tools?: ToolStyle | undefined
 }
 
-/** The same of a model that is loaded, and perhaps was not looked at before. */
-export const toSurvey = ({
-  id,
-  hash,
-  contextTokens,
-  slots,
-  embeddingSize,
-  tools,
-  memoryMb,
-}: LoadedModel): ModelSurvey => ({
-  id,
-  hash,
-  contextTokens,
-  slots,
-  ...(embeddingSize !== undefined && { embeddingSize }),
-  ...(tools && { tools }),
-  bytes: memoryMb * 1024 ** 2,
+export const toAd = (model: AdvertisedModel): AdvertisedModel => {
+  const { id, hash, contextTokens, slots, embeddingSize, tools } = model
+  return {
+    id,
+    hash,
+    contextTokens,
+    slots,
+    ...(embeddingSize !== undefined && { embeddingSize }),
+    ...(tools && { tools }),
+  }
+}
+
+/** The survey of a model that is loaded, and perhaps was not looked at before. */
+export const toSurvey = (model: LoadedModel): ModelSurvey => ({
+  ...toAd(model),
+  bytes: model.memoryMb * 1024 ** 2,
 })
 
 /** What the engine measured; the queue's share is added by the scheduler. */
