@@ -4,39 +4,19 @@ import { describe, expect, it, vi } from 'vitest'
 import type { AnswerChunk } from '../../actors/request/answer-log.ts'
 import { QMeshError } from '../../protocol/index.ts'
 import { toMeshTopic } from '../../runtime/mesh-topic.ts'
-import type { WorkerSummary } from '../../runtime/index.ts'
 import {
   createControlRig,
   drainedStatus,
   sampleExplanation,
   sampleResult,
   sampleStatus,
+  workerWith,
 } from '../runtime/support/control-rig.ts'
 import { sampleVector } from '../support/sample-embeddings.ts'
 import { tempDir } from '../runtime/support/temp-dir.ts'
 import { cli, runMain, startCli } from './cli.ts'
 
 const timeout = 30_000
-
-const sampleWorker = (id: string): WorkerSummary => ({
-  workerId: '12'.repeat(32),
-  isLocal: false,
-  tier: 'gold',
-  models: [{ id, hash: 'ef'.repeat(32), contextTokens: 512, slots: 2 }],
-  healthScore: 71.4,
-  state: 'light',
-  accepting: true,
-  queueLength: 1,
-  queueCapacity: 8,
-  slotsBusy: 2,
-  slots: 2,
-  barred: undefined,
-  inFlight: 1,
-  answers: 3,
-  firstTokenMs: 120.4,
-  tokensPerSecond: 20.25,
-  failuresInRow: 0,
-})
 
 /** A node of paper, and the command line that reaches it. */
 async function rig(options: Parameters<typeof createControlRig>[0] = {}) {
@@ -122,7 +102,7 @@ describe('with a running node', { timeout }, () => {
   })
 
   it('workers shows those of the mesh that was named', async () => {
-    const { home, args } = await rig({ port: { workers: () => [sampleWorker('tiny')] } })
+    const { home, args } = await rig({ port: { workers: () => [workerWith('tiny')] } })
     const run = await runMain(home, args('workers', ...elsewhere))
     expect(run).toMatchObject({ code: 0, stdout: '' })
     expect(run.stderr).toMatch(/^a node runs here; .*\nno worker is known/)
@@ -155,7 +135,7 @@ describe('with a running node', { timeout }, () => {
   it('ask names the models there are long before it gives up a mistyped one', async () => {
     const { home, args } = await rig({
       chunks: never,
-      port: { workers: () => [sampleWorker('tiny')] },
+      port: { workers: () => [workerWith('tiny')] },
     })
     const child = startCli(home, args('ask', '--model', 'tniy', '--wait', '3600', 'hi'))
     const [said] = (await once(child.stderr, 'data')) as [Buffer]
@@ -246,7 +226,7 @@ describe('with a running node', { timeout }, () => {
         yield* []
         throw new QMeshError('QM_NO_WORKERS', 'nobody')
       },
-      port: { workers: () => ids.map((id) => sampleWorker(id)) },
+      port: { workers: () => ids.map((id) => workerWith(id)) },
     })
     const run = await runMain(home, args('ask', '--model', model, 'hi'))
     expect(run).toMatchObject({ code: 1, stdout: '' })

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createActor, SimulatedClock } from 'xstate'
 import type { WorkerWire } from '../../actors/peer/wire.ts'
 import type { RequesterCommand } from '../../machines/request/index.ts'
-import { limits, type ClientMessage } from '../../protocol/index.ts'
+import { limits, type ClientMessage, type Response } from '../../protocol/index.ts'
 import { createClientSide } from '../../runtime/client-side.ts'
 import { effortNetwork } from '../support/effort.ts'
 import { modelAd, samples } from '../support/messages.ts'
@@ -84,14 +84,7 @@ function createMesh(contexts: readonly number[], promptTokens: number) {
             })
             return
           }
-          client.dispatcher.received(wire, {
-            ...samples.response,
-            requestId,
-            seq: 0,
-            tokens: [1],
-            text: 'a',
-            finish: { ...finish, promptTokens, completionTokens: 1 },
-          })
+          client.dispatcher.received(wire, toAnswer(requestId, promptTokens))
         })
         return true
       },
@@ -112,6 +105,16 @@ const finish = {
   totalMs: 0,
 } as const
 const runs = Array.from({ length: 20 })
+
+/** One token, and that was all. */
+const toAnswer = (requestId: string, promptTokens = 0): Response => ({
+  ...samples.response,
+  requestId,
+  seq: 0,
+  tokens: [1],
+  text: 'a',
+  finish: { ...finish, promptTokens, completionTokens: 1 },
+})
 
 test('a long answer is asked of the worker that has room for it', async () => {
   for (const _ of runs) {
@@ -208,14 +211,7 @@ function createSlowWorker(client: ReturnType<typeof startClientSide>) {
     heard,
     answer: () => {
       const requestId = open.shift() ?? ''
-      client.dispatcher.received(wire, {
-        ...samples.response,
-        requestId,
-        seq: 0,
-        tokens: [1],
-        text: 'a',
-        finish: { ...finish, completionTokens: 1 },
-      })
+      client.dispatcher.received(wire, toAnswer(requestId))
     },
   }
 }

@@ -2,33 +2,20 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { NodeStatus, RequestSummary, WorkerSummary } from '../../../runtime/index.ts'
-import { createControlRig, sampleExplanation, sampleStatus } from '../../runtime/support/control-rig.ts'
+import type { NodeStatus, RequestSummary } from '../../../runtime/index.ts'
+import {
+  createControlRig,
+  sampleExplanation,
+  sampleStatus,
+  workerWith,
+} from '../../runtime/support/control-rig.ts'
 import { tempDir } from '../../runtime/support/temp-dir.ts'
 import { cli, runMain, startCli } from '../cli.ts'
 
 const timeout = 30_000
 
 const otherId = '12'.repeat(32)
-const worker: WorkerSummary = {
-  workerId: otherId,
-  isLocal: false,
-  tier: 'gold',
-  models: [{ id: 'tiny', hash: 'ef'.repeat(32), contextTokens: 512, slots: 2 }],
-  healthScore: 71.4,
-  state: 'light',
-  accepting: true,
-  queueLength: 1,
-  queueCapacity: 8,
-  slotsBusy: 2,
-  slots: 2,
-  barred: undefined,
-  inFlight: 1,
-  answers: 3,
-  firstTokenMs: 120.4,
-  tokensPerSecond: 20.25,
-  failuresInRow: 0,
-}
+const worker = workerWith('tiny')
 const totals = { servedPromptTokens: 5, givenModelBytes: 0, fetchedModelBytes: 0 }
 
 /** A node of paper that gives and takes tokens with every look. */

@@ -14,6 +14,7 @@ import {
   type ControlPort,
 } from '../../../runtime/control/index.ts'
 import { toMeshTopic } from '../../../runtime/mesh-topic.ts'
+import type { WorkerSummary } from '../../../runtime/index.ts'
 import type { NodeStatus } from '../../../runtime/node-status.ts'
 import type { RequestExplanation } from '../../../runtime/why/request-explanation.ts'
 import { tempDir } from './temp-dir.ts'
@@ -35,6 +36,27 @@ export const sampleStatus: NodeStatus = {
   queue: { length: 1, capacity: 10, slotsBusy: 1, slots: 2 },
   health: { score: 90, state: 'idle', accepting: true },
 }
+
+/** A worker that is known, with one model. */
+export const workerWith = (id: string): WorkerSummary => ({
+  workerId: '12'.repeat(32),
+  isLocal: false,
+  tier: 'gold',
+  models: [{ id, hash: 'ef'.repeat(32), contextTokens: 512, slots: 2 }],
+  healthScore: 71.4,
+  state: 'light',
+  accepting: true,
+  queueLength: 1,
+  queueCapacity: 8,
+  slotsBusy: 2,
+  slots: 2,
+  barred: undefined,
+  inFlight: 1,
+  answers: 3,
+  firstTokenMs: 120.4,
+  tokensPerSecond: 20.25,
+  failuresInRow: 0,
+})
 
 export const sampleResult: AnswerResult = {
   requestId: 'cd'.repeat(16),
